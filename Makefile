@@ -1,0 +1,45 @@
+# Everything a person or a CI job runs. A fresh machine needs Python and make only.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env demo test check fix campaign clean
+
+help: ## List the targets (the default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+env: $(STAMP) ## Make .venv and install symgrad in it, editable, with the extras dev and examples
+	@:
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing symgrad (editable) with the extras dev and examples"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples]'
+	@touch $@
+
+demo: $(STAMP) ## Train a small network on handwritten digits
+	@$(BIN)/python examples/digits_mlp.py
+
+test: $(STAMP) ## Run the tests and doctests, all but the campaigns
+	@$(BIN)/python -m pytest -q -m "not campaign"
+
+check: $(STAMP) ## Format check, lint, types, tests; edits nothing
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory test
+
+fix: $(STAMP) ## Format, and apply the linter's safe fixes
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+campaign: $(STAMP) ## Run the long, randomised tests (minutes)
+	@SYMGRAD_TEST_PROFILE=campaign $(BIN)/python -m pytest -q -m campaign
+
+clean: ## Remove the environment, caches and build products
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find symgrad compiler runtime tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,83 @@
+"""symgrad: a symbol-to-symbol differentiation compiler.
+
+Build a static graph of symbolic tensors, add the graph of its gradient, read both as text, compile, call.
+
+    import symgrad as sg
+
+    x = sg.scalar("x")
+    y = sg.tanh(x) ** 2
+    dy = sg.grad(y, x)
+    f = sg.function([x], [y, dy])
+
+The public names load on first use (PEP 562): `import symgrad` by itself is fast and imports NumPy at most.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES: dict[str, str] = {
+    "symgrad.errors": "SymgradError ShapeError DTypeError GraphError GradientError GradientTypeError "
+    "DisconnectedInputError ParseError CompileError InputError ExecutionError",
+    "symgrad.dims": "size assume_equal Size",
+    "symgrad.types": "dtype DType",
+    "symgrad.ir.tensor": "Tensor",
+    "symgrad.ir.graph": "Graph",
+    "symgrad.text": "emit parse save load",
+    "symgrad.ops.create": "tensor scalar vector matrix constant shared zeros ones full zeros_like ones_like "
+    "full_like arange",
+    "symgrad.ops.cast": "astype stop_gradient",
+    "symgrad.ops.shape": "reshape permute_dims matrix_transpose moveaxis expand_dims squeeze broadcast_to",
+    "symgrad.ops.compare": "equal not_equal less less_equal greater greater_equal isnan isfinite "
+    "logical_and logical_or logical_not",
+    "symgrad.ops.select": "where maximum minimum relu clip",
+    "symgrad.ops.arithmetic": "add subtract multiply divide negative reciprocal square sqrt abs sign floor "
+    "floor_divide remainder pow log bitwise_and bitwise_or bitwise_xor bitwise_invert bitwise_left_shift "
+    "bitwise_right_shift",
+    "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid softplus "
+    "logaddexp log_sigmoid",
+    "symgrad.ops.reduce": "sum prod mean max min argmax argmin logsumexp softmax log_softmax",
+    "symgrad.ops.contract": "matmul outer dot",
+    "symgrad.ops.indexing": "take take_along_axis concat stack split one_hot",
+    "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
+    "symgrad.api.compile": "function set_backend",
+    "symgrad.api.optimize": "optimize explain",
+    "symgrad.check": "check_grad",
+}
+_ALIASES = {
+    "concatenate": "concat",
+    "transpose": "permute_dims",
+    "power": "pow",
+    "true_divide": "divide",
+    "absolute": "abs",
+    "expit": "sigmoid",
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
+#: Namespaces, each a module of its own.
+_NAMESPACES = {
+    "passes": "symgrad_compiler.passes",
+    "rewrite": "symgrad_compiler.rewrite",
+}
+
+__all__ = [*_WHERE, *_ALIASES, *_NAMESPACES]  # noqa: PLE0604, PLE0605  (a computed list of names)
+
+
+def __getattr__(name: str) -> Any:
+    target = _ALIASES.get(name, name)
+    if target in _WHERE:
+        importlib.import_module("symgrad.api.language")
+        value = getattr(importlib.import_module(_WHERE[target]), target)
+    elif name in _NAMESPACES:
+        importlib.import_module("symgrad.api.language")
+        value = importlib.import_module(_NAMESPACES[name])
+    else:
+        raise AttributeError(f"module 'symgrad' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,28 @@
+"""Loads the whole language, so that the registry behind the operators and methods of `Tensor` is full."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import symgrad.api.compile
+import symgrad.api.differentiate
+import symgrad.api.optimize
+import symgrad.ops.arithmetic
+import symgrad.ops.cast
+import symgrad.ops.compare
+import symgrad.ops.contract
+import symgrad.ops.create
+import symgrad.ops.indexing
+import symgrad.ops.reduce
+import symgrad.ops.select
+import symgrad.ops.shape
+import symgrad.ops.transcendental
+import symgrad.text
+from symgrad.registry import provide
+
+
+@provide("array_namespace")
+def array_namespace(api_version: str | None = None) -> Any:
+    """The module that offers the array API's functions on tensors: symgrad itself."""
+    return sys.modules["symgrad"]

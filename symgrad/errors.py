@@ -1,0 +1,111 @@
+"""The errors of symgrad: what happened, what was expected, what was found, where, and what to try.
+
+Bottom layer: imports nothing of the project. Every error that symgrad raises on purpose derives from
+`SymgradError` and, where Python has a fitting class, from that too, so `except ValueError` keeps working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SymgradError(Exception):
+    """Base of all errors of symgrad.
+
+    The message reads top-down: `what`, then one `label: value` line for each of `facts`, then where in
+    the user's code (`at`), then a `hint`.
+
+    >>> print(SymgradError("sizes differ", facts=[("a", "f64[3]")], at="model.py:4", hint="try x.T"))
+    sizes differ
+      a: f64[3]
+      at model.py:4
+      hint: try x.T
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        facts: Iterable[tuple[str, object]] = (),
+        at: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.facts = tuple(facts)
+        self.at = at
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        lines += [f"  {label}: {value}" for label, value in self.facts]
+        if self.at:
+            lines.append(f"  at {self.at}")
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class ShapeError(SymgradError, ValueError):
+    """Shapes or sizes that do not fit."""
+
+
+class DTypeError(SymgradError, TypeError):
+    """Dtypes that an op does not take, or values that a dtype does not hold."""
+
+
+class GraphError(SymgradError, ValueError):
+    """A graph that is not well formed: duplicate names, cycles, undetermined sizes, wrong types."""
+
+
+class GradientError(SymgradError, ValueError):
+    """A derivative that does not exist as asked: non-scalar cost, cotangent of the wrong shape, ..."""
+
+
+class GradientTypeError(GradientError, DTypeError):
+    """A derivative with respect to integers or booleans."""
+
+
+class DisconnectedInputError(GradientError):
+    """A derivative with respect to a tensor that the cost does not depend on."""
+
+
+class ParseError(SymgradError, ValueError):
+    """Text that is not a graph; `line` and `column` count from 1."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        line: int,
+        column: int,
+        source: str = "",
+        expected: str | None = None,
+        found: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        facts = [("expected", expected)] if expected else []
+        facts += [("found", found)] if found else []
+        super().__init__(what, facts=facts, hint=hint)
+        self.line = line
+        self.column = column
+        self.source = source
+
+    def __str__(self) -> str:
+        head, *rest = super().__str__().split("\n")
+        lines = [f"line {self.line}, column {self.column}: {head}"]
+        if self.source:
+            lines += [f"    {self.source}", "    " + " " * (self.column - 1) + "^"]
+        return "\n".join(lines + rest)
+
+
+class CompileError(SymgradError, RuntimeError):
+    """A graph that a pass or a backend cannot handle."""
+
+
+class InputError(SymgradError, TypeError, ValueError):
+    """An argument of a compiled function that does not fit: count, name, dtype or shape."""
+
+
+class ExecutionError(SymgradError, RuntimeError):
+    """A compiled function failed while it ran; the message names the node and its origin."""

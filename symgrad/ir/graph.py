@@ -1,0 +1,316 @@
+"""Graphs: named inputs and outputs, shared state and its updates, and the nodes between."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from symgrad import registry
+from symgrad.dims import lone_symbol, symbols
+from symgrad.errors import GraphError, ShapeError
+from symgrad.ir import origin
+from symgrad.ir.naming import assign_names
+from symgrad.ir.op import SharedState
+from symgrad.ir.op import attributes as op_attributes
+from symgrad.ir.tensor import Node, Shared, Tensor, check_name, is_leaf
+from symgrad.ir.traverse import ancestors, consumers
+from symgrad.ir.verify import verify
+
+Tensors: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+Updates: TypeAlias = Mapping[Tensor, Tensor] | Sequence[tuple[Tensor, Tensor]] | None
+
+
+class Graph:
+    """A function on tensors, as data: what a program computes, and nothing about how.
+
+    Args:
+        inputs: input tensors in order, or a dict that (re)names them.
+        outputs: a tensor, a sequence, or a dict of named tensors.
+        updates: for shared tensors, the new value after each call.
+        name: an identifier.
+
+    Raises:
+        GraphError: an input that is no leaf or appears twice, a leaf that is read but is no input, two
+            equal names, an update of something that is not shared.
+        ShapeError: a symbolic size that no input determines.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size=3)
+    >>> print(sg.Graph([x], (x * x).named("y"), name="square").stats()["nodes"])
+    1
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "input_names",
+        "inputs",
+        "name",
+        "names",
+        "nodes",
+        "output_names",
+        "outputs",
+        "states",
+        "updates",
+    )
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    input_names: tuple[str, ...]
+    outputs: tuple[Tensor, ...]
+    output_names: tuple[str, ...]
+    updates: dict[Shared, Tensor]
+    #: The shared tensors that the graph reads or updates, oldest first.
+    states: tuple[Shared, ...]
+    #: The nodes that compute something, inputs before users; leaves are not among them.
+    nodes: tuple[Node, ...]
+    #: The printed name of every tensor in the graph, unique.
+    names: dict[Tensor, str]
+
+    def __init__(
+        self, inputs: Tensors, outputs: Tensors, updates: Updates = None, name: str = "main"
+    ) -> None:
+        self.name = check_name(name)
+        given_inputs = named_tensors(inputs, "input")
+        given_outputs = named_tensors(outputs, "output")
+        self.inputs = tuple(t for _, t in given_inputs)
+        self.outputs = tuple(t for _, t in given_outputs)
+        self.updates = check_updates(updates)
+        _check_inputs(self.inputs)
+        everything = ancestors([*self.outputs, *self.updates.values(), *self.updates, *self.inputs])
+        self.nodes = tuple(n for n in everything if not is_leaf(n.outputs[0]))
+        leaves = [n.outputs[0] for n in everything if is_leaf(n.outputs[0])]
+        self.states = tuple(t for t in leaves if isinstance(t, Shared))
+        _check_leaves(leaves, set(self.inputs), self.nodes)
+        fixed = {t: check_name(n or t.name) for n, t in given_inputs}
+        if len(set(fixed.values())) < len(fixed):
+            twice = next(n for n, count in Counter(fixed.values()).items() if count > 1)
+            raise GraphError(
+                f"two inputs are called {twice!r}",
+                facts=[(twice, t.type) for t, n in fixed.items() if n == twice],
+                hint="name one of them differently, or pass a dict {name: tensor}",
+            )
+        self.names = assign_names(leaves, self.nodes, fixed)
+        self.input_names = tuple(fixed[t] for t in self.inputs)
+        self.output_names = tuple(n or self.names[t] for n, t in given_outputs)
+        _check_sizes(self)
+
+    # ---- questions ----------------------------------------------------------------------------------
+
+    def consumers(self, tensor: Tensor) -> tuple[Node, ...]:
+        """The nodes of this graph that read `tensor`."""
+        return self._consumers.get(tensor, ())
+
+    @cached_property
+    def _consumers(self) -> dict[Tensor, tuple[Node, ...]]:
+        return consumers(self.nodes)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Tensor]:
+        return {name: tensor for tensor, name in self.names.items()}
+
+    def find(self, name: str) -> Tensor:
+        """The tensor that is printed as `name`; KeyError where there is none."""
+        if name in self._by_name:
+            return self._by_name[name]
+        for output_name, tensor in zip(self.output_names, self.outputs, strict=True):
+            if output_name == name:
+                return tensor
+        raise KeyError(f"the graph {self.name} has no tensor called {name!r}")
+
+    def stats(self) -> dict[str, Any]:
+        """Counts: nodes, nodes by op, inputs, outputs, states, updates."""
+        by_op = Counter(node.op.name for node in self.nodes)
+        return {
+            "nodes": len(self.nodes),
+            "ops": dict(sorted(by_op.items())),
+            "inputs": len(self.inputs),
+            "outputs": len(self.outputs),
+            "states": len(self.states),
+            "updates": len(self.updates),
+        }
+
+    def verify(self) -> None:
+        """Check every rule of the IR anew; raises GraphError on a graph that a faulty pass made."""
+        leaves = {*self.inputs, *self.states}
+        verify(leaves, self.nodes, (*self.outputs, *self.updates.values()), self.names)
+
+    def same(self, other: Graph, *, origins: bool = True) -> bool:
+        """Whether two graphs are the same but for identity: structure, types, attributes, names, constants
+        and state values (bitwise), updates, and origins unless `origins=False`."""
+        return signature(self, origins) == signature(other, origins)
+
+    # ---- forms --------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        text: str = registry.language["emit"](self)
+        return text
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}: {len(self.nodes)} nodes>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (parse_text, (str(self),))
+
+    def __copy__(self) -> Graph:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Graph:
+        return parse_text(str(self))
+
+    def to_networkx(self) -> Any:
+        """A `networkx.MultiDiGraph`: tensors' names as nodes, an edge from each operand to its result."""
+        return importlib.import_module("symgrad.interop.networkx").to_networkx(self)
+
+    def to_dot(self) -> str:
+        """The graph in Graphviz's DOT language."""
+        text: str = registry.language["to_dot"](self)
+        return text
+
+
+def parse_text(text: str) -> Graph:
+    """The graph that `text` describes (what `pickle` calls to read one)."""
+    graph: Graph = registry.language["parse"](text)
+    return graph
+
+
+def signature(graph: Graph, origins: bool = True) -> tuple[Any, ...]:
+    """A value that two graphs share exactly when they are the same."""
+    names = graph.names
+
+    def describe(node: Node) -> tuple[Any, ...]:
+        return (
+            node.op.name,
+            tuple(op_attributes(node.op).items()),
+            tuple(names[t] for t in node.inputs),
+            tuple((names[t], t.type) for t in node.outputs),
+            tuple(o.relative() for o in node.origins) if origins else (),
+        )
+
+    return (
+        graph.name,
+        tuple((n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)),
+        tuple((names[s], s.type, s.state.array.tobytes()) for s in graph.states),
+        tuple(describe(n) for n in graph.nodes),
+        tuple((n, names[t]) for n, t in zip(graph.output_names, graph.outputs, strict=True)),
+        tuple((names[s], names[t]) for s, t in graph.updates.items()),
+    )
+
+
+# ---- what a graph is made of ------------------------------------------------------------------------
+
+
+def named_tensors(tensors: Tensors, what: str) -> list[tuple[str | None, Tensor]]:
+    """(name, tensor) pairs from a tensor, a sequence or a dict; the name None where none is given."""
+    items: Iterable[tuple[str | None, Any]]
+    if isinstance(tensors, Mapping):
+        items = [(check_name(n), t) for n, t in tensors.items()]
+    elif isinstance(tensors, Tensor):
+        items = [(None, tensors)]
+    else:
+        items = [(None, t) for t in tensors]
+    for _, tensor in items:
+        if not isinstance(tensor, Tensor):
+            raise GraphError(
+                f"{what}s must be tensors, not {type(tensor).__name__}",
+                facts=[("got", repr(tensor)[:80])],
+                hint="sg.constant(value) makes a tensor of a value" if what == "output" else None,
+            )
+    return list(items)
+
+
+def check_updates(updates: Updates) -> dict[Shared, Tensor]:
+    """`updates` as a dict, each new value of its state's type."""
+    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
+    checked: dict[Shared, Tensor] = {}
+    for target, value in pairs:
+        if not isinstance(target, Shared):
+            raise GraphError(
+                "only shared tensors can be updated",
+                facts=[("got", repr(target))],
+                hint="make it with sg.shared(value)",
+            )
+        if target in checked:
+            raise GraphError(f"two updates of {target.name or 'one shared tensor'}")
+        if not isinstance(value, Tensor):
+            raise GraphError(
+                "the new value of a shared tensor must be a tensor", facts=[("got", repr(value)[:80])]
+            )
+        if value.type != target.type:
+            raise ShapeError(
+                f"the update of {target.name or 'a shared tensor'} has another type",
+                facts=[("state", target.type), ("update", value.type)],
+                at=origin.locate(value.node.origins),
+                hint="shape and dtype of shared state are fixed; reduce or astype the new value",
+            )
+        checked[target] = value
+    return checked
+
+
+def _check_inputs(inputs: Sequence[Tensor]) -> None:
+    for tensor in inputs:
+        if isinstance(tensor, Shared):
+            raise GraphError(
+                f"the shared tensor {tensor.name or ''} cannot be an input: the program keeps it between calls",
+                hint="leave it out of the inputs",
+            )
+        if not is_leaf(tensor):
+            raise GraphError(
+                f"an input must be a leaf, but {tensor.name or 'this tensor'} is computed by {tensor.node.op.name}",
+                facts=[("tensor", tensor.type)],
+                at=origin.locate(tensor.node.origins),
+                hint="to replace an intermediate tensor, use sg.function(..., givens={it: new_input})",
+            )
+    if len(set(inputs)) < len(inputs):
+        twice = next(t for t, count in Counter(inputs).items() if count > 1)
+        raise GraphError(f"the input {twice.name!r} is listed twice")
+
+
+def _check_leaves(leaves: Iterable[Tensor], inputs: set[Tensor], nodes: Iterable[Node]) -> None:
+    missing = [t for t in leaves if t not in inputs and not isinstance(t, Shared)]
+    if not missing:
+        return
+    tensor = missing[0]
+    reader = next((n for n in nodes if tensor in set(n.inputs)), None)
+    raise GraphError(
+        f"the graph reads {tensor.name!r}, which is not among its inputs",
+        facts=[("missing", ", ".join(f"{t.name}: {t.type}" for t in missing[:5]))],
+        at=origin.locate(reader.origins) if reader else None,
+        hint=f"add {tensor.name} to the inputs",
+    )
+
+
+def _check_sizes(graph: Graph) -> None:
+    determined = {lone_symbol(d) for t in graph.inputs for d in t.shape}
+    for tensor in graph.inputs:
+        for dim in tensor.shape:
+            _require_sizes(symbols(dim) - determined, tensor, graph)
+    for node in graph.nodes:
+        for tensor in node.outputs:
+            for dim in tensor.shape:
+                if not isinstance(dim, int):
+                    _require_sizes(symbols(dim) - determined, tensor, graph)
+        for value in op_attributes(node.op).values():
+            if not isinstance(value, (int, str, tuple)) and hasattr(value, "terms"):
+                _require_sizes(symbols(value) - determined, node.outputs[0], graph)
+
+
+def _require_sizes(unknown: Iterable[str | None], tensor: Tensor, graph: Graph) -> None:
+    name = next(iter(unknown), None)
+    if name is None:
+        return
+    raise ShapeError(
+        f"no input determines the size {name!r}",
+        facts=[(graph.names[tensor], tensor.type)]
+        + [(n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True) if t is not tensor],
+        at=origin.locate(tensor.node.origins),
+        hint=f"some input must have a dimension that is {name} alone",
+    )
+
+
+def is_state(node: Node) -> bool:
+    """Whether the node is the leaf of a shared tensor."""
+    return isinstance(node.op, SharedState)

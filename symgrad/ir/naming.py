@@ -1,0 +1,103 @@
+"""Readable, unique, stable names for the tensors of one graph.
+
+A tensor is called by the first of these that it has: the name that the user gave; `d_x` for the gradient of
+x; the variable that the user's line assigns it to; the name of its op. Repeats get a number.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Iterable, Mapping
+
+from symgrad.ir.origin import Origin
+from symgrad.ir.tensor import MAX_NAME, RESERVED, Node, Tensor
+
+_ASSIGNMENT = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
+
+
+def assign_names(
+    leaves: Iterable[Tensor], nodes: Iterable[Node], fixed: Mapping[Tensor, str]
+) -> dict[Tensor, str]:
+    """A name for each leaf and each output of `nodes`; `fixed` names are kept as they are."""
+    nodes = list(nodes)
+    names = dict(fixed)
+    taken = set(fixed.values())
+    counters: dict[str, int] = {}
+
+    def claim(tensor: Tensor, wish: str) -> None:
+        name = wish
+        while name in taken:
+            counters[wish] = counters.get(wish, 0) + 1
+            name = f"{wish}_{counters[wish]}"
+        taken.add(name)
+        names[tensor] = name
+
+    everything = [*leaves, *(t for node in nodes for t in node.outputs)]
+    for tensor in everything:
+        if tensor.name is not None and tensor not in names:
+            claim(tensor, tensor.name)
+    roots = _statement_roots(nodes)
+    for tensor in everything:
+        if tensor not in names:
+            claim(tensor, _wish(tensor, names, roots))
+    return names
+
+
+def hint(tensor: Tensor) -> str | None:
+    """What a tensor would like to be called, judged by itself; None when nothing speaks for a name."""
+    depth = 0
+    while tensor.name is None and tensor.derivative_of is not None:
+        tensor, depth = tensor.derivative_of, depth + 1
+    base = tensor.name or assigned_variable(tensor.node.origins[0])
+    return _prefixed(base, depth) if base else None
+
+
+def _wish(tensor: Tensor, names: Mapping[Tensor, str], roots: set[Tensor]) -> str:
+    forward = tensor.derivative_of
+    if forward is not None:
+        base = names.get(forward) or hint(forward)
+        if base:
+            return _prefixed(base, 1)
+        return _prefixed(forward.node.op.name, 1)
+    if tensor in roots:
+        variable = assigned_variable(tensor.node.origins[0])
+        if variable:
+            return variable
+    name = tensor.node.op.name
+    name = "t" if name in RESERVED else name
+    return name if len(tensor.node.outputs) == 1 else f"{name}_{tensor.index}"
+
+
+def _prefixed(base: str, depth: int) -> str:
+    return ("d_" * depth + base)[:MAX_NAME]
+
+
+def _statement_roots(nodes: Iterable[Node]) -> set[Tensor]:
+    """The tensors that are the whole right-hand side of a user's line: no other node of that line reads them."""
+    roots: set[Tensor] = set()
+    for node in nodes:
+        origin = node.origins[0]
+        if origin.steps:
+            continue
+        for tensor in node.inputs:
+            if tensor in roots and tensor.node.origins[0] is origin:
+                roots.discard(tensor)
+        if len(node.outputs) == 1:
+            roots.add(node.outputs[0])
+    return roots
+
+
+_variables: dict[tuple[str, int], str | None] = {}
+
+
+def assigned_variable(origin: Origin) -> str | None:
+    """The variable that the user's line assigns to, when the line is of the form `name = ...`."""
+    if not origin.file or origin.steps:
+        return None
+    key = (origin.file, origin.line)
+    if key not in _variables:
+        match = _ASSIGNMENT.match(linecache.getline(*key))
+        name = match[1] if match else None
+        _variables[key] = None if name is None or name in RESERVED or name == "_" else name
+    return _variables[key]

@@ -1,0 +1,63 @@
+"""What every op is: a name, attributes, and a rule that gives the types of its outputs.
+
+An op is a frozen dataclass whose fields are its attributes; printing, parsing, hashing and equality follow
+from the fields. The room `ops` adds derivative rules and numeric forms (`ops/kinds.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from symgrad.types import TensorType
+
+
+class Op:
+    """Base of all ops."""
+
+    name: ClassVar[str]
+    #: The operands' names; the last may end in "*" for any number.
+    operands: ClassVar[tuple[str, ...]] = ()
+    #: Whether the two operands may be exchanged without changing a bit of the result.
+    commutative: ClassVar[bool] = False
+
+    def infer(self, *operands: TensorType) -> TensorType | Sequence[TensorType]:
+        """The types of the outputs; raises ShapeError or DTypeError where the operands do not fit."""
+        raise NotImplementedError
+
+    def operand_name(self, index: int) -> str:
+        """The name of operand `index`."""
+        names = self.operands
+        if index < len(names) and not names[index].endswith("*"):
+            return names[index]
+        return f"{names[-1].rstrip('*')}{index - len(names) + 1}"
+
+
+def attributes(op: Op) -> dict[str, Any]:
+    """The attributes of `op` by name, in the order of declaration."""
+    if not dataclasses.is_dataclass(op):
+        return {}
+    return {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
+
+
+def attribute_types(op_class: Any) -> dict[str, str]:
+    """The declared type of each attribute, as text ("Shape", "tuple[int, ...]", ...)."""
+    if not dataclasses.is_dataclass(op_class):
+        return {}
+    return {f.name: str(f.type) for f in dataclasses.fields(op_class)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Input(Op):
+    """A graph's input: a leaf whose value is an argument."""
+
+    name: ClassVar[str] = "input"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SharedState(Op):
+    """Persistent state: a leaf whose value the program keeps between calls."""
+
+    state: Any
+    name: ClassVar[str] = "shared"

@@ -1,0 +1,370 @@
+"""Tensors and the nodes that make them; the only place where nodes are created.
+
+A `Tensor` is an SSA value: which output of which `Node`, of which type. The operators and methods are the
+language's functions, looked up in the registry, since the room `ops` that defines them lies above.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from types import EllipsisType
+from typing import Any, NoReturn
+
+from symgrad import registry
+from symgrad.dims import Dim, Shape, product
+from symgrad.errors import GraphError, ShapeError, SymgradError
+from symgrad.ir import origin
+from symgrad.ir.op import Input, Op, SharedState
+from symgrad.ir.origin import Origin
+from symgrad.ir.values import State
+from symgrad.types import DType, TensorType
+
+_ids = itertools.count(1)
+
+
+class Node:
+    """An op applied to tensors. Ids grow with creation, so inputs have smaller ids than their users."""
+
+    __slots__ = ("id", "inputs", "op", "origins", "outputs")
+
+    id: int
+    op: Op
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    origins: tuple[Origin, ...]
+
+    def __init__(self, op: Op, inputs: tuple[Tensor, ...], origins: tuple[Origin, ...]) -> None:
+        self.id = next(_ids)
+        self.op = op
+        self.inputs = inputs
+        self.origins = origins
+
+    @property
+    def output(self) -> Tensor:
+        """The output of a node that has one."""
+        return self.outputs[0]
+
+    def __repr__(self) -> str:
+        types = ", ".join(str(t.type) for t in self.outputs)
+        return f"<{self.op.name} node {self.id} -> {types}>"
+
+
+def _operator(name: str, symbol: str) -> Callable[[Operators, Any], Any]:
+    def call(self: Operators, other: Any) -> Any:
+        return registry.language[name](self, other)
+
+    call.__doc__ = f"`self {symbol} other`, elementwise."
+    return call
+
+
+def _reflected(name: str, symbol: str) -> Callable[[Operators, Any], Any]:
+    def call(self: Operators, other: Any) -> Any:
+        return registry.language[name](other, self)
+
+    call.__doc__ = f"`other {symbol} self`, elementwise."
+    return call
+
+
+class Operators:
+    """The operators of the language, shared by tensors and by the patterns of rewrite rules."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    __add__ = _operator("add", "+")
+    __sub__ = _operator("subtract", "-")
+    __mul__ = _operator("multiply", "*")
+    __truediv__ = _operator("divide", "/")
+    __floordiv__ = _operator("floor_divide", "//")
+    __mod__ = _operator("remainder", "%")
+    __pow__ = _operator("pow", "**")
+    __matmul__ = _operator("matmul", "@")
+    __and__ = _operator("bitwise_and", "&")
+    __or__ = _operator("bitwise_or", "|")
+    __xor__ = _operator("bitwise_xor", "^")
+    __lshift__ = _operator("bitwise_left_shift", "<<")
+    __rshift__ = _operator("bitwise_right_shift", ">>")
+    __lt__ = _operator("less", "<")
+    __le__ = _operator("less_equal", "<=")
+    __gt__ = _operator("greater", ">")
+    __ge__ = _operator("greater_equal", ">=")
+    __eq__ = _operator("equal", "==")  # type: ignore[assignment]
+    __ne__ = _operator("not_equal", "!=")  # type: ignore[assignment]
+    __radd__ = _reflected("add", "+")
+    __rsub__ = _reflected("subtract", "-")
+    __rmul__ = _reflected("multiply", "*")
+    __rtruediv__ = _reflected("divide", "/")
+    __rfloordiv__ = _reflected("floor_divide", "//")
+    __rmod__ = _reflected("remainder", "%")
+    __rpow__ = _reflected("pow", "**")
+    __rmatmul__ = _reflected("matmul", "@")
+    __rand__ = _reflected("bitwise_and", "&")
+    __ror__ = _reflected("bitwise_or", "|")
+    __rxor__ = _reflected("bitwise_xor", "^")
+    __rlshift__ = _reflected("bitwise_left_shift", "<<")
+    __rrshift__ = _reflected("bitwise_right_shift", ">>")
+
+    def __neg__(self) -> Any:
+        return registry.language["negative"](self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return registry.language["abs"](self)
+
+    def __invert__(self) -> Any:
+        return registry.language["bitwise_invert"](self)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return registry.language[name](self, *args, **kwargs)
+
+    call.__name__ = name
+    call.__doc__ = f"`symgrad.{name}` of this tensor."
+    return call
+
+
+class Tensor(Operators):
+    """A symbolic value in a graph.
+
+    `==` and the other comparisons are elementwise and build graph; hashing and `is` are by identity.
+    """
+
+    __slots__ = ("__weakref__", "derivative_of", "index", "name", "node", "type")
+    __array_ufunc__ = None  # NumPy arrays leave operators to the tensor
+    __hash__ = object.__hash__
+
+    #: The tensor that this one is the gradient of, which gives it its printed name `d_x`.
+    derivative_of: Tensor | None
+    index: int
+    name: str | None
+    node: Node
+    type: TensorType
+
+    def __init__(self, type: TensorType, node: Node, index: int, name: str | None = None) -> None:
+        self.type = type
+        self.node = node
+        self.index = index
+        self.name = name
+        self.derivative_of = None
+
+    @property
+    def dtype(self) -> DType:
+        return self.type.dtype
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    @property
+    def size(self) -> Dim:
+        """The number of elements."""
+        return product(self.type.shape)
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix (all axes reversed)."""
+        result: Tensor = registry.language["permute_dims"](self, tuple(reversed(range(self.ndim))))
+        return result
+
+    @property
+    def mT(self) -> Tensor:
+        """The transpose of the last two axes."""
+        result: Tensor = registry.language["matrix_transpose"](self)
+        return result
+
+    def named(self, name: str) -> Tensor:
+        """Name this tensor, for printing and for `Graph.find`; returns the tensor itself."""
+        self.name = check_name(name)
+        return self
+
+    sum = _method("sum")
+    mean = _method("mean")
+    max = _method("max")
+    min = _method("min")
+    prod = _method("prod")
+    argmax = _method("argmax")
+    argmin = _method("argmin")
+    reshape = _method("reshape")
+    astype = _method("astype")
+    eval = _method("eval")
+
+    def __getitem__(self, key: Any) -> Tensor:
+        result: Tensor = registry.language["getitem"](self, key)
+        return result
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.type.shape:
+            raise TypeError("iteration over a 0-d tensor")
+        length = self.type.shape[0]
+        if not isinstance(length, int):
+            raise TypeError(
+                f"iteration over an axis of the symbolic size {length}\n"
+                "  hint: write the computation on the whole tensor, or give the axis a fixed size"
+            )
+        return (self[i] for i in range(length))
+
+    def __len__(self) -> int:
+        if not self.type.shape:
+            raise TypeError("len() of a 0-d tensor")
+        length = self.type.shape[0]
+        if not isinstance(length, int):
+            raise TypeError(f"len() of a symbolic size; use .shape[0], which is {length}")
+        return length
+
+    def __bool__(self) -> NoReturn:
+        raise _no_value(self, "truth value", "symgrad.where(condition, a, b) to choose inside the graph")
+
+    def __float__(self) -> NoReturn:
+        raise _no_value(self, "float", "t.eval({x: value, ...}) to compute it now")
+
+    def __int__(self) -> NoReturn:
+        raise _no_value(self, "int", "t.eval({x: value, ...}) to compute it now")
+
+    __index__ = __complex__ = __int__
+
+    def __array__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise _no_value(
+            self, "array", "symgrad's functions (sg.exp, not numpy.exp), or t.eval(...) for numbers"
+        )
+
+    def __contains__(self, item: object) -> NoReturn:
+        raise _no_value(self, "membership test", "symgrad.equal(t, item)")
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        return registry.language["array_namespace"](api_version)
+
+    def __repr__(self) -> str:
+        return f"<{self.name or self.node.op.name}: {self.type}>"
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a tensor cannot be pickled by itself\n  hint: put it into a symgrad.Graph, which can"
+        )
+
+
+class Shared(Tensor):
+    """Persistent state of a program: a leaf with a value."""
+
+    __slots__ = ()
+
+    @property
+    def state(self) -> State:
+        op = self.node.op
+        assert isinstance(op, SharedState)
+        state: State = op.state
+        return state
+
+    def get(self) -> Any:
+        """A copy of the current value."""
+        return self.state.get()
+
+    def set(self, value: Any) -> None:
+        """Replace the value; shape and dtype are fixed."""
+        self.state.set(value)
+
+    value = property(get, set, doc="The current value; reading copies.")
+
+
+Index = int | slice | EllipsisType | None
+
+
+def _no_value(tensor: Tensor, what: str, hint: str) -> TypeError:
+    name = tensor.name or tensor.node.op.name
+    return TypeError(
+        f"the symbolic tensor {name}: {tensor.type} has no {what}: it holds no numbers\n  hint: use {hint}"
+    )
+
+
+def check_name(name: object) -> str:
+    """`name` if it can name a tensor or a graph: an identifier that the text form has not reserved."""
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > MAX_NAME:
+        raise GraphError(
+            f"a name must be an identifier, not {name!r:.80}", hint='for example "x" or "hidden_1"'
+        )
+    if name in RESERVED:
+        raise GraphError(f"the name {name!r} is a word of the text form", hint=f'for example "{name}_"')
+    return name
+
+
+MAX_NAME = 255
+RESERVED = frozenset(
+    "graph return update state data file nan inf infj nanj True False None floordiv min max".split()
+)
+
+
+# ---- creation ---------------------------------------------------------------------------------------
+
+
+def apply(op: Op, *inputs: Tensor) -> Tensor:
+    """The output of `op`, which has one, applied to `inputs`."""
+    return apply_all(op, inputs)[0]
+
+
+def apply_all(op: Op, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """All outputs of `op` applied to `inputs`. Errors name the operands and the user's line."""
+    try:
+        types = op.infer(*[t.type for t in inputs])
+    except SymgradError as error:
+        if error.at is None:
+            error.at = origin.locate(origin.current())
+        if not error.facts:
+            error.facts = tuple((operand_label(op, i, t), t.type) for i, t in enumerate(inputs))
+        raise
+    return create(op, inputs, (types,) if isinstance(types, TensorType) else types, origin.current())
+
+
+def operand_label(op: Op, index: int, tensor: Tensor) -> str:
+    """What an error message calls an operand: the tensor's name if it has one, else the operand's."""
+    return tensor.name or op.operand_name(index)
+
+
+def create(
+    op: Op, inputs: tuple[Tensor, ...], types: Sequence[TensorType], origins: tuple[Origin, ...]
+) -> tuple[Tensor, ...]:
+    """A node of known types (the caller has inferred them)."""
+    node = Node(op, inputs, origins)
+    node.outputs = tuple([Tensor(t, node, i) for i, t in enumerate(types)])
+    return node.outputs
+
+
+def make_input(type: TensorType, name: str) -> Tensor:
+    """A graph's input."""
+    node = Node(INPUT, (), origin.current())
+    node.outputs = (Tensor(type, node, 0, check_name(name)),)
+    return node.outputs[0]
+
+
+def make_shared(state: State, name: str | None) -> Shared:
+    """A tensor that stands for `state`."""
+    node = Node(SharedState(state), (), origin.current())
+    shared = Shared(state.type, node, 0, None if name is None else check_name(name))
+    node.outputs = (shared,)
+    return shared
+
+
+INPUT = Input()
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether the tensor is an input or shared state, whose value comes from outside."""
+    return isinstance(tensor.node.op, (Input, SharedState))
+
+
+def require_rank(what: str, tensor: TensorType, rank: int) -> None:
+    """ShapeError unless `tensor` has `rank` dimensions."""
+    if tensor.ndim != rank:
+        raise ShapeError(f"{what} needs {rank} dimensions", facts=[("got", tensor)])

@@ -1,0 +1,97 @@
+"""From the lenient language to the strict IR: promotion and broadcasting, spelled out as nodes.
+
+In the IR an elementwise op's operands have equal shapes and dtypes. The language takes tensors, arrays,
+numbers and sizes: dtypes are promoted (Python numbers are weak), shapes broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from symgrad.dims import Shape
+from symgrad.errors import SymgradError
+from symgrad.ir import origin
+from symgrad.ir.tensor import Tensor, apply, operand_label
+from symgrad.ir.values import Scalar
+from symgrad.ops.cast import astype
+from symgrad.ops.create import Fill, as_tensor
+from symgrad.ops.kinds import Elementwise
+from symgrad.ops.shape import broadcast_shapes, broadcast_to
+from symgrad.registry import provide
+from symgrad.types import BOOL, FLOAT64, DType, default_dtype, promote, promote_weak
+
+
+@provide("align_and_apply")
+def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
+    """`op` applied to operands of any kind; a pattern among them makes a pattern."""
+    for operand in operands:
+        if getattr(operand, "is_pattern", False):
+            return operand.of(op, operands)
+    if len(operands) != len(op.operands):
+        raise TypeError(f"{op.name} takes {len(op.operands)} operands, got {len(operands)}")
+    if all(type(x) is Tensor for x in operands) and _is_aligned(op, operands):
+        return apply(op, *operands)
+    values = [x if isinstance(x, Tensor) or is_weak(x) else as_tensor(x) for x in operands]
+    dtype = common_dtype(values[op.conditions :])
+    if op.to_float and dtype.kind in ("bool", "int", "uint"):
+        dtype = FLOAT64
+    tensors = [x for x in values if isinstance(x, Tensor)]
+    try:
+        shape = broadcast_shapes([t.type for t in tensors]) if tensors else ()
+    except SymgradError as error:
+        error.what = f"{op.name}: {error.what}"
+        error.facts = tuple(
+            (operand_label(op, i, t), t.type) for i, t in enumerate(values) if isinstance(t, Tensor)
+        )
+        error.at = origin.locate(origin.current())
+        raise
+    dtypes = [BOOL if i < op.conditions else dtype for i in range(len(values))]
+    return apply(op, *[_fit(v, d, shape) for v, d in zip(values, dtypes, strict=True)])
+
+
+def _is_aligned(op: Elementwise, operands: Sequence[Tensor]) -> bool:
+    first = operands[-1].type
+    if op.to_float and first.dtype.kind not in op.accepts:
+        return False
+    if op.conditions:
+        return all(t.type.shape == first.shape for t in operands) and all(
+            t.type.dtype is (BOOL if i < op.conditions else first.dtype) for i, t in enumerate(operands)
+        )
+    return all(t.type is first or t.type == first for t in operands)
+
+
+def is_weak(value: Any) -> bool:
+    """Whether `value` is a Python number, which takes the dtype of what it meets."""
+    return isinstance(value, (bool, int, float, complex)) and not isinstance(value, numpy.generic)
+
+
+def common_dtype(values: Sequence[Any]) -> DType:
+    """The dtype that tensors and Python numbers have in common."""
+    found: DType | None = None
+    for value in values:
+        if isinstance(value, Tensor):
+            found = value.dtype if found is None else promote(found, value.dtype)
+    for value in values:
+        if not isinstance(value, Tensor):
+            if found is None:
+                found = default_dtype(value)
+            else:
+                found = promote_weak(found, value)
+    assert found is not None
+    return found
+
+
+def _fit(value: Any, dtype: DType, shape: Shape) -> Tensor:
+    if not isinstance(value, Tensor):
+        return apply(Fill(Scalar.of(value, dtype), shape))
+    return broadcast_to(astype(value, dtype), shape)
+
+
+def align_tensors(values: Sequence[Any]) -> list[Tensor]:
+    """Operands of a structured op as tensors of one dtype, their shapes left as they are."""
+    operands = [x if isinstance(x, Tensor) or is_weak(x) else as_tensor(x) for x in values]
+    dtype = common_dtype(operands)
+    return [_fit(x, dtype, x.shape if isinstance(x, Tensor) else ()) for x in operands]

@@ -1,0 +1,70 @@
+"""Conversions between dtypes, and the end of the line for derivatives: `astype`, `stop_gradient`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from symgrad.errors import DTypeError
+from symgrad.ir.tensor import Node, Tensor, apply
+from symgrad.ir.values import Scalar
+from symgrad.ops.create import Fill, as_tensor
+from symgrad.ops.kinds import ANY, BITS, Linear, declare, elementwise
+from symgrad.registry import provide
+from symgrad.types import DType, DTypeLike, TensorType
+from symgrad.types import dtype as as_dtype
+
+
+@declare
+@dataclass(frozen=True)
+class AsType(Linear):
+    """x in another dtype; from complex, the real part."""
+
+    dtype: DType
+    name: ClassVar[str] = "astype"
+    operands = ("x",)
+    numpy = "numeric.astype({x}, {dtype}, {out})"
+
+    def infer(self, x: TensorType) -> TensorType:
+        if x.dtype.kind == "complex" and self.dtype.kind != "complex":
+            raise DTypeError(
+                "a complex tensor has no real value",
+                facts=[("x", x), ("dtype", self.dtype)],
+                hint="take its real part",
+            )
+        return x.with_dtype(self.dtype)
+
+    def transpose_x(self, g: Tensor, x: Tensor) -> Tensor | None:
+        return astype(g, x.dtype) if x.dtype.is_differentiable and self.dtype.is_differentiable else None
+
+    @staticmethod
+    def finite_if(node: Node) -> bool | Sequence[Tensor]:
+        source, target = node.inputs[0].dtype, node.outputs[0].dtype
+        return source.kind in BITS or (source.itemsize <= target.itemsize and node.inputs)
+
+
+@provide("astype")
+def astype(x: Any, dtype: DTypeLike) -> Tensor:
+    """x converted to `dtype`; x itself if it has it already.
+
+    Derivatives pass between floats (rounded to the dtype of x) and stop at integers and booleans.
+    """
+    tensor, wanted = as_tensor(x), as_dtype(dtype)
+    if tensor.dtype is wanted:
+        return tensor
+    op = tensor.node.op
+    if isinstance(op, Fill) and op.value.dtype.kind != "complex":
+        with_value = op.value.numpy.astype(wanted.numpy)
+        return apply(Fill(Scalar(wanted, with_value.tobytes()), op.shape))
+    return apply(AsType(wanted), tensor)
+
+
+stop_gradient = elementwise(
+    "stop_gradient(x)",
+    "x, constant for derivatives",
+    accepts=ANY,
+    numpy="numeric.copy({x}, {out})",
+    scalar=lambda b, x: x,
+    no_gradient="stop_gradient makes it a constant",
+)

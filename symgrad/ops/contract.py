@@ -1,0 +1,135 @@
+"""Contractions: products summed over shared axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from symgrad import dims
+from symgrad.errors import DTypeError, ShapeError
+from symgrad.ir import origin
+from symgrad.ir.tensor import Node, Tensor, apply
+from symgrad.ops.align import align_tensors
+from symgrad.ops.kinds import NUMBERS, Linear, declare, known_finite
+from symgrad.ops.shape import broadcast_shapes, broadcast_to, reshape
+from symgrad.registry import provide
+from symgrad.types import TensorType
+
+
+@declare
+@dataclass(frozen=True)
+class MatMul(Linear):
+    """out[..., i, j] = sum over k of a[..., i, k] b[..., k, j]; the leading axes are equal.
+
+    `strong` names the operands ("a", "b", "ab") whose zeros are strong: a term with such a zero is 0,
+    whatever the other factor is. Derivatives of masked values need it (see `kinds`).
+    """
+
+    strong: str = ""
+    name: ClassVar[str] = "matmul"
+    operands = ("a", "b")
+    numpy = "numeric.matmul({a}, {b}, {strong}, {out})"
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        if self.strong not in ("", "a", "b", "ab"):
+            raise ShapeError(f'matmul: strong must be "", "a", "b" or "ab", not {self.strong!r:.20}')
+        if a.dtype is not b.dtype or a.dtype.kind not in NUMBERS:
+            raise DTypeError("matmul needs two tensors of one numeric dtype")
+        if a.ndim < 2 or b.ndim != a.ndim:
+            raise ShapeError("matmul needs operands of equal rank, at least 2")
+        if a.shape[:-2] != b.shape[:-2]:
+            raise ShapeError("matmul needs equal batch sizes")
+        if a.shape[-1] != b.shape[-2]:
+            raise ShapeError("matmul needs equal inner sizes")
+        return a.with_shape((*a.shape[:-1], b.shape[-1]))
+
+    def pull(
+        self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> Tensor | None:
+        """d_a = g b^T and d_b = a^T g, strong in what was strong and in a masked g."""
+        g = cotangents[0]
+        if g is None:
+            return None
+        other = node.inputs[1 - operand]
+        differentiated, kept = ("a", "b") if operand == 0 else ("b", "a")
+        strong_g = differentiated in self.strong or (masked and not known_finite(other))
+        strong_kept = kept in self.strong
+        if operand == 0:
+            return apply(MatMul("a" * strong_g + "b" * strong_kept), g, other.mT)
+        return apply(MatMul("a" * strong_kept + "b" * strong_g), other.mT, g)
+
+    def transpose_a(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return apply(MatMul(self.strong), g, b.mT)
+
+    def transpose_b(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return apply(MatMul(self.strong), a.mT, g)
+
+
+@provide("matmul")
+def matmul(a: Any, b: Any) -> Tensor:
+    """The matrix product by NumPy's rules: vectors are rows or columns, leading axes broadcast.
+
+    Raises:
+        ShapeError: the inner sizes are not provably equal.
+
+    >>> from symgrad.ops.create import tensor
+    >>> matmul(tensor("x", ("n", 4)), tensor("w", (4, 3)))
+    <matmul: f64[n,3]>
+    """
+    x, y = align_tensors([a, b])
+    if x.ndim == 0 or y.ndim == 0:
+        raise ShapeError(
+            "matmul takes no 0-d tensors", facts=_operands(x, y), hint="use * for scalars", at=_here()
+        )
+    row, column = x.ndim == 1, y.ndim == 1
+    inner = (x.shape[-1], y.shape[0 if column else -2])
+    if not dims.equal(*inner):
+        raise ShapeError(
+            f"matmul needs equal inner sizes, not {inner[0]} and {inner[1]}",
+            facts=_operands(x, y),
+            at=_here(),
+            hint=_suggestion(x, y),
+        )
+    left = reshape(x, (1, *x.shape)) if row else x
+    right = reshape(y, (*y.shape, 1)) if column else y
+    batch = broadcast_shapes([left.type.with_shape(left.shape[:-2]), right.type.with_shape(right.shape[:-2])])
+    left = broadcast_to(left, (*batch, *left.shape[-2:]))
+    right = broadcast_to(right, (*batch, left.shape[-1], right.shape[-1]))
+    out = apply(MatMul(), left, right)
+    if row or column:
+        out = reshape(out, (*batch, *(() if row else out.shape[-2:-1]), *(() if column else out.shape[-1:])))
+    return out
+
+
+def _operands(x: Tensor, y: Tensor) -> list[tuple[str, object]]:
+    return [(x.name or "a", x.type), (y.name or "b", y.type)]
+
+
+def _here() -> str | None:
+    return origin.locate(origin.current())
+
+
+def _suggestion(x: Tensor, y: Tensor) -> str | None:
+    """The transpose that would fit, if one would; for two symbols, how to state that they are equal."""
+    a, b = x.name or "a", y.name or "b"
+    if y.ndim >= 2 and x.shape[-1] == y.shape[-1]:
+        return f"did you mean {a} @ {b}.mT?"
+    if x.ndim >= 2 and y.ndim >= 2 and x.shape[-2] == y.shape[-2]:
+        return f"did you mean {a}.mT @ {b}?"
+    inner = (x.shape[-1], y.shape[-2 if y.ndim > 1 else 0])
+    if all(dims.lone_symbol(d) for d in inner):
+        return f'use one name for both sizes, or state it with sg.assume_equal(sg.size("{inner[0]}"), sg.size("{inner[1]}"))'
+    return None
+
+
+def outer(x: Any, y: Any) -> Tensor:
+    """The outer product of two vectors."""
+    a, b = align_tensors([x, y])
+    if a.ndim != 1 or b.ndim != 1:
+        raise ShapeError("outer takes two vectors", facts=_operands(a, b), at=_here())
+    return apply(MatMul(), reshape(a, (a.shape[0], 1)), reshape(b, (1, b.shape[0])))
+
+
+def dot(x: Any, y: Any) -> Tensor:
+    """NumPy's dot for vectors and matrices: the matrix product."""
+    return matmul(x, y)

@@ -1,0 +1,312 @@
+"""The kinds of ops, each with its way to state derivatives.
+
+    Elementwise   `d_x`: the partial derivative, a number or a function of the operands and the output.
+                  Reverse: cotangent * partial. Where the product itself matters (selections), `vjp_x`
+                  states it whole; it must be linear in the cotangent, element by element.
+    Linear        `transpose_x(g, *operands)`: the transpose of the op as a linear map of operand x.
+    Custom        `vjp_x(g, *operands, out)`: for the few others.
+
+Each operand has a rule or a reason in `no_gradient`; an op without either is an error when it is declared.
+A rule returns None for "no path". Rules are written in the language, so they differentiate again.
+
+**Masked cotangents.** Where a selection (`where`, `maximum`, a slice ...) does not take a value, that value's
+cotangent is exactly 0, and must stay 0 whatever the partial is: 0 * (1/0) is NaN. Differentiation tracks which
+cotangents may hold such zeros and says `masked=True`; products with partials that may be infinite are then
+strong-zero products (`select.masked_multiply`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from symgrad import registry
+from symgrad.errors import DTypeError, ShapeError
+from symgrad.ir.op import Op
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.scalar import ScalarCode
+from symgrad.types import BOOL, DType, PyScalar, TensorType
+
+#: Kinds of dtypes that ops accept.
+ANY = ("bool", "uint", "int", "float", "complex")
+NUMBERS = ("uint", "int", "float", "complex")
+REALS = ("uint", "int", "float")
+INEXACT = ("float", "complex")
+FLOATS = ("float",)
+INTEGERS = ("uint", "int")
+BITS = ("bool", "uint", "int")
+BOOLS = ("bool",)
+
+Rule = Callable[..., Any]
+
+
+class TensorOp(Op):
+    """An op of the language: adds derivative rules and numeric forms to `Op`."""
+
+    #: Operands without a derivative, each with the reason.
+    no_gradient: Mapping[str, str] = {}
+    #: Whether the op leaves values unused, so that it makes cotangents that are exactly 0.
+    selects: bool = False
+    #: NumPy code: a template over operand names, attributes and `{out}`. Modules in scope: numpy, numeric,
+    #: special (scipy.special).
+    numpy: str = ""
+    #: Whether the NumPy form returns a view of its first operand.
+    view: bool = False
+    #: Whether the op may raise when it runs (an index out of bounds, say).
+    fails: bool = False
+
+    def pull(
+        self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> Tensor | None:
+        """The cotangent that this node sends to one of its operands; None where there is no path."""
+        raise NotImplementedError
+
+    def reason(self, operand: int) -> str | None:
+        """Why the operand has no derivative; None where it has one."""
+        return self.no_gradient.get(self.operand_name(operand))
+
+
+# ---- elementwise ------------------------------------------------------------------------------------
+
+
+class Elementwise(TensorOp):
+    """An op on equal shapes, element by element; one table row, made by `elementwise`."""
+
+    def __init__(
+        self,
+        name: str,
+        operands: tuple[str, ...],
+        accepts: tuple[str, ...],
+        result: DType | None,
+        rules: Mapping[str, Any],
+        no_gradient: Mapping[str, str],
+        numpy: str,
+        scalar: ScalarCode,
+        commutative: bool,
+        selects: bool,
+        conditions: int,
+        to_float: bool,
+        doc: str,
+    ) -> None:
+        self.name = name  # type: ignore[misc]
+        self.operands = operands  # type: ignore[misc]
+        self.accepts = accepts
+        self.result = result
+        self.rules = rules
+        self.no_gradient = no_gradient
+        self.numpy = numpy
+        self.scalar = scalar
+        self.commutative = commutative  # type: ignore[misc]
+        self.selects = selects
+        self.conditions = conditions
+        self.to_float = to_float
+        self.__doc__ = doc
+
+    def infer(self, *operands: TensorType) -> TensorType:
+        if len(operands) != len(self.operands):
+            raise ShapeError(f"{self.name} takes {len(self.operands)} operands, not {len(operands)}")
+        first = operands[-1]
+        for i, operand in enumerate(operands):
+            if operand is not first and operand.shape != first.shape:
+                raise ShapeError(f"{self.name} needs equal shapes")
+            expected = BOOL if i < self.conditions else first.dtype
+            if operand.dtype is not expected:
+                raise DTypeError(
+                    f"{self.name} needs {'equal dtypes' if i >= self.conditions else 'a bool first'}"
+                )
+        if first.dtype.kind not in self.accepts:
+            raise DTypeError(
+                f"{self.name} does not take {first.dtype}", hint=f"it takes {', '.join(self.accepts)}"
+            )
+        return first if self.result is None else first.with_dtype(self.result)
+
+    def __call__(self, *operands: Any) -> Any:
+        """Apply to tensors, arrays and numbers, with broadcasting and promotion."""
+        return registry.language["align_and_apply"](self, operands)
+
+    def pull(
+        self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> Tensor | None:
+        g = cotangents[0]
+        name = self.operands[operand]
+        if g is None or name in self.no_gradient:
+            return None
+        whole = self.rules.get("vjp_" + name)
+        if whole is not None:
+            result: Tensor | None = whole(g, *node.inputs, node.outputs[0])
+            return result
+        partial = self.rules["d_" + name]
+        if callable(partial):
+            partial = partial(*node.inputs, node.outputs[0])
+        return product(g, partial, masked)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return (registry.ops.__getitem__, (self.name,))
+
+
+def product(g: Tensor, partial: Tensor | PyScalar | None, masked: bool) -> Tensor | None:
+    """cotangent * partial: strong in the cotangent's zeros where it may be masked and the partial infinite."""
+    if partial is None:
+        return None
+    if isinstance(partial, Tensor):
+        if masked and not known_finite(partial):
+            result: Tensor = registry.language["masked_multiply"](g, partial)
+            return result
+        return g * partial
+    if partial == 1:
+        return g
+    if partial == -1:
+        return -g
+    if partial == 0:
+        zeros: Tensor = registry.language["zeros_like"](g)
+        return zeros
+    return g * partial
+
+
+def known_finite(tensor: Tensor) -> bool:
+    """Whether the tensor is finite whatever the inputs are, as far as a short look can tell."""
+    stack, budget = [tensor], 32
+    while stack:
+        node = stack.pop().node
+        budget -= 1
+        if budget < 0:
+            return False
+        finite = getattr(node.op, "finite_if", None)
+        answer = finite(node) if finite else node.outputs[0].dtype.kind in BITS
+        if answer is False:
+            return False
+        if answer is not True:
+            stack.extend(answer)
+    return True
+
+
+_SIGNATURE = re.compile(r"(\w+)\((\w+(?:, \w+)*)\)\Z")
+
+
+def elementwise(
+    signature: str,
+    doc: str,
+    *,
+    accepts: tuple[str, ...] = INEXACT,
+    numpy: str,
+    scalar: ScalarCode,
+    result: DType | None = None,
+    no_gradient: str | Mapping[str, str] = "",
+    commutative: bool = False,
+    selects: bool = False,
+    conditions: int = 0,
+    aliases: tuple[str, ...] = (),
+    **rules: Rule | PyScalar,
+) -> Elementwise:
+    """Declare an elementwise op, from `signature` ("tanh(x)") to its derivative (`d_x=`) in one row.
+
+    Args:
+        signature: name and operands.
+        doc: one line, the mathematics.
+        accepts: the kinds of dtypes; where ints are not among them, the language converts them to float64.
+        numpy: a template, e.g. "numpy.tanh({x}, out={out})".
+        scalar: native form, see `scalar.py`.
+        result: the output's dtype where it is not the operands'.
+        no_gradient: the reason why no operand has a derivative, or a dict operand -> reason.
+        commutative: whether two operands may be exchanged.
+        selects: whether values may stay unused, see "Masked cotangents".
+        conditions: how many leading operands are bools (the condition of `where`).
+        aliases: further names in the language.
+        rules: for each operand x, `d_x` or `vjp_x`.
+    """
+    match = _SIGNATURE.match(signature)
+    if match is None:
+        raise TypeError(f"not a signature: {signature!r}")
+    name, operands = match[1], tuple(match[2].split(", "))
+    reasons = (
+        dict.fromkeys(operands, no_gradient) if isinstance(no_gradient, str) and no_gradient else no_gradient
+    )
+    reasons = dict(reasons) if reasons else {}
+    _check_rules(name, operands, reasons, [r for o in operands for r in ("d_" + o, "vjp_" + o) if r in rules])
+    op = Elementwise(
+        name=name,
+        operands=operands,
+        accepts=accepts,
+        result=result,
+        rules=rules,
+        no_gradient=reasons,
+        numpy=numpy,
+        scalar=scalar,
+        commutative=commutative,
+        selects=selects,
+        conditions=conditions,
+        to_float="int" not in accepts and "float" in accepts,
+        doc=doc,
+    )
+    registry.register_op(name, op)
+    registry.provide(name, *aliases)(op)
+    return op
+
+
+# ---- structured ops ---------------------------------------------------------------------------------
+
+
+class Structured(TensorOp):
+    """An op that is a frozen dataclass; registered by `declare`."""
+
+    _rule_prefix: ClassVar[str]
+
+    def pull(
+        self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> Tensor | None:
+        name = self.operands[0].rstrip("*") if self.operands[0].endswith("*") else self.operand_name(operand)
+        if name in self.no_gradient:
+            return None
+        rule = getattr(self, self._rule_prefix + name)
+        gs = cotangents[0] if len(cotangents) == 1 else cotangents
+        result: Tensor | None = self.call_rule(rule, node, operand, gs)
+        return result
+
+    def call_rule(self, rule: Rule, node: Node, operand: int, gs: Any) -> Any:
+        raise NotImplementedError
+
+
+class Linear(Structured):
+    """Linear in each operand that has a `transpose_<operand>(g, *operands)`."""
+
+    _rule_prefix = "transpose_"
+
+    def call_rule(self, rule: Rule, node: Node, operand: int, gs: Any) -> Any:
+        if self.operands[0].endswith("*"):
+            return rule(gs, operand, *node.inputs)
+        return rule(gs, *node.inputs)
+
+
+class Custom(Structured):
+    """Any other op: `vjp_<operand>(g, *operands, out)`; several outputs come as tuples."""
+
+    _rule_prefix = "vjp_"
+
+    def call_rule(self, rule: Rule, node: Node, operand: int, gs: Any) -> Any:
+        return rule(gs, *node.inputs, node.outputs[0] if len(node.outputs) == 1 else node.outputs)
+
+
+def declare(cls: type[Any]) -> type[Any]:
+    """Class decorator: register a structured op, and check that each operand has a rule or a reason."""
+    operands = [o.rstrip("*") for o in cls.operands]
+    prefix = cls._rule_prefix
+    _check_rules(
+        cls.name, operands, cls.no_gradient, [prefix + o for o in operands if hasattr(cls, prefix + o)]
+    )
+    registry.register_op(cls.name, cls)
+    return cls
+
+
+def _check_rules(
+    name: str, operands: tuple[str, ...] | list[str], reasons: Mapping[str, str], rules: list[str]
+) -> None:
+    for operand in operands:
+        has_rule = any(r.split("_", 1)[1] == operand for r in rules)
+        if has_rule == (operand in reasons):
+            raise TypeError(
+                f"op {name}: operand {operand!r} needs a derivative rule or a reason in no_gradient"
+            )

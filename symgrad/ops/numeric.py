@@ -1,0 +1,204 @@
+"""NumPy code of the ops that no single NumPy function computes; `out` may be None, or an operand's array.
+
+Generated NumPy programs call these as `numeric.<name>`. Imports NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy
+
+from symgrad.errors import ShapeError
+
+Array: TypeAlias = Any
+Out: TypeAlias = Any
+
+
+def copy(x: Array, out: Out = None) -> Array:
+    """x in an array of its own."""
+    if out is None:
+        return numpy.array(x)
+    if out is not x:
+        numpy.copyto(out, x)
+    return out
+
+
+def astype(x: Array, dtype: Any, out: Out = None) -> Array:
+    """x converted, without a word about overflow."""
+    if out is None:
+        return numpy.asarray(x).astype(dtype)
+    numpy.copyto(out, x, casting="unsafe")
+    return out
+
+
+def where(c: Array, x: Array, y: Array, out: Out = None) -> Array:
+    """x where c holds, else y; `out` may be the array of x or y."""
+    if out is None:
+        return numpy.where(c, x, y)
+    if out is x:
+        numpy.copyto(out, y, where=numpy.logical_not(c))
+        return out
+    if out is not y:
+        numpy.copyto(out, y)
+    numpy.copyto(out, x, where=c)
+    return out
+
+
+def masked_multiply(g: Array, p: Array, out: Out = None) -> Array:
+    """g p, but 0 where g is 0."""
+    zero = numpy.equal(g, 0)
+    out = numpy.multiply(g, p, out=out)
+    return _clear(out, zero)
+
+
+def masked_multiply_both(x: Array, y: Array, out: Out = None) -> Array:
+    """x y, but 0 where either is 0."""
+    zero = numpy.logical_or(numpy.equal(x, 0), numpy.equal(y, 0))
+    out = numpy.multiply(x, y, out=out)
+    return _clear(out, zero)
+
+
+def _clear(out: Array, zero: Array) -> Array:
+    if not isinstance(out, numpy.ndarray):
+        return out.dtype.type(0) if zero else out
+    numpy.copyto(out, 0, where=zero)
+    return out
+
+
+def sech_squared(x: Array, out: Out = None) -> Array:
+    """1 / cosh(x)^2 as 4 e / (1 + e)^2 with e = exp(-2|x|), which neither overflows nor cancels."""
+    e = numpy.abs(x)
+    e = numpy.exp(numpy.multiply(e, -2, out=e if isinstance(e, numpy.ndarray) else None))
+    one_plus = e + 1
+    return numpy.divide(4 * e, one_plus * one_plus, out=out)
+
+
+def logsumexp(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
+    """log(sum(exp(x))) over `axes`."""
+    shift, total = _exponentials(x, axes)[1:]
+    return numpy.add(
+        numpy.log(total, out=total if isinstance(total, numpy.ndarray) else None).squeeze(axes),
+        shift.squeeze(axes),
+        out=out,
+    )
+
+
+def softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
+    """exp(x) / sum(exp(x)) over `axes`; 0 where all x are -inf."""
+    e, _, total = _exponentials(x, axes, out)
+    total[total == 0] = 1
+    return numpy.divide(e, total, out=e)
+
+
+def log_softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
+    """log(softmax(x)) over `axes`."""
+    shift = _shift(x, axes)
+    shifted = numpy.subtract(x, shift, out=out)
+    total = numpy.sum(numpy.exp(shifted), axis=axes, keepdims=True, dtype=shifted.dtype)
+    return numpy.subtract(shifted, numpy.log(total), out=shifted if shifted.ndim else None)
+
+
+def _exponentials(x: Array, axes: tuple[int, ...], out: Out = None) -> tuple[Array, Array, Array]:
+    shift = _shift(x, axes)
+    e = numpy.asarray(numpy.subtract(x, shift, out=out))
+    numpy.exp(e, out=e)
+    return e, shift, numpy.asarray(numpy.sum(e, axis=axes, keepdims=True, dtype=e.dtype))
+
+
+def _shift(x: Array, axes: tuple[int, ...]) -> Array:
+    """The maximum over `axes`, kept, and 0 where it is infinite: exp(x - inf) would be NaN."""
+    if any(numpy.shape(x)[a] == 0 for a in axes):
+        return numpy.zeros([1 if i in axes else n for i, n in enumerate(numpy.shape(x))], x.dtype)
+    largest = numpy.asarray(numpy.max(x, axis=axes, keepdims=True))
+    infinite = numpy.isneginf(largest)
+    if infinite.any():
+        largest = numpy.where(infinite, numpy.zeros((), largest.dtype), largest)
+    return largest
+
+
+def matmul(a: Array, b: Array, strong: str = "", out: Out = None) -> Array:
+    """The matrix product; with `strong`, a zero of the named operand makes a term 0 whatever the other is."""
+    product = numpy.matmul(a, b, out=out)
+    if strong and not numpy.isfinite(product).all():
+        return _strong_matmul(a, b, strong, product)
+    return product
+
+
+def _strong_matmul(a: Array, b: Array, strong: str, out: Array) -> Array:
+    """Term by term over k, for the rare product that met an infinity or NaN."""
+    out[...] = 0
+    for k in range(a.shape[-1]):
+        left, right = a[..., :, k, None], b[..., None, k, :]
+        term = left * right
+        if "a" in strong:
+            term = numpy.where(left == 0, 0, term)
+        if "b" in strong:
+            term = numpy.where(right == 0, 0, term)
+        out += term
+    return out
+
+
+def specify_shape(x: Array, shape: tuple[int, ...]) -> Array:
+    """x, if it has that shape."""
+    if x.shape != tuple(shape):
+        raise ShapeError(f"sizes that were assumed equal differ: {x.shape} is not {tuple(shape)}")
+    return x
+
+
+def take(x: Array, index: Array, axis: int, out: Out = None) -> Array:
+    """x at `index` along `axis`; negative indices count from the end, others out of range raise."""
+    return numpy.take(x, index, axis=axis, out=out, mode="raise")
+
+
+def take_along_axis(x: Array, index: Array, axis: int) -> Array:
+    """One element for each index."""
+    return numpy.take_along_axis(x, index, axis=axis)
+
+
+def scatter_add(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` to which g is added at `index` along `axis`; repeated indices accumulate."""
+    result = numpy.zeros(shape, g.dtype)
+    at: list[Any] = [slice(None)] * len(shape)
+    at[axis] = index
+    numpy.add.at(result, tuple(at), g)
+    return result
+
+
+def scatter_add_along_axis(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` to which each element of g is added at its index along `axis`."""
+    result = numpy.zeros(shape, g.dtype)
+    at: list[Any] = list(numpy.indices(index.shape, sparse=True))
+    at[axis] = index
+    numpy.add.at(result, tuple(at), g)
+    return result
+
+
+def slice_(x: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> Array:
+    """x[starts:stops:steps] in every axis; a stop of -1 with a negative step means "to the front"."""
+    return x[_slices(starts, stops, steps)]
+
+
+def unslice(g: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int], shape: Any) -> Array:
+    """Zeros of `shape` with g written where `slice_` reads."""
+    result = numpy.zeros(shape, g.dtype)
+    result[_slices(starts, stops, steps)] = g
+    return result
+
+
+def _slices(starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(
+        slice(start, None if stop < 0 else stop, step)
+        for start, stop, step in zip(starts, stops, steps, strict=True)
+    )
+
+
+def concat(parts: Sequence[Array], axis: int, out: Out = None) -> Array:
+    """Arrays joined along `axis`."""
+    return numpy.concatenate(parts, axis=axis, out=out)
+
+
+def split(x: Array, sizes: Sequence[int], axis: int) -> list[Array]:
+    """x cut along `axis` into pieces of the given sizes."""
+    return numpy.split(x, numpy.cumsum(sizes[:-1]), axis=axis)

@@ -1,0 +1,116 @@
+"""Selections: ops that take some values and leave others, and the products that respect it.
+
+The cotangent of a value that is not taken is exactly 0, at every order, whatever the value is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.create import as_tensor
+from symgrad.ops.kinds import ANY, NUMBERS, REALS, elementwise
+
+_CONDITION = "a condition is piecewise constant"
+
+where = elementwise(
+    "where(c, x, y)",
+    "x where c holds, else y",
+    accepts=ANY,
+    conditions=1,
+    selects=True,
+    no_gradient={"c": _CONDITION},
+    vjp_x=lambda g, c, x, y, out: where(c, g, 0),
+    vjp_y=lambda g, c, x, y, out: where(c, 0, g),
+    numpy="numeric.where({c}, {x}, {y}, {out})",
+    scalar=lambda b, c, x, y: b.select(c, x, y),
+)
+
+maximum = elementwise(
+    "maximum(x, y)",
+    "the larger; NaN if either is; at ties the derivative is split equally",
+    accepts=REALS,
+    commutative=True,
+    selects=True,
+    vjp_x=lambda g, x, y, out: where(x > y, g, where(x == y, 0.5 * g, 0)),
+    vjp_y=lambda g, x, y, out: where(y > x, g, where(x == y, 0.5 * g, 0)),
+    numpy="numpy.maximum({x}, {y}, out={out})",
+    scalar=lambda b, x, y: b.call("maximum", x, y),
+)
+
+minimum = elementwise(
+    "minimum(x, y)",
+    "the smaller; NaN if either is; at ties the derivative is split equally",
+    accepts=REALS,
+    commutative=True,
+    selects=True,
+    vjp_x=lambda g, x, y, out: where(x < y, g, where(x == y, 0.5 * g, 0)),
+    vjp_y=lambda g, x, y, out: where(y < x, g, where(x == y, 0.5 * g, 0)),
+    numpy="numpy.minimum({x}, {y}, out={out})",
+    scalar=lambda b, x, y: b.call("minimum", x, y),
+)
+
+relu = elementwise(
+    "relu(x)",
+    "max(x, 0), with derivative 0 at 0",
+    accepts=REALS,
+    selects=True,
+    vjp_x=lambda g, x, out: where(x > 0, g, 0),
+    numpy="numpy.maximum({x}, 0, out={out})",
+    scalar=lambda b, x: b.call("maximum", x, b.constant(0.0, x)),
+)
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
+    """x limited to [min, max]; the derivative is 1 inside and at the bounds, 0 outside."""
+    tensor = as_tensor(x)
+    if min is not None:
+        tensor = where(tensor < min, min, tensor)
+    if max is not None:
+        tensor = where(tensor > max, max, tensor)
+    return tensor
+
+
+# ---- strong-zero products ---------------------------------------------------------------------------
+#
+#   masked_multiply(g, p)       0 where g is 0, else g p         d/dg: masked_multiply(t, p)
+#                                                                d/dp: masked_multiply_both(t, g)
+#   masked_multiply_both(a, b)  0 where a or b is 0, else a b    d/da: masked_multiply_both(t, b)
+#
+# The derivative is that of a product, so nothing is lost at second order, where `where(g == 0, 0, g p)`
+# would lose the term g' p.
+
+masked_multiply = elementwise(
+    "masked_multiply(g, p)",
+    "g * p, but 0 where g is 0, whatever p is",
+    accepts=NUMBERS,
+    selects=True,
+    vjp_g=lambda t, g, p, out: masked_multiply(t, p),
+    vjp_p=lambda t, g, p, out: masked_multiply_both(t, g),
+    numpy="numeric.masked_multiply({g}, {p}, {out})",
+    scalar=lambda b, g, p: b.select(b.equal(g, b.constant(0.0, g)), b.constant(0.0, g), b.multiply(g, p)),
+)
+
+masked_multiply_both = elementwise(
+    "masked_multiply_both(x, y)",
+    "x * y, but 0 where either is 0, whatever the other is",
+    accepts=NUMBERS,
+    selects=True,
+    commutative=True,
+    vjp_x=lambda t, x, y, out: masked_multiply_both(t, y),
+    vjp_y=lambda t, x, y, out: masked_multiply_both(t, x),
+    numpy="numeric.masked_multiply_both({x}, {y}, {out})",
+    scalar=lambda b, x, y: b.select(
+        b.logical_or(b.equal(x, b.constant(0.0, x)), b.equal(y, b.constant(0.0, y))),
+        b.constant(0.0, x),
+        b.multiply(x, y),
+    ),
+)
+
+
+def _finite_where(node: Node) -> Sequence[Tensor]:
+    return node.inputs[1:]
+
+
+where.finite_if = _finite_where  # type: ignore[attr-defined]

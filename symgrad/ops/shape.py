@@ -1,0 +1,320 @@
+"""Ops that move elements and compute none. All are linear, and each is another's transpose.
+
+`broadcast` is strict: it inserts new axes, of any size, at `axes` of the result. `sum` over the same axes is
+its exact transpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from symgrad import dims, registry
+from symgrad.dims import Dim, Shape, Size, product
+from symgrad.errors import ShapeError
+from symgrad.ir.tensor import Node, Tensor, apply
+from symgrad.ops.create import Fill, as_tensor
+from symgrad.ops.kinds import Linear, declare
+from symgrad.registry import provide
+from symgrad.types import TensorType, as_dim, check_extent, format_shape
+
+
+@declare
+@dataclass(frozen=True)
+class Reshape(Linear):
+    """The same elements in row-major order under another shape."""
+
+    shape: Shape
+    name: ClassVar[str] = "reshape"
+    operands = ("x",)
+    numpy = "numpy.reshape({x}, {shape})"
+    view = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        check_extent(self.shape)
+        if not dims.equal(product(x.shape), product(self.shape)):
+            raise ShapeError(
+                f"cannot reshape {format_shape(x.shape)} into {format_shape(self.shape)}: the numbers of elements differ",
+                facts=[("x", x), ("elements", f"{product(x.shape)} and {product(self.shape)}")],
+            )
+        return x.with_shape(self.shape)
+
+    def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
+        return reshape(g, x.shape)
+
+    @staticmethod
+    def finite_if(node: Node) -> Sequence[Tensor]:
+        return node.inputs
+
+
+@declare
+@dataclass(frozen=True)
+class Broadcast(Linear):
+    """out[..., i, ...] = x[...]: new axes at the positions `axes` of `shape`."""
+
+    shape: Shape
+    axes: tuple[int, ...]
+    name: ClassVar[str] = "broadcast"
+    operands = ("x",)
+    numpy = "numpy.broadcast_to(numpy.expand_dims({x}, {axes}), {shape})"
+    view = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        check_extent(self.shape)
+        check_axes(self.axes, len(self.shape), "broadcast")
+        kept = tuple(d for i, d in enumerate(self.shape) if i not in self.axes)
+        if kept != x.shape:
+            raise ShapeError(
+                "broadcast: the shape without the new axes must be the operand's",
+                facts=[("x", x), ("shape", format_shape(self.shape)), ("axes", self.axes)],
+            )
+        return x.with_shape(self.shape)
+
+    def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
+        result: Tensor = registry.language["sum"](g, axis=self.axes)
+        return result
+
+    @staticmethod
+    def finite_if(node: Node) -> Sequence[Tensor]:
+        return node.inputs
+
+
+@declare
+@dataclass(frozen=True)
+class PermuteDims(Linear):
+    """Axis i of the result is axis `axes[i]` of x."""
+
+    axes: tuple[int, ...]
+    name: ClassVar[str] = "permute_dims"
+    operands = ("x",)
+    numpy = "numpy.transpose({x}, {axes})"
+    view = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        if sorted(self.axes) != list(range(x.ndim)):
+            raise ShapeError(
+                f"permute_dims needs a permutation of the axes 0 to {x.ndim - 1}",
+                facts=[("x", x), ("axes", self.axes)],
+            )
+        return x.with_shape(tuple(x.shape[a] for a in self.axes))
+
+    def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
+        return permute_dims(g, tuple(self.axes.index(i) for i in range(len(self.axes))))
+
+    @staticmethod
+    def finite_if(node: Node) -> Sequence[Tensor]:
+        return node.inputs
+
+
+@declare
+@dataclass(frozen=True)
+class SpecifyShape(Linear):
+    """x itself, its shape stated otherwise: an assumption that every call checks."""
+
+    shape: Shape
+    name: ClassVar[str] = "specify_shape"
+    operands = ("x",)
+    numpy = "numeric.specify_shape({x}, {shape})"
+    view = True
+    fails = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        if len(self.shape) != x.ndim or any(
+            isinstance(a, int) and isinstance(b, int) and a != b
+            for a, b in zip(x.shape, self.shape, strict=True)
+        ):
+            raise ShapeError(f"the shape cannot be {format_shape(self.shape)}", facts=[("x", x)])
+        return x.with_shape(self.shape)
+
+    def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
+        return apply(SpecifyShape(x.shape), g)
+
+
+# ---- the language -----------------------------------------------------------------------------------
+
+
+@provide("reshape")
+def reshape(x: Any, shape: Any) -> Tensor:
+    """x under another shape; one entry may be -1 and is then computed.
+
+    >>> from symgrad.ops.create import tensor
+    >>> reshape(tensor("x", ("n", 4, 3)), (-1, 6))
+    <reshape: f64[2*n,6]>
+    """
+    tensor = as_tensor(x)
+    wanted = list(shape) if isinstance(shape, (tuple, list)) else [shape]
+    unknown = [i for i, d in enumerate(wanted) if isinstance(d, int) and d == -1]
+    if len(unknown) > 1:
+        raise ShapeError("at most one entry of a shape can be -1", facts=[("shape", tuple(wanted))])
+    sizes: list[Dim] = [1 if i in unknown else as_dim(d) for i, d in enumerate(wanted)]
+    if unknown:
+        sizes[unknown[0]] = _quotient(tensor, product(sizes))
+    if tuple(sizes) == tensor.shape:
+        return tensor
+    return apply(Reshape(tuple(sizes)), tensor)
+
+
+def _quotient(tensor: Tensor, known: Dim) -> Dim:
+    if isinstance(known, int) and known == 0:
+        raise ShapeError("-1 beside an empty axis is not determined", facts=[("x", tensor.type)])
+    return dims.floordiv(product(tensor.shape), known)
+
+
+@provide("permute_dims", "transpose")
+def permute_dims(x: Any, axes: Any = None) -> Tensor:
+    """x with its axes in another order (reversed unless given)."""
+    tensor = as_tensor(x)
+    order = (
+        tuple(reversed(range(tensor.ndim)))
+        if axes is None
+        else normalize_axes(axes, tensor.ndim, keep_order=True)
+    )
+    if order == tuple(range(tensor.ndim)):
+        return tensor
+    return apply(PermuteDims(order), tensor)
+
+
+@provide("matrix_transpose")
+def matrix_transpose(x: Any) -> Tensor:
+    """x with its last two axes exchanged."""
+    tensor = as_tensor(x)
+    if tensor.ndim < 2:
+        raise ShapeError("a matrix transpose needs at least 2 dimensions", facts=[("x", tensor.type)])
+    last = tensor.ndim - 1
+    return permute_dims(tensor, (*range(last - 1), last, last - 1))
+
+
+def moveaxis(x: Any, source: int, destination: int) -> Tensor:
+    """x with one axis moved to another position."""
+    tensor = as_tensor(x)
+    axis, place = normalize_axis(source, tensor.ndim), normalize_axis(destination, tensor.ndim)
+    rest = [i for i in range(tensor.ndim) if i != axis]
+    return permute_dims(tensor, (*rest[:place], axis, *rest[place:]))
+
+
+def expand_dims(x: Any, axis: Any = 0) -> Tensor:
+    """x with new axes of size 1 at the positions `axis` of the result."""
+    tensor = as_tensor(x)
+    count = len(axis) if isinstance(axis, (tuple, list)) else 1
+    axes = normalize_axes(axis, tensor.ndim + count)
+    sizes = iter(tensor.shape)
+    return reshape(tensor, tuple(1 if i in axes else next(sizes) for i in range(tensor.ndim + count)))
+
+
+def squeeze(x: Any, axis: Any) -> Tensor:
+    """x without the axes `axis`, each of size 1."""
+    tensor = as_tensor(x)
+    axes = normalize_axes(axis, tensor.ndim)
+    for a in axes:
+        if tensor.shape[a] != 1:
+            raise ShapeError(f"only axes of size 1 can be squeezed, not axis {a}", facts=[("x", tensor.type)])
+    return reshape(tensor, tuple(d for i, d in enumerate(tensor.shape) if i not in axes))
+
+
+@provide("broadcast_to")
+def broadcast_to(x: Any, shape: Any) -> Tensor:
+    """x broadcast by NumPy's rules; only a literal size 1 stretches.
+
+    >>> from symgrad.ops.create import tensor
+    >>> broadcast_to(tensor("x", (3, 1)), ("n", 3, 4))
+    <broadcast: f64[n,3,4]>
+    """
+    tensor = as_tensor(x)
+    wanted = tuple(as_dim(d) for d in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+    if tensor.shape == wanted:
+        return tensor
+    op = tensor.node.op
+    if isinstance(op, Fill):
+        broadcast_shapes([tensor.type, tensor.type.with_shape(wanted)], wanted)
+        return apply(Fill(op.value, wanted))
+    lead = len(wanted) - tensor.ndim
+    if lead < 0:
+        raise ShapeError(
+            "cannot broadcast to fewer dimensions", facts=[("x", tensor.type), ("shape", wanted)]
+        )
+    pairs = list(zip(tensor.shape, wanted[lead:], strict=True))
+    stretched = [i for i, (have, want) in enumerate(pairs) if have != want and have == 1]
+    specified = tuple(want if have != 1 else have for have, want in pairs)
+    if specified != tensor.shape:
+        broadcast_shapes([tensor.type, tensor.type.with_shape(wanted)], wanted)
+        tensor = apply(SpecifyShape(specified), tensor)
+    tensor = reshape(tensor, tuple(d for i, d in enumerate(tensor.shape) if i not in stretched))
+    axes = (*range(lead), *(i + lead for i in stretched))
+    return apply(Broadcast(wanted, axes), tensor) if axes else tensor
+
+
+def broadcast_shapes(types: Sequence[TensorType], target: Shape | None = None) -> Shape:
+    """The common shape of operands by NumPy's rules. Only a literal 1 stretches, and sizes must be provably
+    equal: two symbols are not, even if they happen to be at run time.
+
+    Raises:
+        ShapeError: naming the sizes and the operands.
+    """
+    rank = max(t.ndim for t in types)
+    result: list[Dim] = []
+    for axis in range(-rank, 0):
+        common: Dim = 1
+        for t in types:
+            if -axis > t.ndim or t.shape[axis] == 1 or t.shape[axis] is common:
+                continue
+            size = t.shape[axis]
+            if isinstance(common, int) and common == 1:
+                common = size
+            elif not dims.equal(size, common):
+                raise _mismatch(size, common, axis, types)
+            elif isinstance(size, int):
+                common = size
+        result.append(common)
+    if target is not None and not all(dims.equal(a, b) for a, b in zip(result, target, strict=True)):
+        raise ShapeError("cannot broadcast", facts=[("x", types[0]), ("shape", format_shape(target))])
+    return tuple(result)
+
+
+def _mismatch(a: Dim, b: Dim, axis: int, types: Sequence[TensorType]) -> ShapeError:
+    if isinstance(a, Size) or isinstance(b, Size):
+        names = [dims.lone_symbol(d) for d in (a, b)]
+        shown = [f"sg.size({n!r})" if n else str(d) for n, d in zip(names, (a, b), strict=True)]
+        return ShapeError(
+            f"the sizes {b} and {a} are not provably equal (axis {axis})",
+            hint=f"use one name for both, or state it with sg.assume_equal({shown[1]}, {shown[0]}), which each call checks",
+        )
+    return ShapeError(f"shapes do not broadcast: {b} against {a} (axis {axis})", hint=_suggestion(types))
+
+
+def _suggestion(types: Sequence[TensorType]) -> str | None:
+    """A fix that fits, where one is obvious: a missing axis or a transpose."""
+    if len(types) != 2:
+        return None
+    short, long = sorted(types, key=lambda t: t.ndim)
+    if short.ndim == 1 and long.ndim == 2 and short.shape[0] == long.shape[0]:
+        return "to align with the first axis, give the vector a second one: v[:, None]"
+    if short.ndim == long.ndim == 2 and short.shape == long.shape[::-1]:
+        return "did you mean the transpose of one of them, x.mT?"
+    return None
+
+
+def check_axes(axes: Sequence[int], rank: int, what: str) -> None:
+    """Raise unless `axes` are sorted, without repeats, and within the rank (as the IR keeps them)."""
+    if list(axes) != sorted(set(axes)) or any(not 0 <= a < rank for a in axes):
+        raise ShapeError(f"{what}: bad axes {tuple(axes)} for {rank} dimensions")
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """An axis counted from the front; negative ones count from the end."""
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise ShapeError(f"an axis must be an int, not {axis!r}")
+    number = axis.__index__()
+    if not -rank <= number < rank:
+        raise ShapeError(f"axis {number} does not exist", facts=[("dimensions", rank)])
+    return number % rank
+
+
+def normalize_axes(axes: Any, rank: int, *, keep_order: bool = False) -> tuple[int, ...]:
+    """Axes counted from the front, without repeats; sorted unless `keep_order`. None means all."""
+    if axes is None:
+        return tuple(range(rank))
+    found = [normalize_axis(a, rank) for a in (axes if isinstance(axes, (tuple, list)) else (axes,))]
+    if len(set(found)) < len(found):
+        raise ShapeError(f"an axis is repeated: {axes}", facts=[("dimensions", rank)])
+    return tuple(found if keep_order else sorted(found))

@@ -1,0 +1,197 @@
+"""Dtypes and tensor types: what a tensor is before anything is known about its values.
+
+    DType      = bool | i8 .. i64 | u8 .. u64 | f32 | f64 | c64 | c128
+    TensorType = DType[Shape]            printed  f64[n,3]
+
+Promotion follows the array API's table, mixed kinds (int with float) NumPy 2; Python scalars are weak.
+Imports `dims` and `errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy
+
+from symgrad.dims import Dim, Shape, Size, size
+from symgrad.errors import DTypeError, ShapeError
+
+PyScalar: TypeAlias = bool | int | float | complex
+
+#: NumPy's own limits: more dimensions, or more elements than an address space holds, cannot be computed.
+MAX_RANK = 64
+MAX_ELEMENTS = 2**62
+
+
+class DType:
+    """A dtype: one instance each, compared by identity.
+
+    `name` is NumPy's ("float64"), `short` the one in text ("f64"), `kind` one of "bool", "int", "uint",
+    "float", "complex", and `numpy` the NumPy dtype.
+    """
+
+    __slots__ = ("itemsize", "kind", "name", "numpy", "short")
+
+    def __init__(self, name: str, short: str, kind: str) -> None:
+        self.name = name
+        self.short = short
+        self.kind = kind
+        self.numpy = numpy.dtype(name)
+        self.itemsize = self.numpy.itemsize
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether derivatives with respect to values of this dtype exist (floats and complex)."""
+        return self.kind in ("float", "complex")
+
+    def __repr__(self) -> str:
+        return self.name
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (dtype, (self.name,))
+
+
+_TABLE = [
+    ("bool", "bool", "bool"),
+    *[(f"int{b}", f"i{b}", "int") for b in (8, 16, 32, 64)],
+    *[(f"uint{b}", f"u{b}", "uint") for b in (8, 16, 32, 64)],
+    *[(f"float{b}", f"f{b}", "float") for b in (32, 64)],
+    *[(f"complex{b}", f"c{b}", "complex") for b in (64, 128)],
+]
+DTYPES: dict[str, DType] = {name: DType(name, short, kind) for name, short, kind in _TABLE}
+BY_SHORT: dict[str, DType] = {d.short: d for d in DTYPES.values()}
+_BY_NUMPY: dict[Any, DType] = {d.numpy: d for d in DTYPES.values()}
+
+BOOL = DTYPES["bool"]
+INT64 = DTYPES["int64"]
+FLOAT32 = DTYPES["float32"]
+FLOAT64 = DTYPES["float64"]
+COMPLEX128 = DTYPES["complex128"]
+
+DTypeLike: TypeAlias = "DType | str | type | numpy.dtype[Any]"
+
+_KIND_RANK = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+_PYTHON_DEFAULT: dict[type, DType] = {bool: BOOL, int: INT64, float: FLOAT64, complex: COMPLEX128}
+
+
+def dtype(like: DTypeLike) -> DType:
+    """The dtype that a name, a NumPy dtype or a Python type stands for.
+
+    >>> dtype("float32"), dtype("f32"), dtype(numpy.int8), dtype(float)
+    (float32, float32, int8, float64)
+    """
+    if isinstance(like, DType):
+        return like
+    if isinstance(like, str) and like in BY_SHORT:
+        return BY_SHORT[like]
+    try:
+        found = _BY_NUMPY.get(numpy.dtype(like).newbyteorder("="))
+    except TypeError:
+        found = None
+    if found is None:
+        raise DTypeError(f"{like!r} is not a dtype of symgrad", facts=[("known", ", ".join(DTYPES))])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """The type of a tensor: dtype and shape.
+
+    >>> print(TensorType(FLOAT64, (size("n"), 3)))
+    f64[n,3]
+    """
+
+    dtype: DType
+    shape: Shape
+
+    def __str__(self) -> str:
+        return (
+            f"{self.dtype.short}[{','.join(str(d) for d in self.shape)}]" if self.shape else self.dtype.short
+        )
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        return TensorType(self.dtype, shape)
+
+    def with_dtype(self, dtype: DType) -> TensorType:
+        return TensorType(dtype, self.shape)
+
+
+def as_dim(value: object) -> Dim:
+    """A dimension from an int, a size or the name of a size."""
+    if isinstance(value, Size):
+        return value
+    if isinstance(value, str):
+        return size(value)
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ShapeError(f"a dimension must be an int or a size name, not {value!r}")
+    number = int(value.__index__())
+    if number < 0:
+        raise ShapeError(f"a dimension must not be negative: {number}")
+    return number
+
+
+def as_shape(value: object) -> Shape:
+    """A shape from an int, a size name or a sequence of them.
+
+    >>> as_shape(("n", 3))
+    (Size(n), 3)
+    """
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    shape = tuple(as_dim(v) for v in items)
+    check_extent(shape)
+    return shape
+
+
+def check_extent(shape: Shape) -> None:
+    """Refuse shapes that no array can have."""
+    if len(shape) > MAX_RANK:
+        raise ShapeError(f"a tensor has at most {MAX_RANK} dimensions, not {len(shape)}")
+    elements = 1
+    for dim in shape:
+        elements *= dim if isinstance(dim, int) and dim > 0 else 1
+    if elements > MAX_ELEMENTS:
+        raise ShapeError(f"the shape {format_shape(shape)} has too many elements")
+
+
+def format_shape(shape: Shape) -> str:
+    """A shape as Python writes tuples: `(n, 3)`."""
+    return f"({', '.join(str(d) for d in shape)}{',' if len(shape) == 1 else ''})"
+
+
+@lru_cache(maxsize=None)
+def promote(a: DType, b: DType) -> DType:
+    """The dtype of an operation on `a` and `b` (array API; int with float as NumPy 2)."""
+    if a is b:
+        return a
+    found = _BY_NUMPY.get(numpy.result_type(a.numpy, b.numpy))
+    if found is None:
+        raise DTypeError(f"no common dtype of {a} and {b}")
+    return found
+
+
+def promote_weak(a: DType, scalar: PyScalar) -> DType:
+    """The dtype of an operation on an `a` and a Python scalar: the scalar's kind counts, not its size.
+
+    >>> promote_weak(FLOAT32, 2.0), promote_weak(INT64, 2.0), promote_weak(FLOAT32, 1j)
+    (float32, float64, complex64)
+    """
+    kind = default_dtype(scalar)
+    if _KIND_RANK[kind.kind] <= _KIND_RANK[a.kind]:
+        return a
+    return DTYPES["complex64"] if kind.kind == "complex" and a is FLOAT32 else kind
+
+
+def default_dtype(scalar: PyScalar) -> DType:
+    """The dtype that a Python scalar has on its own."""
+    for python, found in _PYTHON_DEFAULT.items():
+        if isinstance(scalar, python):
+            return found
+    raise DTypeError(f"{type(scalar).__name__} is not a number")
