@@ -1,1 +1,290 @@
-"""."""
+"""Derivatives for users: checks of what is asked, stabilisation of the cost, then `autodiff`.
+
+Everything here returns tensors; nothing is computed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from symgrad.errors import DisconnectedInputError, GradientError, GradientTypeError
+from symgrad.ir import origin
+from symgrad.ir.tensor import Tensor
+from symgrad.ops.create import as_tensor, ones_like, zeros_like
+from symgrad_compiler.autodiff import reverse
+from symgrad_compiler.passes.stabilize import stabilize_tensors
+
+Wrt: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+
+_DISCONNECTED = ("raise", "warn", "ignore", "zero", "none")
+
+
+def grad(
+    cost: Tensor,
+    wrt: Wrt,
+    *,
+    consider_constant: Iterable[Tensor] = (),
+    known_grads: Mapping[Tensor, Any] | None = None,
+    disconnected_inputs: str = "raise",
+    stabilize: bool = True,
+) -> Any:
+    """The gradient of a scalar `cost` with respect to tensors, as tensors.
+
+    Args:
+        cost: a 0-d float tensor. May be None when `known_grads` says where to start.
+        wrt: a tensor, a sequence or a dict of tensors, intermediates included; the result has this form.
+        consider_constant: tensors through which no derivative passes.
+        known_grads: tensor -> its cotangent, which replaces what would come from the cost.
+        disconnected_inputs: what to do where the cost does not depend on a target: "raise" an error,
+            "warn" and give zeros, "ignore" (or "zero") and give zeros, or give "none".
+        stabilize: rewrite the cost into numerically stable form first (`log(1 + exp(x))` as softplus ...),
+            never across a tensor named in this call.
+
+    Returns:
+        Tensors of the types of `wrt`.
+
+    Raises:
+        GradientError: the cost is not a scalar; a cotangent has the wrong type.
+        GradientTypeError: the cost or a target is not of floats.
+        DisconnectedInputError: the cost does not depend on a target.
+
+    >>> import symgrad as sg
+    >>> x = sg.scalar("x")
+    >>> sg.grad(x ** 3, x).eval({x: 2.0})
+    np.float64(12.0)
+    """
+    return _differentiate(cost, wrt, consider_constant, known_grads, disconnected_inputs, stabilize)[1]
+
+
+def value_and_grad(cost: Tensor, wrt: Wrt, **options: Any) -> tuple[Tensor, Any]:
+    """The cost (in its stabilised form) and its gradient; options as for `grad`.
+
+    >>> import symgrad as sg
+    >>> x = sg.scalar("x")
+    >>> value, gradient = sg.value_and_grad(sg.log(1 + sg.exp(x)), x)
+    >>> value.eval({x: 1000.0}), gradient.eval({x: 1000.0})
+    (np.float64(1000.0), np.float64(1.0))
+    """
+    defaults = {"consider_constant": (), "known_grads": None, "disconnected_inputs": "raise", "stabilize": True}
+    unknown = sorted(set(options) - set(defaults))
+    if unknown:
+        raise TypeError(f"value_and_grad has no option {unknown[0]!r}\n  hint: it has {', '.join(defaults)}")
+    return _differentiate(cost, wrt, *{**defaults, **options}.values())
+
+
+def vjp(
+    y: Any,
+    wrt: Wrt,
+    cotangents: Any,
+    *,
+    consider_constant: Iterable[Tensor] = (),
+    disconnected_inputs: str = "raise",
+    stabilize: bool = True,
+) -> Any:
+    """The vector-Jacobian product: the cotangents of `wrt` for given `cotangents` of `y`.
+
+    Args:
+        y: a tensor of any shape, or a sequence of them.
+        wrt: as for `grad`.
+        cotangents: one for each y, of its shape.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size=2)
+    >>> sg.vjp(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
+    array([ 2., 40.])
+    """
+    outputs = [y] if isinstance(y, Tensor) else list(y)
+    given = [cotangents] if isinstance(y, Tensor) else list(cotangents)
+    if len(given) != len(outputs):
+        raise GradientError("vjp needs one cotangent for each output", facts=[("outputs", len(outputs)), ("got", len(given))])
+    targets = _Targets(wrt)
+    seeds: dict[Tensor, Tensor] = {}
+    for output, cotangent in zip(outputs, given, strict=True):
+        _require_float(output, "the output")
+        seed = _cotangent_for(output, cotangent)
+        seeds[output] = seeds[output] + seed if output in seeds else seed
+    return _gradients(seeds, targets, consider_constant, disconnected_inputs, stabilize)[1]
+
+
+pullback = vjp
+
+
+def grad_table(cost: Tensor, wrt: Wrt) -> dict[Tensor, Tensor]:
+    """The textbook's grad table: every tensor on a way from `wrt` to `cost`, with its gradient.
+
+    The graph is differentiated as it is written, without stabilisation, so that its own tensors are the keys.
+
+    >>> import symgrad as sg
+    >>> x = sg.scalar("x")
+    >>> h = sg.sin(x)
+    >>> table = sg.grad_table(h * h, x)
+    >>> [t in table for t in (x, h)]
+    [True, True]
+    """
+    _require_scalar(cost)
+    targets = _Targets(wrt)
+    table = reverse.pullback({cost: ones_like(cost)}, targets.tensors)
+    for target in targets.tensors:
+        if target not in table:
+            raise _disconnected(target, [cost])
+    return table
+
+
+def why(tensor: Tensor) -> str:
+    """Where a tensor comes from: the user's line, or what it was derived from, and the rewrites since.
+
+    >>> import symgrad as sg
+    >>> x = sg.scalar("x").named("x")
+    >>> print(sg.why(sg.grad(sg.sin(x), x)))  # doctest: +ELLIPSIS
+    multiply: f64
+      ...vjp sin.x
+    """
+    lines = [f"{tensor.name or tensor.node.op.name}: {tensor.type}"]
+    for o in tensor.node.origins:
+        source = o.source()
+        head, *steps = [str(o)] if not o.steps else [str(o).split(" > ")[0], *(str(s) for s in o.steps)]
+        lines.append(f"  {head}" + (f"    {source}" if source else ""))
+        lines += [f"    > {step}" for step in steps]
+    return "\n".join(lines)
+
+
+# ---- the way through --------------------------------------------------------------------------------
+
+
+class _Targets:
+    """`wrt` in the form given, checked."""
+
+    def __init__(self, wrt: Wrt) -> None:
+        self.form = wrt
+        if isinstance(wrt, Tensor):
+            self.tensors = [wrt]
+        else:
+            self.tensors = list(wrt.values()) if isinstance(wrt, Mapping) else list(wrt)
+        for target in self.tensors:
+            _require_float(target, "wrt")
+
+    def rebuild(self, gradients: Sequence[Any]) -> Any:
+        """Gradients in the form of `wrt`."""
+        if isinstance(self.form, Tensor):
+            return gradients[0]
+        if isinstance(self.form, Mapping):
+            return dict(zip(self.form, gradients, strict=True))
+        return tuple(gradients) if isinstance(self.form, tuple) else list(gradients)
+
+
+def _differentiate(
+    cost: Tensor | None,
+    wrt: Wrt,
+    constants: Iterable[Tensor],
+    known_grads: Mapping[Tensor, Any] | None,
+    disconnected: str,
+    stabilize: bool,
+) -> tuple[Any, Any]:
+    targets = _Targets(wrt)
+    seeds: dict[Tensor, Tensor] = {}
+    if cost is not None:
+        _require_scalar(cost)
+        seeds[cost] = ones_like(cost)
+    elif not known_grads:
+        raise GradientError("grad needs a cost or known_grads")
+    for tensor, known in (known_grads or {}).items():
+        _require_float(tensor, "known_grads")
+        seeds[tensor] = _cotangent_for(tensor, known)
+    values, gradients = _gradients(seeds, targets, constants, disconnected, stabilize, list(known_grads or ()))
+    return (values[0] if cost is not None else None), gradients
+
+
+def _gradients(
+    seeds: Mapping[Tensor, Tensor],
+    targets: _Targets,
+    constants: Iterable[Tensor],
+    disconnected: str,
+    stabilize: bool,
+    known: Sequence[Tensor] = (),
+) -> tuple[list[Tensor], Any]:
+    """(the outputs, stabilised; the gradients in the form of wrt)."""
+    if disconnected not in _DISCONNECTED:
+        raise GradientError(
+            f"disconnected_inputs cannot be {disconnected!r}", facts=[("choices", ", ".join(_DISCONNECTED))]
+        )
+    outputs, held, wrt = list(seeds), list(constants), targets.tensors
+    new_outputs, new_held, new_wrt = outputs, held, wrt
+    if stabilize:
+        named = [*wrt, *held, *known]
+        found = stabilize_tensors([*outputs, *held, *wrt], barriers=named)
+        new_outputs = [found[t] for t in outputs]
+        new_held, new_wrt = [found[t] for t in held], [found[t] for t in wrt]
+    new_seeds: dict[Tensor, Tensor] = {}
+    for output, seed in zip(new_outputs, seeds.values(), strict=True):
+        new_seeds[output] = new_seeds[output] + seed if output in new_seeds else seed
+    new_known = [n for t, n in zip(outputs, new_outputs, strict=True) if t in set(known)]
+    table = reverse.pullback(new_seeds, new_wrt, new_held, new_known)
+    gradients = []
+    for target, mapped in zip(wrt, new_wrt, strict=True):
+        gradient = table.get(mapped)
+        if gradient is None:
+            gradient = _replacement(target, outputs, disconnected)
+        elif gradient.derivative_of is mapped:
+            gradient.derivative_of = target
+        gradients.append(gradient)
+    return new_outputs, targets.rebuild(gradients)
+
+
+def _replacement(target: Tensor, outputs: Sequence[Tensor], disconnected: str) -> Tensor | None:
+    if disconnected == "raise":
+        raise _disconnected(target, outputs)
+    if disconnected == "warn":
+        warnings.warn(str(_disconnected(target, outputs)), UserWarning, stacklevel=5)
+    return None if disconnected == "none" else zeros_like(target)
+
+
+def _disconnected(target: Tensor, outputs: Sequence[Tensor]) -> DisconnectedInputError:
+    reasons = [reason for output in outputs for reason in reverse.blocked(output, target)]
+    return DisconnectedInputError(
+        f"the cost does not depend on {_label(target)}"
+        + (" through anything that has a derivative" if reasons else ""),
+        facts=[("wrt", target.type), *[("blocked by", reason) for reason in reasons[:5]]],
+        at=origin.locate(origin.current()),
+        hint='for zeros instead of this error: disconnected_inputs="ignore"',
+    )
+
+
+def _require_scalar(cost: Tensor) -> None:
+    _require_float(cost, "the cost")
+    if cost.ndim:
+        raise GradientError(
+            f"the cost must be a scalar, but {_label(cost)} has shape ({', '.join(map(str, cost.shape))})",
+            facts=[("cost", cost.type)],
+            at=origin.locate(cost.node.origins),
+            hint="reduce it with sg.sum or sg.mean, or use sg.vjp with a cotangent",
+        )
+
+
+def _require_float(tensor: Any, what: str) -> None:
+    if not isinstance(tensor, Tensor):
+        raise GradientTypeError(f"{what} must be a tensor, not {type(tensor).__name__}", facts=[("got", repr(tensor)[:80])])
+    if not tensor.dtype.is_differentiable:
+        kind = "integers" if tensor.dtype.kind in ("int", "uint") else "booleans"
+        raise GradientTypeError(
+            f"there are no derivatives with respect to {kind}: {_label(tensor)} is {tensor.dtype}",
+            facts=[(what, tensor.type)],
+            at=origin.locate(tensor.node.origins),
+            hint="make it a float tensor, e.g. with dtype='float64' or .astype('float64')",
+        )
+
+
+def _cotangent_for(output: Tensor, given: Any) -> Tensor:
+    cotangent = as_tensor(given)
+    if cotangent.shape != output.shape:
+        raise GradientError(
+            "a cotangent must have the shape of its output",
+            facts=[(_label(output), output.type), ("cotangent", cotangent.type)],
+            at=origin.locate(origin.current()),
+        )
+    return cotangent.astype(output.dtype)  # type: ignore[no-any-return]
+
+
+def _label(tensor: Tensor) -> str:
+    return tensor.name or f"the result of {tensor.node.op.name}"

@@ -8,16 +8,7 @@ from typing import Any
 import symgrad.api.compile
 import symgrad.api.differentiate
 import symgrad.api.optimize
-import symgrad.ops.arithmetic
-import symgrad.ops.cast
-import symgrad.ops.compare
-import symgrad.ops.contract
-import symgrad.ops.create
-import symgrad.ops.indexing
-import symgrad.ops.reduce
-import symgrad.ops.select
-import symgrad.ops.shape
-import symgrad.ops.transcendental
+import symgrad.ops
 import symgrad.text
 from symgrad.registry import provide
 

@@ -73,12 +73,27 @@ class Graph:
     def __init__(
         self, inputs: Tensors, outputs: Tensors, updates: Updates = None, name: str = "main"
     ) -> None:
-        self.name = check_name(name)
-        given_inputs = named_tensors(inputs, "input")
-        given_outputs = named_tensors(outputs, "output")
+        self._build(check_name(name), named_tensors(inputs, "input"), named_tensors(outputs, "output"), check_updates(updates))
+
+    def with_results(self, outputs: Sequence[Tensor], updates: Mapping[Shared, Tensor]) -> Graph:
+        """The graph that computes other tensors under the same names: what a pass returns."""
+        graph = Graph.__new__(Graph)
+        inputs = list(zip(self.input_names, self.inputs, strict=True))
+        named_outputs = list(zip(self.output_names, outputs, strict=True))
+        graph._build(self.name, inputs, named_outputs, dict(updates))
+        return graph
+
+    def _build(
+        self,
+        name: str,
+        given_inputs: Sequence[tuple[str | None, Tensor]],
+        given_outputs: Sequence[tuple[str | None, Tensor]],
+        updates: dict[Shared, Tensor],
+    ) -> None:
+        self.name = name
         self.inputs = tuple(t for _, t in given_inputs)
         self.outputs = tuple(t for _, t in given_outputs)
-        self.updates = check_updates(updates)
+        self.updates = updates
         _check_inputs(self.inputs)
         everything = ancestors([*self.outputs, *self.updates.values(), *self.updates, *self.inputs])
         self.nodes = tuple(n for n in everything if not is_leaf(n.outputs[0]))

@@ -44,19 +44,39 @@ def assign_names(
     return names
 
 
-def hint(tensor: Tensor) -> str | None:
+class Labels:
+    """What derivation steps call the nodes of a graph: `tanh(z)` where something names the result z."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._roots = _statement_roots(nodes)
+        self._cache: dict[tuple[int, str, int], tuple[Origin, ...]] = {}
+
+    def derived(self, node: Node, kind: str, operand: int) -> tuple[Origin, ...]:
+        """The origins of what a derivative rule of `node` makes for one operand."""
+        name = hint(node.outputs[0], self._roots)
+        key = (id(node.origins), f"{node.op.name}({name})" if name else node.op.name, operand)
+        found = self._cache.get(key)
+        if found is None:
+            step = f"{key[1]}.{node.op.operand_name(operand)}"
+            found = self._cache[key] = tuple([o.then(kind, step) for o in node.origins])
+        return found
+
+
+def hint(tensor: Tensor, roots: set[Tensor]) -> str | None:
     """What a tensor would like to be called, judged by itself; None when nothing speaks for a name."""
     depth = 0
     while tensor.name is None and tensor.derivative_of is not None:
         tensor, depth = tensor.derivative_of, depth + 1
-    base = tensor.name or assigned_variable(tensor.node.origins[0])
+    base = tensor.name
+    if base is None and (tensor in roots or depth):
+        base = assigned_variable(tensor.node.origins[0])
     return _prefixed(base, depth) if base else None
 
 
 def _wish(tensor: Tensor, names: Mapping[Tensor, str], roots: set[Tensor]) -> str:
     forward = tensor.derivative_of
     if forward is not None:
-        base = names.get(forward) or hint(forward)
+        base = names.get(forward) or hint(forward, roots)
         if base:
             return _prefixed(base, 1)
         return _prefixed(forward.node.op.name, 1)

@@ -17,3 +17,15 @@ through the operators of `Tensor`, and by name any that is below it.
     contract      matmul
     indexing      x[...], take, concat, split, one_hot
 """
+
+import symgrad.ops.align
+import symgrad.ops.arithmetic
+import symgrad.ops.cast
+import symgrad.ops.compare
+import symgrad.ops.contract
+import symgrad.ops.create
+import symgrad.ops.indexing
+import symgrad.ops.reduce
+import symgrad.ops.select
+import symgrad.ops.shape
+import symgrad.ops.transcendental

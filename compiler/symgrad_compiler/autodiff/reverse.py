@@ -1,0 +1,88 @@
+"""Reverse mode, the textbook's algorithm on graphs.
+
+    1. Prune: keep the nodes that the outputs depend on and that depend on a target.
+    2. Walk them in reverse. When a node is reached, the cotangents of its outputs are complete.
+    3. The node's rule sends a cotangent to each operand on the way to a target.
+    4. Cotangents that meet at a tensor are added: the sum over paths.
+
+A tensor without a cotangent has no entry: there are no zero tensors to prune later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from symgrad.ir import origin
+from symgrad.ir.naming import Labels
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.ir.traverse import ancestors, descendants
+from symgrad.ops.kinds import TensorOp
+from symgrad_compiler.autodiff.accumulate import Cotangents
+
+
+def pullback(
+    seeds: Mapping[Tensor, Tensor],
+    targets: Iterable[Tensor],
+    constants: Iterable[Tensor] = (),
+    known: Iterable[Tensor] = (),
+) -> dict[Tensor, Tensor]:
+    """The gradient table: for every tensor on a way from the `targets` to the keys of `seeds`, its cotangent.
+
+    Args:
+        seeds: output -> cotangent, of the output's type.
+        targets: the tensors to differentiate with respect to; intermediates are fine.
+        constants: tensors through which no derivative passes.
+        known: those among `seeds` whose cotangent is complete; other paths add nothing to it.
+
+    Returns:
+        Tensor -> cotangent. A target that is missing is not connected to any output.
+    """
+    held = set(constants)
+    live_targets = [t for t in targets if t not in held]
+    nodes = ancestors(seeds, stop=held)
+    reached = descendants(nodes, live_targets) - held
+    labels = Labels(nodes)
+    table = Cotangents(seeds, known)
+    for node in reversed(nodes):
+        gs = tuple([table.total(t) for t in node.outputs])
+        if reached.isdisjoint(node.inputs) or not any(g is not None for g in gs):
+            continue
+        _propagate(node, gs, reached, table, labels)
+    for tensor in reached:
+        table.total(tensor)
+    return {t: g for t, g in table.totals.items() if t in reached}
+
+
+def _propagate(
+    node: Node, gs: tuple[Tensor | None, ...], reached: set[Tensor], table: Cotangents, labels: Labels
+) -> None:
+    """Send cotangents from a node to its operands."""
+    op = node.op
+    assert isinstance(op, TensorOp)
+    masked = any(t in table.masked for t in node.outputs)
+    before = origin.swap(None)
+    try:
+        for i, operand in enumerate(node.inputs):
+            if operand in reached:
+                origin.swap(labels.derived(node, "vjp", i))
+                table.add(operand, op.pull(node, i, gs, masked), masked or op.selects)
+    finally:
+        origin.swap(before)
+
+
+def blocked(cost: Tensor, target: Tensor) -> list[str]:
+    """Why no derivative passes from `cost` to `target`: the reasons of the ops in between, if there are any."""
+    nodes = ancestors([cost])
+    reached = descendants(nodes, [target])
+    if cost not in reached:
+        return []
+    reasons: dict[str, None] = {}
+    for node in nodes:
+        if isinstance(node.op, TensorOp):
+            for i, operand in enumerate(node.inputs):
+                reason = node.op.reason(i) if operand in reached else None
+                if reason:
+                    reasons[f"{node.op.name}: {reason}"] = None
+    return list(reasons)
+
+

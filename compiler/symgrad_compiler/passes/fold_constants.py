@@ -1,0 +1,69 @@
+"""What depends on constants only is computed when the graph is compiled, by the op's own NumPy code: exact."""
+
+from __future__ import annotations
+
+import numpy
+
+from symgrad.ir import origin
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Node, Tensor, apply
+from symgrad.ir.values import ArrayData, Scalar
+from symgrad.ops.create import Constant, Fill
+from symgrad.ops.evaluate import can_evaluate, evaluate
+from symgrad.ops.kinds import Elementwise
+from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.rewrite.engine import inherit_name, rebuild
+
+#: No constant larger than this is made; what would be is cheaper to compute than to keep.
+MAX_ELEMENTS = 4096
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Compute constant subexpressions."""
+    replaced: dict[Tensor, Tensor] = {}
+    for node in graph.nodes:
+        current = rebuild(node, replaced)
+        folded = _fold(current)
+        if folded is not None:
+            inherit_name(node.outputs[0], folded, newer_than=current.id)
+        result = (folded,) if folded is not None else current.outputs
+        replaced.update((old, new) for old, new in zip(node.outputs, result, strict=True) if old is not new)
+    return replace_results(graph, replaced)
+
+
+def _fold(node: Node) -> Tensor | None:
+    operands = [t.node.op for t in node.inputs]
+    if not operands or not all(isinstance(op, (Fill, Constant)) for op in operands) or not can_evaluate(node):
+        return None
+    if isinstance(node.op, Elementwise) and all(isinstance(op, Fill) for op in operands):
+        return _fold_fills(node)
+    shape = node.outputs[0].shape
+    count = 1
+    for dim in shape:
+        if not isinstance(dim, int):
+            return None
+        count *= dim
+    if count > MAX_ELEMENTS or any(not isinstance(d, int) for t in node.inputs for d in t.shape):
+        return None
+    value = numpy.asarray(evaluate(node.op, [_array(t) for t in node.inputs]))
+    with origin.scope(node.origins):
+        if not shape:
+            return apply(Fill(Scalar(node.outputs[0].dtype, value.tobytes()), ()))
+        return apply(Constant(ArrayData(value)))
+
+
+def _fold_fills(node: Node) -> Tensor:
+    """An elementwise op on numbers: computed once, whatever the shape."""
+    values = [t.node.op.value.numpy for t in node.inputs if isinstance(t.node.op, Fill)]
+    out = node.outputs[0]
+    value = numpy.asarray(evaluate(node.op, values), dtype=out.dtype.numpy)
+    with origin.scope(node.origins):
+        return apply(Fill(Scalar(out.dtype, value.tobytes()), out.shape))
+
+
+def _array(tensor: Tensor) -> numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.generic]]:
+    op = tensor.node.op
+    if isinstance(op, Constant):
+        return op.data.array
+    assert isinstance(op, Fill)
+    return numpy.full([int(d) for d in op.shape if isinstance(d, int)], op.value.numpy)

@@ -1,0 +1,40 @@
+"""Running a tuple of passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from symgrad.errors import CompileError
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Tensor
+
+Pass: TypeAlias = Callable[[Graph], Graph]
+
+
+def run(graph: Graph, passes: Sequence[Pass], *, validate: bool = False) -> Graph:
+    """`graph` after all passes, in order; with `validate`, each result is verified."""
+    for step in passes:
+        graph = step(graph)
+        if not isinstance(graph, Graph):
+            raise CompileError(
+                f"the pass {pass_name(step)} returned {type(graph).__name__}", hint="a pass takes a Graph and returns one"
+            )
+        if validate:
+            graph.verify()
+    return graph
+
+
+def pass_name(step: Pass) -> str:
+    """What to call a pass in messages."""
+    return getattr(step, "__name__", None) or type(step).__name__
+
+
+def replace_results(graph: Graph, replaced: Mapping[Tensor, Tensor]) -> Graph:
+    """The graph with its results replaced; itself if none is."""
+    results = (*graph.outputs, *graph.updates.values())
+    if not any(t in replaced for t in results):
+        return graph
+    return graph.with_results(
+        [replaced.get(t, t) for t in graph.outputs], {s: replaced.get(t, t) for s, t in graph.updates.items()}
+    )

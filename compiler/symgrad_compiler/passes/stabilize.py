@@ -1,0 +1,90 @@
+"""The stable form of what is naively written: log(1 + exp x), log(sum(exp x)), log(softmax), log(sigmoid) ...
+
+It also runs on a cost before it is differentiated, so that derivatives of every order are stable; then it
+never looks behind a tensor that the caller named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Tensor, apply
+from symgrad.ir.traverse import ancestors
+from symgrad.ops.arithmetic import abs, log, reciprocal, sqrt, square
+from symgrad.ops.indexing import Slice, Take, TakeAlongAxis
+from symgrad.ops.reduce import Softmax, Sum, log_softmax, logsumexp, softmax, sum
+from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
+from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid, softplus
+from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
+from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.rewrite.engine import index, rewrite
+from symgrad_compiler.rewrite.pattern import attribute, spread, var
+from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
+
+x, y = var("x"), var("y")
+A = attribute("axes")
+
+# Earlier rows win, so the special forms stand before the general ones.
+ROWS: list[Rule] = [
+    # log(1 + e^x) overflows for large x and loses digits for small
+    rule(log(1 + exp(x)), softplus(x), "stable", "softplus"),
+    rule(log1p(exp(x)), softplus(x), "stable", "softplus"),
+    # log(sum e^x): shift by the maximum
+    rule(log(sum(exp(x), axis=A)), logsumexp(x, axis=A), "stable", "logsumexp"),
+    rule(log(exp(x) + exp(y)), logaddexp(x, y), "stable", "logaddexp"),
+    # log(e^x / sum e^x) underflows
+    rule(log(softmax(x, axis=A)), log_softmax(x, axis=A), "stable", "log_softmax"),
+    rule(log(sigmoid(x)), -softplus(-x), "stable", "log_sigmoid"),
+    rule(log(exp(x)), x, "stable", "log_exp"),
+    rule(log(1 + x), log1p(x), "stable", "log1p"),
+    # e^x / sum e^x
+    rule(exp(x) / spread(sum(exp(x), axis=A), A), softmax(x, axis=A), "stable", "softmax"),
+    # 1 / (1 + e^-x), e^x / (1 + e^x), 1 - sigmoid(x)
+    rule(exp(x) / (1 + exp(x)), sigmoid(x), "stable", "sigmoid"),
+    rule(reciprocal(1 + exp(-x)), sigmoid(x), "stable", "sigmoid"),
+    rule(reciprocal(1 + exp(x)), sigmoid(-x), "stable", "sigmoid"),
+    rule(1 - sigmoid(x), sigmoid(-x), "stable", "sigmoid"),
+    # e^x - 1 cancels near 0
+    rule(exp(x) - 1, expm1(x), "stable", "expm1"),
+    # the square of a large x overflows
+    rule(sqrt(square(x)), abs(x), "stable", "abs"),
+]
+
+
+@function_rule(log, kind="stable")
+def log_of_moved(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """log(move(y)) = move(log(y)) for a reshape, slice, gather, ... of a softmax, sigmoid or sum of
+    exponentials, so that the logarithm meets what it can be joined with."""
+    chain: list[Tensor] = []
+    inner = tensor.node.inputs[0]
+    while isinstance(inner.node.op, _MOVES) and inner not in barriers:
+        chain.append(inner)
+        inner = inner.node.inputs[0]
+    op = inner.node.op
+    is_sum = isinstance(op, Sum) and inner.node.inputs[0].node.op is exp
+    if not chain or inner in barriers or not (isinstance(op, Softmax) or op is sigmoid or is_sum):
+        return None
+    result = apply(log, inner)
+    for moved in reversed(chain):
+        result = apply(moved.node.op, result, *moved.node.inputs[1:])
+    return result
+
+
+_MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis)
+
+RULES: list[Rule] = [*log_of_moved, *ROWS, *CANONICAL]
+_TABLE = index(RULES)
+
+
+def stabilize(graph: Graph) -> Graph:
+    """Apply the stabilising table (and the exact identities, which bring expressions into its forms)."""
+    return replace_results(graph, rewrite(graph.nodes, _TABLE))
+
+
+def stabilize_tensors(tensors: Iterable[Tensor], barriers: Iterable[Tensor]) -> dict[Tensor, Tensor]:
+    """Each of `tensors` with its stable form; nothing looks behind `barriers`."""
+    tensors = list(tensors)
+    replaced = rewrite(ancestors(tensors), _TABLE, barriers)
+    return {t: replaced.get(t, t) for t in tensors}
+

@@ -1,0 +1,136 @@
+"""The engine: one walk from inputs to outputs that rebuilds what changed and tries rules at each node.
+
+Rules are looked up by the op at their root, so the walk is linear in the graph. What a rule makes is walked
+in turn, until no rule applies; a budget per node turns a cycle of rules into an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from symgrad.errors import CompileError
+from symgrad.ir import origin
+from symgrad.ir.tensor import Node, Tensor, create
+from symgrad.ops.kinds import Elementwise
+from symgrad_compiler.rewrite.rules import Rule
+
+#: How many rewrites may follow from one node of the original graph.
+BUDGET = 64
+
+
+def index(rules: Iterable[Rule]) -> dict[Any, list[Rule]]:
+    """Rules by the op or class of ops at their root, in the order given."""
+    table: dict[Any, list[Rule]] = {}
+    for r in rules:
+        table.setdefault(r.key, []).append(r)
+    return table
+
+
+def rewrite(
+    nodes: Sequence[Node], rules: Mapping[Any, Sequence[Rule]], barriers: Iterable[Tensor] = ()
+) -> dict[Tensor, Tensor]:
+    """Apply rules to `nodes` (inputs before users); returns tensor -> its replacement, for those that have one.
+
+    No rule looks behind a tensor in `barriers`: the form of what makes it stays hidden to its users.
+    """
+    return _Rewriter(rules, set(barriers)).run(nodes)
+
+
+class _Rewriter:
+    def __init__(self, rules: Mapping[Any, Sequence[Rule]], barriers: set[Tensor]) -> None:
+        self.rules = rules
+        self.barriers = barriers
+        self.replaced: dict[Tensor, Tensor] = {}
+
+    def run(self, nodes: Sequence[Node]) -> dict[Tensor, Tensor]:
+        for node in nodes:
+            current = rebuild(node, self.replaced)
+            rules = self._rules(current)
+            if rules:
+                self._simplify(node, current, rules)
+            elif current is not node:
+                self._replace(node, current.outputs)
+        return self.replaced
+
+    def _rules(self, node: Node) -> Sequence[Rule]:
+        op = node.op
+        return self.rules.get(op if isinstance(op, Elementwise) else type(op), ())
+
+    def _simplify(self, node: Node, current: Node, rules: Sequence[Rule]) -> None:
+        if len(current.outputs) > 1:
+            return self._replace(node, current.outputs) if current is not node else None
+        result = self._apply(current.outputs[0], rules, [BUDGET])
+        if result is not node.outputs[0]:
+            self._replace(node, (result,))
+        return None
+
+    def _apply(self, tensor: Tensor, rules: Sequence[Rule], budget: list[int]) -> Tensor:
+        """The normal form of `tensor`, whose inputs are in normal form."""
+        for r in rules:
+            before = origin.swap(tuple([o.then("rule", r.name) for o in tensor.node.origins]))
+            try:
+                result = r.apply(tensor, self.barriers)
+            finally:
+                origin.swap(before)
+            if result is None:
+                continue
+            budget[0] -= 1
+            if budget[0] < 0:
+                raise CompileError(f"the rewrite rules do not come to an end at {tensor.node.op.name}", facts=[("rule", r.name)])
+            inherit_name(tensor, result, newer_than=tensor.node.id)
+            return self._normalise(result, tensor.node.id, budget)
+        return tensor
+
+    def _normalise(self, result: Tensor, newer_than: int, budget: list[int]) -> Tensor:
+        """Normal forms of the nodes that a rule has just made, which are newer than what it replaced."""
+        fresh = _fresh_nodes(result, newer_than)
+        local: dict[Tensor, Tensor] = {}
+        for node in fresh:
+            current = rebuild(node, local)
+            rules = self._rules(current)
+            final = self._apply(current.outputs[0], rules, budget) if rules else current.outputs[0]
+            if final is not node.outputs[0]:
+                local[node.outputs[0]] = final
+        return local.get(result, result)
+
+    def _replace(self, node: Node, outputs: Sequence[Tensor]) -> None:
+        for old, new in zip(node.outputs, outputs, strict=True):
+            self.replaced[old] = new
+            if old in self.barriers:
+                self.barriers.add(new)
+
+
+def _fresh_nodes(result: Tensor, newer_than: int) -> list[Node]:
+    seen: set[Node] = set()
+    stack = [result.node]
+    while stack:
+        node = stack.pop()
+        if node.id > newer_than and node not in seen:
+            seen.add(node)
+            stack.extend(t.node for t in node.inputs)
+    return sorted(seen, key=lambda n: n.id)
+
+
+def rebuild(node: Node, replaced: Mapping[Tensor, Tensor]) -> Node:
+    """The node on replaced inputs: itself if none is replaced, else a new one with its name and origins."""
+    for tensor in node.inputs:
+        if tensor in replaced:
+            break
+    else:
+        return node
+    inputs = tuple([replaced.get(t, t) for t in node.inputs])
+    outputs = create(node.op, inputs, [t.type for t in node.outputs], node.origins)
+    for old, new in zip(node.outputs, outputs, strict=True):
+        new.name = old.name
+        forward = old.derivative_of
+        new.derivative_of = forward if forward is None else replaced.get(forward, forward)
+    return outputs[0].node
+
+
+def inherit_name(old: Tensor, new: Tensor, newer_than: int) -> None:
+    """Give a replacement that was just made the name of what it replaces."""
+    if new.node.id > newer_than and new.name is None and new.derivative_of is None:
+        new.name = old.name
+        new.derivative_of = old.derivative_of
+

@@ -1,0 +1,202 @@
+"""Patterns: expressions of the language over variables, made by its own operators and functions.
+
+    Pattern = Variable                       any tensor; the same one at each occurrence
+            | Number                         a `fill` of that number
+            | Application(op, Pattern*)      an elementwise op
+            | Application(op class, Pattern*, attributes)   a structured op; attributes may be variables
+
+`log(1 + exp(x))` with `x = var("x")` is a pattern, since the functions of the language hand operands that are
+patterns back to `Pattern.of`. Operands of a commutative op match in either order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from symgrad.ir.op import attributes
+from symgrad.ir.tensor import Operators, Tensor, apply
+from symgrad.ir.values import Scalar
+from symgrad.ops.create import Fill, fill_value
+from symgrad.ops.kinds import Elementwise
+from symgrad.ops.shape import Broadcast, Reshape
+from symgrad.types import TensorType
+
+#: What a match has found: variable name -> tensor, attribute name -> value.
+Bindings: TypeAlias = dict[str, Any]
+
+
+class Pattern(Operators):
+    """Base of all patterns."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    is_pattern = True
+
+    @staticmethod
+    def of(op: Elementwise, operands: Sequence[Any]) -> Pattern:
+        """An elementwise op on patterns and numbers."""
+        return Application(op, tuple(as_pattern(x) for x in operands), {})
+
+    def reduction(self, op: Any, axis: Any, keepdims: bool) -> Pattern:
+        """A reduction (or softmax) of this pattern over axes that are a variable, `attribute("axes")`."""
+        if keepdims or not isinstance(axis, Attribute):
+            raise TypeError("in a pattern, axis must be an attribute variable and keepdims False")
+        return Application(op, (self,), {"axes": axis})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Attribute:
+    """A variable that stands for an attribute's value."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Variable(Pattern):
+    """Any tensor."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Number(Pattern):
+    """A number everywhere; the sign of a zero counts."""
+
+    value: float
+
+    def fits(self, tensor: Tensor) -> bool:
+        value = fill_value(tensor)
+        if value is None or isinstance(value, complex) or value != self.value:
+            return False
+        return value != 0 or math.copysign(1, value) == math.copysign(1, self.value)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Application(Pattern):
+    """An op (elementwise) or a class of ops (structured) applied to patterns."""
+
+    op: Any
+    operands: tuple[Pattern, ...]
+    attributes: Mapping[str, Any]
+
+    def fits(self, tensor: Tensor) -> bool:
+        op = tensor.node.op
+        return op is self.op if isinstance(self.op, Elementwise) else type(op) is self.op
+
+
+def var(name: str) -> Pattern:
+    """A variable of a pattern: any tensor, the same at each occurrence."""
+    return Variable(name)
+
+
+def attribute(name: str) -> Attribute:
+    """A variable that stands for an attribute, e.g. the axes of a reduction."""
+    return Attribute(name)
+
+
+def spread(x: Pattern, axes: Attribute) -> Pattern:
+    """x broadcast along new axes: how a reduction over `axes` meets what it reduced."""
+    return Application(Broadcast, (x,), {"axes": axes})
+
+
+def reshaped(x: Pattern, shape: Attribute) -> Pattern:
+    """x under another shape."""
+    return Application(Reshape, (x,), {"shape": shape})
+
+
+def as_pattern(value: Any) -> Pattern:
+    """A pattern, or the pattern of a number."""
+    if isinstance(value, Pattern):
+        return value
+    if isinstance(value, (int, float)):
+        return Number(value)
+    raise TypeError(f"a pattern holds variables and numbers, not {type(value).__name__}")
+
+
+def match(pattern: Pattern, tensor: Tensor, barriers: Collection[Tensor]) -> Bindings | None:
+    """What the variables are, if the expression that makes `tensor` has this form, without looking behind a
+    tensor in `barriers` (`tensor` itself excepted)."""
+    return next(_match(pattern, tensor, {}, barriers, True), None)
+
+
+def _match(
+    pattern: Pattern, tensor: Tensor, bound: Bindings, barriers: Collection[Tensor], top: bool = False
+) -> Iterator[Bindings]:
+    if isinstance(pattern, Variable):
+        found = bound.get(pattern.name)
+        if found is None:
+            yield {**bound, pattern.name: tensor}
+        elif found is tensor or _equal_fills(found, tensor):
+            yield bound
+        return
+    if isinstance(pattern, Number):
+        if pattern.fits(tensor):
+            yield bound
+        return
+    assert isinstance(pattern, Application)
+    if not pattern.fits(tensor) or (not top and tensor in barriers):
+        return
+    node = tensor.node
+    with_attributes = _match_attributes(pattern, attributes(node.op), bound)
+    if with_attributes is None:
+        return
+    orders = [node.inputs]
+    if node.op.commutative and node.inputs[0] is not node.inputs[1]:
+        orders.append(node.inputs[::-1])
+    for operands in orders:
+        yield from _match_all(pattern.operands, operands, with_attributes, barriers)
+
+
+def _match_all(
+    patterns: Sequence[Pattern], tensors: Sequence[Tensor], bound: Bindings, barriers: Collection[Tensor]
+) -> Iterator[Bindings]:
+    if not patterns:
+        yield bound
+        return
+    for first in _match(patterns[0], tensors[0], bound, barriers):
+        yield from _match_all(patterns[1:], tensors[1:], first, barriers)
+
+
+def _match_attributes(pattern: Application, found: Mapping[str, Any], bound: Bindings) -> Bindings | None:
+    for name, wanted in pattern.attributes.items():
+        value = found[name]
+        if isinstance(wanted, Attribute):
+            if bound.setdefault(wanted.name, value) != value:
+                return None
+        elif wanted != value:
+            return None
+    return bound
+
+
+def _equal_fills(a: Tensor, b: Tensor) -> bool:
+    return isinstance(a.node.op, Fill) and a.node.op == b.node.op
+
+
+def instantiate(pattern: Pattern, bound: Bindings, like: TensorType) -> Tensor:
+    """The tensor that a replacement stands for; numbers get the type `like` of what is replaced."""
+    if isinstance(pattern, Variable):
+        tensor: Tensor = bound[pattern.name]
+        return tensor
+    if isinstance(pattern, Number):
+        return apply(Fill(Scalar.of(pattern.value, like.dtype), like.shape))
+    assert isinstance(pattern, Application)
+    values = {k: bound[v.name] if isinstance(v, Attribute) else v for k, v in pattern.attributes.items()}
+    if isinstance(pattern.op, Elementwise):
+        inner = _operand_type(pattern, bound) or like
+        return apply(pattern.op, *[instantiate(p, bound, inner) for p in pattern.operands])
+    operands = [instantiate(p, bound, like) for p in pattern.operands]
+    if pattern.op is Broadcast and "shape" not in values:
+        values["shape"] = like.shape
+    return apply(pattern.op(**values), *operands)
+
+
+def _operand_type(pattern: Application, bound: Bindings) -> TensorType | None:
+    """The type that numbers among the operands take: that of the first variable among them."""
+    for operand in pattern.operands[pattern.op.conditions :]:
+        if isinstance(operand, Variable):
+            found: TensorType = bound[operand.name].type
+            return found
+    return None

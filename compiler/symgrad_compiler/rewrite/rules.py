@@ -1,0 +1,90 @@
+"""Rules: rows `rule(pattern, replacement, kind)`, and functions for what no pattern can say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from symgrad.ir.tensor import Tensor
+from symgrad_compiler.rewrite.pattern import Application, Pattern, as_pattern, instantiate, match
+
+KINDS = ("exact", "rounding", "stable", "fast")
+
+
+class Rule(Protocol):
+    """What the engine applies: `key` is the op or class of ops at the root."""
+
+    @property
+    def key(self) -> Any: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+    def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+        """The replacement of `tensor`, or None where the rule does not apply."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatternRule:
+    """pattern -> replacement."""
+
+    pattern: Application
+    replacement: Pattern
+    kind: str
+    name: str
+
+    @property
+    def key(self) -> Any:
+        return self.pattern.op
+
+    def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+        bound = match(self.pattern, tensor, barriers)
+        if bound is None:
+            return None
+        result = instantiate(self.replacement, bound, tensor.type)
+        return result if result.type == tensor.type else None
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionRule:
+    """A rule as a function from (tensor, barriers) to its replacement or None."""
+
+    function: Callable[[Tensor, Collection[Tensor]], Tensor | None]
+    key: Any
+    kind: str
+    name: str
+
+    def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+        return self.function(tensor, barriers)
+
+
+def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None = None) -> PatternRule:
+    """A rewrite rule in the operators of the language.
+
+    Args:
+        pattern: an expression over `var`s; its root is an op.
+        replacement: an expression over the same variables, of the same type.
+        kind: "exact", "rounding", "stable" or "fast".
+        name: what origins call the rule; the replaced op unless given.
+
+    >>> from symgrad_compiler.rewrite.pattern import var
+    >>> x = var("x")
+    >>> rule(x * 1, x).name
+    'multiply'
+    """
+    if kind not in KINDS:
+        raise ValueError(f"a rule is {', '.join(KINDS)}; not {kind!r}")
+    if not isinstance(pattern, Application):
+        raise TypeError("the root of a pattern must be an op")
+    return PatternRule(pattern, as_pattern(replacement), kind, name or pattern.op.name)
+
+
+def function_rule(*keys: Any, kind: str = "exact") -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
+    """Decorator: a rule as a function, for each of the given roots (elementwise ops or classes of ops)."""
+
+    def make(function: Callable[..., Tensor | None]) -> list[FunctionRule]:
+        return [FunctionRule(function, key, kind, function.__name__.strip("_")) for key in keys]
+
+    return make
