@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from symgrad.errors import DisconnectedInputError, GradientError, GradientTypeError
 from symgrad.ir import origin
+from symgrad.ir.collector import without_collections
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.create import as_tensor, ones_like, zeros_like
 from symgrad_compiler.autodiff import reverse
@@ -196,6 +197,7 @@ def _differentiate(
     return (values[0] if cost is not None else None), gradients
 
 
+@without_collections
 def _gradients(
     seeds: Mapping[Tensor, Tensor],
     targets: _Targets,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from symgrad import registry
-from symgrad.dims import lone_symbol, symbols
+from symgrad.dims import Dim, Size, lone_symbol, symbols
 from symgrad.errors import GraphError, ShapeError
 from symgrad.ir import origin
+from symgrad.ir.collector import without_collections
 from symgrad.ir.naming import assign_names
-from symgrad.ir.op import SharedState
+from symgrad.ir.op import SharedState, attribute_names
 from symgrad.ir.op import attributes as op_attributes
 from symgrad.ir.tensor import Node, Shared, Tensor, check_name, is_leaf
 from symgrad.ir.traverse import ancestors, consumers
@@ -49,7 +50,6 @@ class Graph:
         "input_names",
         "inputs",
         "name",
-        "names",
         "nodes",
         "output_names",
         "outputs",
@@ -67,13 +67,13 @@ class Graph:
     states: tuple[Shared, ...]
     #: The nodes that compute something, inputs before users; leaves are not among them.
     nodes: tuple[Node, ...]
-    #: The printed name of every tensor in the graph, unique.
-    names: dict[Tensor, str]
 
     def __init__(
         self, inputs: Tensors, outputs: Tensors, updates: Updates = None, name: str = "main"
     ) -> None:
-        self._build(check_name(name), named_tensors(inputs, "input"), named_tensors(outputs, "output"), check_updates(updates))
+        given_inputs, given_outputs = named_tensors(inputs, "input"), named_tensors(outputs, "output")
+        self._build(check_name(name), given_inputs, given_outputs, check_updates(updates))
+        _check_sizes(self)
 
     def with_results(self, outputs: Sequence[Tensor], updates: Mapping[Shared, Tensor]) -> Graph:
         """The graph that computes other tensors under the same names: what a pass returns."""
@@ -83,6 +83,7 @@ class Graph:
         graph._build(self.name, inputs, named_outputs, dict(updates))
         return graph
 
+    @without_collections
     def _build(
         self,
         name: str,
@@ -96,22 +97,19 @@ class Graph:
         self.updates = updates
         _check_inputs(self.inputs)
         everything = ancestors([*self.outputs, *self.updates.values(), *self.updates, *self.inputs])
-        self.nodes = tuple(n for n in everything if not is_leaf(n.outputs[0]))
+        self.nodes = tuple([n for n in everything if not is_leaf(n.outputs[0])])
         leaves = [n.outputs[0] for n in everything if is_leaf(n.outputs[0])]
         self.states = tuple(t for t in leaves if isinstance(t, Shared))
+        self.input_names = tuple(check_name(n or t.name) for n, t in given_inputs)
         _check_leaves(leaves, set(self.inputs), self.nodes)
-        fixed = {t: check_name(n or t.name) for n, t in given_inputs}
-        if len(set(fixed.values())) < len(fixed):
-            twice = next(n for n, count in Counter(fixed.values()).items() if count > 1)
-            raise GraphError(
-                f"two inputs are called {twice!r}",
-                facts=[(twice, t.type) for t, n in fixed.items() if n == twice],
-                hint="name one of them differently, or pass a dict {name: tensor}",
-            )
-        self.names = assign_names(leaves, self.nodes, fixed)
-        self.input_names = tuple(fixed[t] for t in self.inputs)
+        _check_names(self)
         self.output_names = tuple(n or self.names[t] for n, t in given_outputs)
-        _check_sizes(self)
+
+    @cached_property
+    def names(self) -> dict[Tensor, str]:
+        """The printed name of every tensor in the graph, unique."""
+        fixed = dict(zip(self.inputs, self.input_names, strict=True))
+        return assign_names([*self.inputs, *self.states], self.nodes, fixed)
 
     # ---- questions ----------------------------------------------------------------------------------
 
@@ -284,6 +282,18 @@ def _check_inputs(inputs: Sequence[Tensor]) -> None:
         raise GraphError(f"the input {twice.name!r} is listed twice")
 
 
+def _check_names(graph: Graph) -> None:
+    if len(set(graph.input_names)) == len(graph.input_names):
+        return
+    twice = next(n for n, count in Counter(graph.input_names).items() if count > 1)
+    pairs = zip(graph.input_names, graph.inputs, strict=True)
+    raise GraphError(
+        f"two inputs are called {twice!r}",
+        facts=[(n, t.type) for n, t in pairs if n == twice],
+        hint="name one of them differently, or pass a dict {name: tensor}",
+    )
+
+
 def _check_leaves(leaves: Iterable[Tensor], inputs: set[Tensor], nodes: Iterable[Node]) -> None:
     missing = [t for t in leaves if t not in inputs and not isinstance(t, Shared)]
     if not missing:
@@ -303,14 +313,22 @@ def _check_sizes(graph: Graph) -> None:
     for tensor in graph.inputs:
         for dim in tensor.shape:
             _require_sizes(symbols(dim) - determined, tensor, graph)
+    checked: set[Dim] = set()
     for node in graph.nodes:
         for tensor in node.outputs:
-            for dim in tensor.shape:
-                if not isinstance(dim, int):
+            for dim in (*tensor.shape, *_size_attributes(node)):
+                if not isinstance(dim, int) and dim not in checked:
                     _require_sizes(symbols(dim) - determined, tensor, graph)
-        for value in op_attributes(node.op).values():
-            if not isinstance(value, (int, str, tuple)) and hasattr(value, "terms"):
-                _require_sizes(symbols(value) - determined, node.outputs[0], graph)
+                    checked.add(dim)
+
+
+def _size_attributes(node: Node) -> Iterator[Dim]:
+    """The sizes among a node's attributes."""
+    for name in attribute_names(type(node.op)):
+        value = getattr(node.op, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Size):
+                yield item
 
 
 def _require_sizes(unknown: Iterable[str | None], tensor: Tensor, graph: Graph) -> None:

@@ -34,11 +34,21 @@ class Op:
         return f"{names[-1].rstrip('*')}{index - len(names) + 1}"
 
 
+_field_names: dict[type, tuple[str, ...]] = {}
+
+
+def attribute_names(op_class: type) -> tuple[str, ...]:
+    """The names of the attributes of a class of ops, in the order of declaration."""
+    names = _field_names.get(op_class)
+    if names is None:
+        fields = dataclasses.fields(op_class) if dataclasses.is_dataclass(op_class) else ()
+        names = _field_names[op_class] = tuple(f.name for f in fields)
+    return names
+
+
 def attributes(op: Op) -> dict[str, Any]:
     """The attributes of `op` by name, in the order of declaration."""
-    if not dataclasses.is_dataclass(op):
-        return {}
-    return {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
+    return {name: getattr(op, name) for name in attribute_names(type(op))}
 
 
 def attribute_types(op_class: Any) -> dict[str, str]:

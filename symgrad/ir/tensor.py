@@ -337,8 +337,9 @@ def create(
 ) -> tuple[Tensor, ...]:
     """A node of known types (the caller has inferred them)."""
     node = Node(op, inputs, origins)
-    node.outputs = tuple([Tensor(t, node, i) for i, t in enumerate(types)])
-    return node.outputs
+    outputs = (Tensor(types[0], node, 0),) if len(types) == 1 else tuple([Tensor(t, node, i) for i, t in enumerate(types)])
+    node.outputs = outputs
+    return outputs
 
 
 def make_input(type: TensorType, name: str) -> Tensor:

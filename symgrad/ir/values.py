@@ -29,6 +29,18 @@ class Scalar:
     @classmethod
     def of(cls, value: Any, dtype: DType) -> Scalar:
         """`value` in `dtype`; DTypeError where it does not fit (300 in int8, 1.5 in int64)."""
+        key = (type(value), value, dtype)
+        if type(value) in (int, float) and value:  # 0.0 and -0.0 are equal keys
+            found = _small.get(key)
+            if found is not None:
+                return found
+        made = cls._convert(value, dtype)
+        if type(value) in (int, float) and value and len(_small) < MAX_CACHED:
+            _small[key] = made
+        return made
+
+    @classmethod
+    def _convert(cls, value: Any, dtype: DType) -> Scalar:
         try:
             with numpy.errstate(over="ignore"):
                 converted = numpy.asarray(value).astype(dtype.numpy)[()]
@@ -58,6 +70,11 @@ class Scalar:
 
     def __repr__(self) -> str:
         return f"{self.dtype.short} {self.python!r}"
+
+
+#: Scalars made of Python numbers; a graph names the same few again and again.
+_small: dict[tuple[type, Any, DType], Scalar] = {}
+MAX_CACHED = 4096
 
 
 class ArrayData:

@@ -6,6 +6,7 @@ numbers and sizes: dtypes are promoted (Python numbers are weak), shapes broadca
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,14 +15,14 @@ import numpy
 from symgrad.dims import Shape
 from symgrad.errors import SymgradError
 from symgrad.ir import origin
-from symgrad.ir.tensor import Tensor, apply, operand_label
+from symgrad.ir.tensor import Tensor, apply, create, operand_label
 from symgrad.ir.values import Scalar
 from symgrad.ops.cast import astype
 from symgrad.ops.create import Fill, as_tensor
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.shape import broadcast_shapes, broadcast_to
 from symgrad.registry import provide
-from symgrad.types import BOOL, FLOAT64, DType, default_dtype, promote, promote_weak
+from symgrad.types import BOOL, FLOAT64, DType, TensorType, default_dtype, promote, promote_weak
 
 
 @provide("align_and_apply")
@@ -34,6 +35,10 @@ def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
         raise TypeError(f"{op.name} takes {len(op.operands)} operands, got {len(operands)}")
     if all(type(x) is Tensor for x in operands) and _is_aligned(op, operands):
         return apply(op, *operands)
+    if len(operands) == 2 and not op.conditions:
+        pair = _fill_beside(op, *operands)
+        if pair is not None:
+            return apply(op, *pair)
     values = [x if isinstance(x, Tensor) or is_weak(x) else as_tensor(x) for x in operands]
     dtype = common_dtype(values[op.conditions :])
     if op.to_float and dtype.kind in ("bool", "int", "uint"):
@@ -50,6 +55,29 @@ def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
         raise
     dtypes = [BOOL if i < op.conditions else dtype for i in range(len(values))]
     return apply(op, *[_fit(v, d, shape) for v, d in zip(values, dtypes, strict=True)])
+
+
+def _fill_beside(op: Elementwise, x: Any, y: Any) -> tuple[Tensor, Tensor] | None:
+    """The common case of a float tensor and a Python number."""
+    if isinstance(x, Tensor):
+        if type(y) in (int, float) and x.type.dtype.kind == "float":
+            return x, _fill(y, x.type)
+    elif isinstance(y, Tensor) and type(x) in (int, float) and y.type.dtype.kind == "float":
+        return _fill(x, y.type), y
+    return None
+
+
+def _fill(value: float, like: TensorType) -> Tensor:
+    """A number beside a tensor. Equal numbers of equal type are one tensor as long as it lives."""
+    scalar = Scalar.of(value, like.dtype)
+    key = (scalar, like.shape)
+    found = _fills.get(key)
+    if found is None or found.name is not None:
+        found = _fills[key] = create(Fill(scalar, like.shape), (), (like,), origin.current())[0]
+    return found
+
+
+_fills: weakref.WeakValueDictionary[tuple[Scalar, Shape], Tensor] = weakref.WeakValueDictionary()
 
 
 def _is_aligned(op: Elementwise, operands: Sequence[Tensor]) -> bool:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from symgrad.errors import CompileError
+from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
 
+@without_collections
 def run(graph: Graph, passes: Sequence[Pass], *, validate: bool = False) -> Graph:
     """`graph` after all passes, in order; with `validate`, each result is verified."""
     for step in passes:

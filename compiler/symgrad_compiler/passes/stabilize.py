@@ -73,18 +73,19 @@ def log_of_moved(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
 
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis)
 
-RULES: list[Rule] = [*log_of_moved, *ROWS, *CANONICAL]
+RULES: list[Rule] = [*log_of_moved, *ROWS]
 _TABLE = index(RULES)
+_WITH_CANONICAL = index([*RULES, *CANONICAL])
 
 
 def stabilize(graph: Graph) -> Graph:
-    """Apply the stabilising table (and the exact identities, which bring expressions into its forms)."""
-    return replace_results(graph, rewrite(graph.nodes, _TABLE))
+    """Apply the stabilising table to a canonical graph; what changes is brought into canonical form again."""
+    return replace_results(graph, rewrite(graph.nodes, _WITH_CANONICAL, unchanged=_TABLE))
 
 
 def stabilize_tensors(tensors: Iterable[Tensor], barriers: Iterable[Tensor]) -> dict[Tensor, Tensor]:
     """Each of `tensors` with its stable form; nothing looks behind `barriers`."""
     tensors = list(tensors)
-    replaced = rewrite(ancestors(tensors), _TABLE, barriers)
+    replaced = rewrite(ancestors(tensors), _WITH_CANONICAL, barriers)
     return {t: replaced.get(t, t) for t in tensors}
 

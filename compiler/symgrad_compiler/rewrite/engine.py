@@ -28,67 +28,74 @@ def index(rules: Iterable[Rule]) -> dict[Any, list[Rule]]:
 
 
 def rewrite(
-    nodes: Sequence[Node], rules: Mapping[Any, Sequence[Rule]], barriers: Iterable[Tensor] = ()
+    nodes: Sequence[Node],
+    rules: Mapping[Any, Sequence[Rule]],
+    barriers: Iterable[Tensor] = (),
+    unchanged: Mapping[Any, Sequence[Rule]] | None = None,
 ) -> dict[Tensor, Tensor]:
     """Apply rules to `nodes` (inputs before users); returns tensor -> its replacement, for those that have one.
 
-    No rule looks behind a tensor in `barriers`: the form of what makes it stays hidden to its users.
+    No rule looks behind a tensor in `barriers`: the form of what makes it stays hidden to its users. Where
+    `nodes` are known to be in normal form for some of the rules, `unchanged` holds the others: it serves
+    nodes whose operands have not changed.
     """
-    return _Rewriter(rules, set(barriers)).run(nodes)
+    return _Rewriter(rules, set(barriers), rules if unchanged is None else unchanged).run(nodes)
 
 
 class _Rewriter:
-    def __init__(self, rules: Mapping[Any, Sequence[Rule]], barriers: set[Tensor]) -> None:
+    def __init__(
+        self, rules: Mapping[Any, Sequence[Rule]], barriers: set[Tensor], unchanged: Mapping[Any, Sequence[Rule]]
+    ) -> None:
         self.rules = rules
+        self.unchanged = unchanged
         self.barriers = barriers
         self.replaced: dict[Tensor, Tensor] = {}
 
     def run(self, nodes: Sequence[Node]) -> dict[Tensor, Tensor]:
         for node in nodes:
             current = rebuild(node, self.replaced)
-            rules = self._rules(current)
-            if rules:
-                self._simplify(node, current, rules)
+            op = node.op
+            table = self.unchanged if current is node else self.rules
+            rules = table.get(op if isinstance(op, Elementwise) else type(op))
+            if rules and len(current.outputs) == 1:
+                result = self._apply(current.outputs[0], rules, None)
+                if result is not node.outputs[0]:
+                    self._replace(node, (result,))
             elif current is not node:
                 self._replace(node, current.outputs)
         return self.replaced
 
-    def _rules(self, node: Node) -> Sequence[Rule]:
-        op = node.op
-        return self.rules.get(op if isinstance(op, Elementwise) else type(op), ())
-
-    def _simplify(self, node: Node, current: Node, rules: Sequence[Rule]) -> None:
-        if len(current.outputs) > 1:
-            return self._replace(node, current.outputs) if current is not node else None
-        result = self._apply(current.outputs[0], rules, [BUDGET])
-        if result is not node.outputs[0]:
-            self._replace(node, (result,))
-        return None
-
-    def _apply(self, tensor: Tensor, rules: Sequence[Rule], budget: list[int]) -> Tensor:
+    def _apply(self, tensor: Tensor, rules: Sequence[Rule], budget: list[int] | None) -> Tensor:
         """The normal form of `tensor`, whose inputs are in normal form."""
-        for r in rules:
-            before = origin.swap(tuple([o.then("rule", r.name) for o in tensor.node.origins]))
-            try:
+        before = origin.swap(tensor.node.origins)
+        try:
+            for r in rules:
                 result = r.apply(tensor, self.barriers)
-            finally:
-                origin.swap(before)
-            if result is None:
-                continue
-            budget[0] -= 1
-            if budget[0] < 0:
-                raise CompileError(f"the rewrite rules do not come to an end at {tensor.node.op.name}", facts=[("rule", r.name)])
-            inherit_name(tensor, result, newer_than=tensor.node.id)
-            return self._normalise(result, tensor.node.id, budget)
-        return tensor
+                if result is not None:
+                    break
+            else:
+                return tensor
+        finally:
+            origin.swap(before)
+        budget = [BUDGET] if budget is None else budget
+        budget[0] -= 1
+        if budget[0] < 0:
+            op = tensor.node.op.name
+            raise CompileError(f"the rewrite rules do not come to an end at {op}", facts=[("rule", r.name)])
+        fresh = _fresh_nodes(result, tensor.node.id)
+        origins = tuple([o.then("rule", r.name) for o in tensor.node.origins])
+        for node in fresh:  # made by the rule just now, so nobody has seen them yet
+            node.origins = origins
+        inherit_name(tensor, result, newer_than=tensor.node.id)
+        return self._normalise(result, fresh, budget)
 
-    def _normalise(self, result: Tensor, newer_than: int, budget: list[int]) -> Tensor:
-        """Normal forms of the nodes that a rule has just made, which are newer than what it replaced."""
-        fresh = _fresh_nodes(result, newer_than)
+    def _normalise(self, result: Tensor, fresh: Sequence[Node], budget: list[int]) -> Tensor:
+        """Normal forms of the nodes that a rule has just made."""
         local: dict[Tensor, Tensor] = {}
         for node in fresh:
             current = rebuild(node, local)
-            rules = self._rules(current)
+            op = node.op
+            rules = self.rules.get(op if isinstance(op, Elementwise) else type(op))
             final = self._apply(current.outputs[0], rules, budget) if rules else current.outputs[0]
             if final is not node.outputs[0]:
                 local[node.outputs[0]] = final

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from symgrad.ir.op import attributes
-from symgrad.ir.tensor import Operators, Tensor, apply
+from symgrad.ir.tensor import Node, Operators, Tensor, apply
 from symgrad.ir.values import Scalar
 from symgrad.ops.create import Fill, fill_value
 from symgrad.ops.kinds import Elementwise
@@ -34,6 +34,10 @@ class Pattern(Operators):
     __slots__ = ()
     __hash__ = object.__hash__
     is_pattern = True
+
+    def fits(self, tensor: Tensor) -> bool:
+        """Whether the root alone of this pattern fits the tensor."""
+        raise NotImplementedError
 
     @staticmethod
     def of(op: Elementwise, operands: Sequence[Any]) -> Pattern:
@@ -60,6 +64,9 @@ class Variable(Pattern):
 
     name: str
 
+    def fits(self, tensor: Tensor) -> bool:
+        return True
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Number(Pattern):
@@ -68,6 +75,8 @@ class Number(Pattern):
     value: float
 
     def fits(self, tensor: Tensor) -> bool:
+        if type(tensor.node.op) is not Fill:
+            return False
         value = fill_value(tensor)
         if value is None or isinstance(value, complex) or value != self.value:
             return False
@@ -114,6 +123,20 @@ def as_pattern(value: Any) -> Pattern:
     if isinstance(value, (int, float)):
         return Number(value)
     raise TypeError(f"a pattern holds variables and numbers, not {type(value).__name__}")
+
+
+def plausible(pattern: Application, node: Node) -> bool:
+    """A first look at a root and its operands: False where no match is possible."""
+    inputs = node.inputs
+    for wanted, tensor in zip(pattern.operands, inputs, strict=True):
+        if not wanted.fits(tensor):
+            break
+    else:
+        return True
+    if not node.op.commutative:
+        return False
+    first, second = pattern.operands
+    return first.fits(inputs[1]) and second.fits(inputs[0])
 
 
 def match(pattern: Pattern, tensor: Tensor, barriers: Collection[Tensor]) -> Bindings | None:

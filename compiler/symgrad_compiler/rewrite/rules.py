@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from symgrad.ir.tensor import Tensor
-from symgrad_compiler.rewrite.pattern import Application, Pattern, as_pattern, instantiate, match
+from symgrad_compiler.rewrite.pattern import Application, Pattern, as_pattern, instantiate, match, plausible
 
 KINDS = ("exact", "rounding", "stable", "fast")
 
@@ -40,6 +40,8 @@ class PatternRule:
         return self.pattern.op
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+        if not plausible(self.pattern, tensor.node):
+            return None
         bound = match(self.pattern, tensor, barriers)
         if bound is None:
             return None
