@@ -1,1 +1,237 @@
-"""."""
+"""Compiling and calling: `function`, `Tensor.eval`, `set_backend`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+
+from symgrad.api.givens import substitute_tensors
+from symgrad.errors import CompileError, GraphError, InputError
+from symgrad.ir.graph import Graph, Tensors, Updates, check_updates, named_tensors
+from symgrad.ir.tensor import Shared, Tensor, is_leaf
+from symgrad.ir.traverse import ancestors
+from symgrad.registry import provide
+from symgrad_compiler.driver import BACKENDS, Options, build
+from symgrad_compiler.passes.pipeline import Pass
+
+_default = {"backend": os.environ.get("SYMGRAD_BACKEND", "numpy")}
+
+
+def set_backend(name: str) -> None:
+    """The backend of functions compiled from now on (also: the environment variable SYMGRAD_BACKEND)."""
+    if name not in BACKENDS:
+        raise CompileError(f"there is no backend {name!r}", facts=[("available", ", ".join(BACKENDS))])
+    _default["backend"] = name
+
+
+class Function:
+    """A compiled function; made by `symgrad.function`."""
+
+    def __init__(self, graph: Graph, form: Any, options: Options) -> None:
+        self.graph = graph
+        self.optimized, self._program = build(graph, options)
+        self._form = form
+        self._keys = list(form) if isinstance(form, Mapping) else None
+        self._single = isinstance(form, Tensor)
+        self.name = graph.name
+        self.__name__ = graph.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        outputs = self._program(args, kwargs)
+        if self._single:
+            return outputs[0]
+        return list(outputs) if self._keys is None else dict(zip(self._keys, outputs, strict=True))
+
+    def into(self, outputs: Any, *inputs: Any) -> None:
+        """Compute into the caller's arrays, given in the form of the outputs.
+
+        >>> import symgrad as sg
+        >>> x = sg.vector("x", size=2)
+        >>> out = numpy.empty(2)
+        >>> sg.function([x], x * 2).into(out, [1.0, 2.0])
+        >>> out
+        array([2., 4.])
+        """
+        given = [outputs] if self._single else [outputs[k] for k in self._keys] if self._keys else list(outputs)
+        if len(given) != len(self.graph.outputs):
+            raise InputError(f"{self.name} has {len(self.graph.outputs)} outputs, got {len(given)} arrays")
+        for name, target, tensor in zip(self.graph.output_names, given, self.graph.outputs, strict=True):
+            if not isinstance(target, numpy.ndarray) or target.dtype != tensor.dtype.numpy or target.ndim != tensor.ndim:
+                got = f"{target.dtype}{list(target.shape)}" if isinstance(target, numpy.ndarray) else type(target).__name__
+                raise InputError(f"the output {name!r} does not fit", facts=[("expected", tensor.type), ("got", got)])
+            if not target.flags.writeable:
+                raise InputError(f"the array for the output {name!r} is read-only")
+        results = self._program(inputs, {})
+        for name, target, result in zip(self.graph.output_names, given, results, strict=True):
+            if target.shape != numpy.shape(result):
+                raise InputError(
+                    f"the output {name!r} does not fit",
+                    facts=[("expected", f"shape {numpy.shape(result)}"), ("got", f"shape {target.shape}")],
+                )
+        for target, result in zip(given, results, strict=True):
+            numpy.copyto(target, result)
+
+    def code(self, kind: str = "numpy") -> str:
+        """The generated code."""
+        if kind != "numpy":
+            raise CompileError(f"there is no {kind!r} code", facts=[("available", "numpy")])
+        return self._program.source
+
+    def plan(self) -> str:
+        """The steps, and the buffers with their bytes, as text."""
+        return self._program.report
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{n}: {t.type}" for n, t in zip(self.graph.input_names, self.graph.inputs, strict=True))
+        return f"<function {self.name}({names})>"
+
+
+def function(
+    inputs: Tensors,
+    outputs: Tensors,
+    *,
+    updates: Updates = None,
+    givens: Mapping[Tensor, Any] | None = None,
+    name: str | None = None,
+    backend: str | None = None,
+    on_unused_input: str = "raise",
+    memory_budget: int | None = None,
+    nan_guard: bool = False,
+    passes: Sequence[Pass] | None = None,
+    validate: bool = False,
+    cast: bool = False,
+) -> Function:
+    """Compile a graph to a Python callable.
+
+    Args:
+        inputs: input tensors in call order, or a dict that names them.
+        outputs: a tensor (the call returns an array), a sequence (a list) or a dict (a dict).
+        updates: shared tensor -> its value after the call.
+        givens: tensor -> what to use instead.
+        name: an identifier.
+        backend: "numpy"; default as set by `set_backend`.
+        on_unused_input: "raise", "warn" or "ignore".
+        memory_budget: not available yet.
+        nan_guard: check every step, and name the first that makes a NaN or an infinity.
+        passes: the pipeline, default `symgrad.passes.default`.
+        validate: verify the graph after each pass.
+        cast: convert arguments even where that loses digits.
+
+    Raises:
+        GraphError, ShapeError, CompileError: here, when the graph is not right.
+        InputError: at a call, when an argument is not.
+
+    One call checks its arguments, computes all outputs and all new state from the old state, and then
+    writes the state.
+
+    >>> import symgrad as sg
+    >>> x = sg.scalar("x")
+    >>> f = sg.function([x], {"value": x**2, "slope": sg.grad(x**2, x)})
+    >>> f(3.0)
+    {'value': np.float64(9.0), 'slope': np.float64(6.0)}
+    """
+    if memory_budget is not None:
+        raise CompileError("memory_budget is not available yet")
+    if on_unused_input not in ("raise", "warn", "ignore"):
+        raise CompileError(f"on_unused_input cannot be {on_unused_input!r}", facts=[("choices", "raise, warn, ignore")])
+    named_tensors(inputs, "input")
+    form = outputs
+    if givens:
+        outputs, updates = _with_givens(outputs, updates, givens)
+    graph = Graph(inputs, outputs, updates, name or "main")
+    _check_unused(graph, on_unused_input)
+    options = Options(
+        backend=backend or _default["backend"], passes=passes, validate=validate, nan_guard=nan_guard, cast=cast
+    )
+    return Function(graph, form, options)
+
+
+def _with_givens(outputs: Tensors, updates: Updates, givens: Mapping[Tensor, Any]) -> tuple[Any, Updates]:
+    named = named_tensors(outputs, "output")
+    checked = check_updates(updates)
+    tensors = substitute_tensors([*[t for _, t in named], *checked.values()], givens)
+    results, values = tensors[: len(named)], tensors[len(named) :]
+    if isinstance(outputs, Tensor):
+        new: Any = results[0]
+    elif isinstance(outputs, Mapping):
+        new = dict(zip(outputs, results, strict=True))
+    else:
+        new = results
+    return new, dict(zip(checked, values, strict=True))
+
+
+def _check_unused(graph: Graph, action: str) -> None:
+    if action == "ignore":
+        return
+    used = {t for n in graph.nodes for t in n.inputs} | {*graph.outputs, *graph.updates.values()}
+    sized = {name for n in graph.nodes for name in _sizes_needed(n)}
+    unused = [
+        (n, t)
+        for n, t in zip(graph.input_names, graph.inputs, strict=True)
+        if t not in used and not sized.intersection(map(str, t.shape))
+    ]
+    if not unused:
+        return
+    error = GraphError(
+        f"the input {unused[0][0]!r} of {graph.name} is not used by any output",
+        facts=[(n, t.type) for n, t in unused],
+        hint='leave it out, or pass on_unused_input="ignore"',
+    )
+    if action == "raise":
+        raise error
+    warnings.warn(str(error), UserWarning, stacklevel=3)
+
+
+def _sizes_needed(node: Any) -> list[str]:
+    return [str(d) for t in node.outputs for d in t.shape if not isinstance(d, int)] if not node.inputs else []
+
+
+# ---- eval -------------------------------------------------------------------------------------------
+
+_compiled: weakref.WeakKeyDictionary[Tensor, tuple[tuple[int, ...], Function]] = weakref.WeakKeyDictionary()
+
+
+@provide("eval")
+def evaluate(tensor: Tensor, values: Mapping[Any, Any] | None = None) -> Any:
+    """The value of a tensor for given values of the inputs (by tensor or by name); compiled once.
+
+    >>> import symgrad as sg
+    >>> x = sg.scalar("x")
+    >>> (x + 1).eval({x: 2.0}), (x + 1).eval({"x": 3.0})
+    (np.float64(3.0), np.float64(4.0))
+    """
+    leaves = [t for n in ancestors([tensor]) for t in n.outputs if is_leaf(t) and not isinstance(t, Shared)]
+    given = dict(values or {})
+    by_name = {t.name: t for t in leaves}
+    keyed: dict[Tensor, Any] = {}
+    for key, value in given.items():
+        found = key if isinstance(key, Tensor) else by_name.get(key)
+        if found is None or not is_leaf(found):
+            raise InputError(
+                f"{key!r} is not an input of this tensor", facts=[("inputs", ", ".join(str(t.name) for t in leaves))]
+            )
+        keyed[found] = value
+    missing = [t for t in leaves if t not in keyed]
+    if missing:
+        raise InputError(
+            f"eval needs a value for {missing[0].name}",
+            facts=[("missing", ", ".join(f"{t.name}: {t.type}" for t in missing))],
+            hint="t.eval({x: value, ...})",
+        )
+    inputs = list(keyed)
+    key = tuple(map(id, inputs))
+    cached = _compiled.get(tensor)
+    if cached is None or cached[0] != key:
+        named = {f"argument_{i}": t for i, t in enumerate(inputs)} if _clash(inputs) else inputs
+        cached = (key, function(named, tensor, on_unused_input="ignore", name="eval"))
+        _compiled[tensor] = cached
+    return cached[1](*keyed.values())
+
+
+def _clash(inputs: Sequence[Tensor]) -> bool:
+    return len({t.name for t in inputs}) < len(inputs)

@@ -1,1 +1,1 @@
-"""."""
+"""Backends: Graph -> Program. `numpy` is the reference."""

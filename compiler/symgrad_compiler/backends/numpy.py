@@ -1,0 +1,385 @@
+"""The NumPy backend: a graph as Python source that a person can read, one statement a step.
+
+    def mlp(inputs, state, spare, sizes, buffers):
+        x, y = inputs
+        w, = state
+        b0, b1 = buffers
+        h = numpy.matmul(x, w, out=b0)
+        a = numpy.tanh(h, out=b0)          # h is not needed any more
+        ...
+
+Every op brings its template (`op.numpy`). Long programs are cut into parts, which hand over through `frame`
+what later parts read, so that compiling stays linear.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import keyword
+import linecache
+import unicodedata
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from symgrad.dims import symbols
+from symgrad.errors import CompileError, ExecutionError
+from symgrad.ir import origin
+from symgrad.ir.graph import Graph
+from symgrad.ir.op import attributes
+from symgrad.ir.tensor import Node, Shared, Tensor
+from symgrad.ir.values import ArrayData
+from symgrad.ops import numeric
+from symgrad.ops.create import Fill
+from symgrad.ops.kinds import Elementwise, TensorOp
+from symgrad.ops.shape import Broadcast
+from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, typed
+from symgrad_compiler.plan.buffers import Buffer, Buffers
+from symgrad_compiler.plan.schedule import schedule, source
+from symgrad_runtime.entry import Entry, Parameter
+from symgrad_runtime.program import Program
+
+#: Statements in one Python function.
+PART = 1000
+RESERVED = frozenset(
+    "numpy numeric special inputs state spare sizes buffers frame guard allocate min max complex".split()
+)
+_serial = itertools.count(1)
+
+
+def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) -> Program:
+    """`graph` as a program of NumPy calls."""
+    emitter = _Emitter(graph, nan_guard)
+    text = emitter.text()
+    filename = f"<symgrad {graph.name} {next(_serial)}>"
+    namespace: dict[str, Any] = {"numpy": numpy, "numeric": numeric, "guard": emitter.guard, **emitter.constants}
+    if emitter.needs_special:
+        namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
+    exec(compile(text, filename, "exec", dont_inherit=True), namespace)
+    parameters = [Parameter(n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)]
+    program = Program(
+        name=graph.name,
+        entry=Entry(graph.name, parameters, emitter.size_names, cast),
+        states=tuple(s.state for s in graph.states),
+        updated=tuple(s in graph.updates for s in graph.states),
+        run=namespace[emitter.function],
+        allocate=namespace["allocate"],
+        source=text,
+        filename=filename,
+        lines=emitter.lines,
+        report=emitter.report(),
+    )
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    weakref.finalize(program, linecache.cache.pop, filename, None)
+    return program
+
+
+class _Emitter:
+    """Writes the source of one graph."""
+
+    def __init__(self, graph: Graph, nan_guard: bool) -> None:
+        self.graph = graph
+        self.nan_guard = nan_guard
+        self.schedule = schedule(graph)
+        self.results = set(graph.outputs)
+        self.size_names = tuple(sorted({n for t in graph.inputs for d in t.shape for n in symbols(d)}))
+        self.sizes = SizeNames(self.size_names, RESERVED)
+        self._taken = {*RESERVED, *self.sizes.variables.values()}
+        self.function = self._claim(graph.name)
+        self.names: dict[Tensor, str] = {}
+        self.constants: dict[str, Any] = {}
+        self.buffers = Buffers()
+        self.buffer_of: dict[Tensor, Buffer] = {}
+        self.reads = dict(self.schedule.reads)
+        self.statements: list[tuple[str, Node]] = []
+        self.ending: list[str] = []
+        self.lines: dict[int, str] = {}
+        self.needs_special = False
+        self._guarded: list[Node] = []
+        self._spare_of = self._assign_spares()
+
+    # ---- names --------------------------------------------------------------------------------------
+
+    def _claim(self, wish: str) -> str:
+        name = unicodedata.normalize("NFKC", wish)
+        if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+            name += "_"
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
+
+    def _name(self, tensor: Tensor) -> str:
+        found = self.names.get(tensor)
+        if found is None:
+            found = self.names[tensor] = self._claim(self.graph.names[tensor])
+        return found
+
+    # ---- results ------------------------------------------------------------------------------------
+
+    def _assign_spares(self) -> dict[Tensor, str]:
+        """New values that their step can write straight into the spare array of their state."""
+        found: dict[Tensor, str] = {}
+        for state, value in self.graph.updates.items():
+            op = value.node.op
+            direct = isinstance(op, TensorOp) and "{out}" in op.numpy and value.ndim > 0
+            if direct and value not in self.results and value not in found:
+                found[value] = self._claim(f"new_{self.graph.names[state]}")
+        return found
+
+    # ---- statements ---------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        graph = self.graph
+        inputs = [self._name(t) for t in graph.inputs]
+        states = [self._name(t) for t in graph.states]
+        for node in self.schedule.steps:
+            self._step(node)
+        results = self._results()
+        updated = [s for s in graph.states if s in graph.updates]
+        spares = [self._spare(s) for s in updated]
+        head = [("inputs", inputs), ("state", states), ("spare", spares)]
+        head += [("sizes", list(self.sizes.variables.values()))]
+        head += [("buffers", [f"b{b.number}" for b in self.buffers.all])]
+        return self._assemble(head, results)
+
+    def _spare(self, state: Shared) -> str:
+        value = self.graph.updates[state]
+        if value in self._spare_of:
+            return self._spare_of[value]
+        name = self._claim(f"new_{self.graph.names[state]}")
+        self.ending.append(f"numpy.copyto({name}, {self._name(value)})")
+        return name
+
+    def _step(self, node: Node) -> None:
+        op = node.op
+        if not isinstance(op, TensorOp) or not op.numpy:
+            raise CompileError(
+                f"the op {op.name} has no NumPy form", at=origin.locate(node.origins), facts=[("node", repr(node))]
+            )
+        self.needs_special |= "special." in op.numpy
+        fields = {name: self._attribute(value) for name, value in attributes(op).items()}
+        operands = [self._operand(node, i) for i in range(len(node.inputs))]
+        if op.operands and op.operands[0].endswith("*"):
+            fields[op.operands[0].rstrip("*")] = f"({', '.join(operands)},)"
+        else:
+            fields.update(zip(op.operands, operands, strict=True))
+        for tensor in node.inputs:
+            self.reads[source(tensor, self.schedule.virtual)] -= 1
+        out = self._out(node) if "{out}" in op.numpy else "None"
+        expression = op.numpy.format(out=out, **fields)
+        targets = ", ".join(self._name(t) for t in node.outputs)
+        self.statements.append((f"{targets} = {expression}", node))
+        if self.nan_guard and any(t.dtype.is_differentiable for t in node.outputs):
+            self._guarded.append(node)
+            values = ", ".join(operands)
+            self.statements.append((f"guard({len(self._guarded) - 1}, ({targets},), ({values},))", node))
+        if op.view and node.inputs:
+            self._share(node)
+        self._free(node)
+
+    def _attribute(self, value: Any) -> str:
+        if not isinstance(value, ArrayData):
+            return self.sizes.attribute(value)
+        name = self._claim(f"constant_{len(self.constants)}")
+        self.constants[name] = value.array
+        return name
+
+    def _operand(self, node: Node, index: int) -> str:
+        tensor = node.inputs[index]
+        if tensor not in self.schedule.virtual:
+            return self._name(tensor)
+        op = tensor.node.op
+        if isinstance(op, Fill):
+            assert isinstance(node.op, Elementwise)
+            literal = node.op.conditions or all(isinstance(t.node.op, Fill) for t in node.inputs)
+            return typed(op.value) if literal else number(op.value.python)
+        assert isinstance(op, Broadcast)
+        inner = tensor.node.inputs[0]
+        if inner in self.schedule.virtual and isinstance(inner.node.op, Fill):
+            return typed(inner.node.op.value)
+        base = self._operand(tensor.node, 0) if inner in self.schedule.virtual else self._name(inner)
+        lead = next((i for i in range(tensor.ndim) if i not in op.axes), tensor.ndim)
+        if not inner.ndim or all(a < lead for a in op.axes):
+            return base
+        return f"{base}[{', '.join('None' if i in op.axes else ':' for i in range(lead, tensor.ndim))}]"
+
+    def _out(self, node: Node) -> str:
+        """Where the step writes: a result's own array, a dying operand's buffer, or a free one."""
+        tensor = node.outputs[0]
+        if not tensor.ndim:
+            return "None"
+        if tensor in self._spare_of:
+            return self._spare_of[tensor]
+        if tensor in self.results:
+            return f"numpy.empty({self.sizes.shape(tensor.shape)}, {dtype_code(tensor.dtype)})"
+        buffer = self._dying(node) or self.buffers.take(tensor.type)
+        buffer.readers += self.reads.get(tensor, 0)
+        self.buffer_of[tensor] = buffer
+        return f"b{buffer.number}"
+
+    def _dying(self, node: Node) -> Buffer | None:
+        """The buffer of an operand that nothing reads after this step."""
+        if not isinstance(node.op, Elementwise):
+            return None
+        for tensor in node.inputs:
+            buffer = self.buffer_of.get(tensor)
+            if buffer is None or tensor.type != node.outputs[0].type:
+                continue
+            own = sum(1 for t in node.inputs if self.buffer_of.get(source(t, self.schedule.virtual)) is buffer)
+            same = sum(1 for t in node.inputs if t is tensor)
+            is_view = isinstance(tensor.node.op, TensorOp) and tensor.node.op.view
+            if buffer.readers == own == same and not is_view and buffer.type == tensor.type:
+                return buffer
+        return None
+
+    def _share(self, node: Node) -> None:
+        """A view reads the memory of its base."""
+        base = source(node.inputs[0], self.schedule.virtual)
+        buffer = self.buffer_of.get(base)
+        if buffer is None:
+            return
+        for tensor in node.outputs:
+            self.buffer_of[tensor] = buffer
+            buffer.readers += self.reads.get(tensor, 0)
+
+    def _free(self, node: Node) -> None:
+        """Give back the buffers that this step read last."""
+        touched: dict[Buffer, None] = {}
+        for tensor in node.inputs:
+            buffer = self.buffer_of.get(source(tensor, self.schedule.virtual))
+            if buffer is not None:
+                buffer.readers -= 1
+                touched[buffer] = None
+        for tensor in node.outputs:
+            buffer = self.buffer_of.get(tensor)
+            if buffer is not None:
+                touched[buffer] = None
+        for buffer in touched:
+            if buffer.readers == 0:
+                self.buffers.release(buffer)
+
+    def _results(self) -> str:
+        """The returned tuple: arrays that share memory with nothing else, scalars where 0-d."""
+        seen: set[Tensor] = set()
+        values = []
+        for tensor in self.graph.outputs:
+            name = self._name(tensor)
+            op = tensor.node.op
+            own = isinstance(op, TensorOp) and "{out}" in op.numpy and tensor not in seen
+            if not tensor.ndim:
+                values.append(f"{dtype_code(tensor.dtype)}({name})")
+            else:
+                values.append(name if own else f"numpy.array({name}, order='C')")
+            seen.add(tensor)
+        return f"({', '.join(values)}{',' if values else ''})"
+
+    # ---- assembly -----------------------------------------------------------------------------------
+
+    def _assemble(self, head: list[tuple[str, list[str]]], results: str) -> str:
+        lines: list[str] = []
+        lines.append(f"def allocate({', '.join(self.sizes.variables.values())}):")
+        shapes = [
+            f"numpy.empty({self.sizes.shape(b.type.shape)}, {dtype_code(b.type.dtype)})," for b in self.buffers.all
+        ]
+        lines += ["    return (", *[f"        {s}" for s in shapes], "    )", "", ""]
+        signature = f"def {self.function}(inputs, state, spare, sizes, buffers):"
+        unpack = [f"    {', '.join(names)}, = {what}" for what, names in head if names]
+        tail = [f"    {line}" for line in self.ending] + [f"    return {results}"]
+        if len(self.statements) <= PART:
+            lines += [signature, *unpack]
+            self._write(lines, self.statements)
+            return "\n".join([*lines, *tail]) + "\n"
+        return self._assemble_parts(lines, signature, head, unpack, tail)
+
+    def _write(self, lines: list[str], statements: Sequence[tuple[str, Node]]) -> None:
+        before = None
+        for text, node in statements:
+            where = str(node.origins[0]).partition(" > ")[0]
+            if where != before:
+                lines.append(f"    # {ascii(where)[1:-1]}")
+                before = where
+            lines.append(f"    {text}")
+            self.lines[len(lines)] = self._describe(node)
+
+    def _describe(self, node: Node) -> str:
+        where = origin.locate(node.origins)
+        names = ", ".join(f"{self.graph.names[t]}: {t.type}" for t in node.outputs)
+        return f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
+
+    def _assemble_parts(
+        self, lines: list[str], signature: str, head: list[tuple[str, list[str]]], unpack: list[str], tail: list[str]
+    ) -> str:
+        """Parts of `PART` statements. A part loads from `frame` what it reads and stores what later parts read."""
+        parts = [self.statements[i : i + PART] for i in range(0, len(self.statements), PART)]
+        words = [[_words(text) for text, _ in part] for part in parts]
+        ending = set().union(*[_words(line) for line in tail])
+        last: dict[str, int] = dict.fromkeys(ending, len(parts))
+        for k in reversed(range(len(parts))):
+            for found in words[k]:
+                for name in found:
+                    last.setdefault(name, k)
+        known = {name for _, names in head for name in names}
+        home = dict.fromkeys(known, -1)
+        for k, part in enumerate(parts):
+            made = [n for text, _ in part if " = " in text for n in text.split(" = ")[0].split(", ")]
+            read = set().union(*words[k])
+            lines.append(f"def part_{k}(frame):")
+            lines += [f"    {n} = frame[{n!r}]" for n in sorted(read) if n in home]
+            self._write(lines, part)
+            home.update(dict.fromkeys(made, k))
+            lines += [f"    frame[{n!r}] = {n}" for n in made if last.get(n, -1) > k]
+            lines += [f"    del frame[{n!r}]" for n in sorted(read) if last[n] == k and home.get(n, k) < k]
+            lines += ["", ""]
+        lines += [signature, *unpack]
+        lines.append(f"    frame = {{{', '.join(f'{n!r}: {n}' for n in sorted(known))}}}")
+        lines += [f"    part_{k}(frame)" for k in range(len(parts))]
+        lines += [f"    {n} = frame[{n!r}]" for n in sorted(ending) if n in home and n not in known]
+        return "\n".join([*lines, *tail]) + "\n"
+
+    # ---- nan_guard, report --------------------------------------------------------------------------
+
+    def guard(self, number: int, values: tuple[Any, ...], operands: tuple[Any, ...]) -> None:
+        """Raise if a step made something that is not finite."""
+        node = self._guarded[number]
+        if all(numpy.isfinite(v).all() for v in values if numpy.asarray(v).dtype.kind in "fc"):
+            return
+        facts = [
+            (node.op.operand_name(i), _summary(v)) for i, v in enumerate(operands) if numpy.asarray(v).dtype.kind in "fc"
+        ]
+        raise ExecutionError(
+            f"nan_guard: {self.graph.names[node.outputs[0]]} is not finite, first made by {node.op.name}",
+            facts=[("result", _summary(values[0])), *facts],
+            at=origin.locate(node.origins),
+        )
+
+    def report(self) -> str:
+        """Steps and buffers, as text."""
+        lines = [f"{self.graph.name}: {len(self.schedule.steps)} steps, {len(self.schedule.virtual)} inlined"]
+        lines += [f"  {text}" for text, _ in self.statements]
+        lines.append(f"buffers: {len(self.buffers.all)}, {self.buffers.bytes()} bytes")
+        lines += [f"  b{b.number}: {b.type}" for b in self.buffers.all]
+        return "\n".join(lines)
+
+
+def _words(text: str) -> set[str]:
+    """The identifiers in a statement."""
+    found, word = set(), ""
+    for c in text + " ":
+        if c.isidentifier() or (word and c.isalnum()):
+            word += c
+        elif word:
+            found.add(word)
+            word = ""
+    return found
+
+
+def _summary(value: Any) -> str:
+    array = numpy.asarray(value)
+    bad = int(numpy.count_nonzero(~numpy.isfinite(array)))
+    finite = array[numpy.isfinite(array)]
+    span = f"{finite.min():.6g} to {finite.max():.6g}" if finite.size and array.dtype.kind == "f" else "no finite value"
+    return f"{array.dtype}{list(array.shape)}, {span}, {bad} of {array.size} not finite"

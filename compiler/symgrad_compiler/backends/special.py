@@ -1,0 +1,5 @@
+"""Owner of SciPy's special functions, loaded when generated code needs one."""
+
+import scipy.special
+
+special = scipy.special

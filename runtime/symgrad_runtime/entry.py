@@ -1,0 +1,170 @@
+"""From the caller's arguments to checked arrays and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from symgrad.dims import Size, evaluate, lone_symbol
+from symgrad.errors import InputError
+from symgrad.types import TensorType
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One input of a program."""
+
+    name: str
+    type: TensorType
+
+
+class Entry:
+    """Checks the arguments of one program.
+
+    An argument is taken as it is when it is an array of the right dtype; otherwise it is converted where
+    nothing is lost: lists and Python numbers, integers for a float input, byte-swapped arrays.
+    """
+
+    def __init__(self, function: str, parameters: Sequence[Parameter], sizes: Sequence[str], cast: bool) -> None:
+        self.function = function
+        self.parameters = tuple(parameters)
+        self.sizes = tuple(sizes)
+        self.cast = cast
+        self._fast = tuple((p.type.dtype.numpy, p.type.ndim) for p in self.parameters)
+        self._position = {p.name: i for i, p in enumerate(self.parameters)}
+        self._fixed: list[tuple[int, int, int]] = []
+        self._bind: list[tuple[int, int]] = []
+        self._check: list[tuple[int, int, Any]] = []
+        bound: dict[str, None] = {}
+        for i, p in enumerate(self.parameters):
+            for axis, dim in enumerate(p.type.shape):
+                name = lone_symbol(dim)
+                if isinstance(dim, int):
+                    self._fixed.append((i, axis, dim))
+                elif name is not None and name not in bound:
+                    bound[name] = None
+                    self._bind.append((i, axis))
+                else:
+                    self._check.append((i, axis, dim))
+        order = {name: k for k, name in enumerate(bound)}
+        self._order = tuple(order[name] for name in self.sizes)
+        self._bound_names = tuple(bound)
+
+    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        """The arguments in order, each an array of the right dtype and rank."""
+        if kwargs or len(args) != len(self.parameters):
+            args = self._positional(args, kwargs)
+        arrays = list(args)
+        for i, (dtype, rank) in enumerate(self._fast):
+            a = arrays[i]
+            if type(a) is not numpy.ndarray or a.dtype != dtype or a.ndim != rank or not a.dtype.isnative:
+                arrays[i] = self._convert(i, a)
+        return arrays
+
+    def bind(self, arrays: Sequence[Any]) -> tuple[int, ...]:
+        """The values of the symbolic sizes, all dimensions checked."""
+        for i, axis, expected in self._fixed:
+            if arrays[i].shape[axis] != expected:
+                raise self._wrong_shape(i, arrays, {})
+        if not self._bind:
+            return ()
+        found = [arrays[i].shape[axis] for i, axis in self._bind]
+        if self._check:
+            values = dict(zip(self._bound_names, found, strict=True))
+            for i, axis, dim in self._check:
+                if arrays[i].shape[axis] != evaluate(dim, values):
+                    raise self._wrong_shape(i, arrays, values)
+        return tuple([found[k] for k in self._order])
+
+    def _positional(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+        names = [p.name for p in self.parameters]
+        signature = f"{self.function}({', '.join(names)})"
+        if len(args) > len(names):
+            raise InputError(
+                f"{self.function} takes {len(names)} arguments, got {len(args)}", facts=[("expected", signature)]
+            )
+        missing = object()
+        values: list[Any] = [*args, *[missing] * (len(names) - len(args))]
+        for name, value in kwargs.items():
+            position = self._position.get(name)
+            if position is None:
+                raise InputError(
+                    f"{self.function} has no input called {name!r}",
+                    facts=[("expected", signature), ("got", name)],
+                    hint=_closest(name, names),
+                )
+            if position < len(args):
+                raise InputError(f"the input {name!r} is given twice", facts=[("expected", signature)])
+            values[position] = value
+        absent = [n for n, v in zip(names, values, strict=True) if v is missing]
+        if absent:
+            raise InputError(
+                f"{self.function} needs {', '.join(map(repr, absent))}",
+                facts=[("expected", signature), ("got", f"{len(args) + len(kwargs)} arguments")],
+            )
+        return tuple(values)
+
+    def _convert(self, i: int, value: Any) -> Any:
+        parameter = self.parameters[i]
+        wanted = parameter.type.dtype.numpy
+        try:
+            array = numpy.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise self._bad(parameter, f"{type(value).__name__}: {error}") from error
+        if array.dtype.kind not in "biufc":
+            raise self._bad(parameter, f"{type(value).__name__} of dtype {array.dtype}")
+        if array.dtype != wanted or not array.dtype.isnative:
+            self._require_lossless(parameter, value, array)
+            with numpy.errstate(all="ignore"):
+                converted = array.astype(wanted)
+            if array.dtype.kind in "iu" and wanted.kind in "iu" and not numpy.array_equal(converted, array):
+                raise self._bad(parameter, f"values that {parameter.type.dtype} does not hold")
+            array = converted
+        if array.ndim != parameter.type.ndim:
+            raise self._wrong_shape_of(parameter, array.shape, {})
+        return array
+
+    def _require_lossless(self, parameter: Parameter, value: Any, array: Any) -> None:
+        wanted = parameter.type.dtype.numpy
+        weak = isinstance(value, (bool, int, float, complex, list, tuple)) and not isinstance(value, numpy.generic)
+        if self.cast or numpy.can_cast(array.dtype, wanted, "same_kind" if weak else "safe"):
+            return
+        if weak and array.dtype.kind in "iu" and wanted.kind in "iufc":
+            return
+        raise InputError(
+            f"the input {parameter.name!r} of {self.function} takes {parameter.type.dtype}, not {array.dtype}",
+            facts=[("expected", parameter.type), ("got", f"an array of {array.dtype}")],
+            hint=f"convert it, {parameter.name}.astype({parameter.type.dtype.name!r}), or compile with cast=True",
+        )
+
+    def _bad(self, parameter: Parameter, got: str) -> InputError:
+        return InputError(
+            f"the input {parameter.name!r} of {self.function} is not an array of numbers",
+            facts=[("expected", parameter.type), ("got", got)],
+        )
+
+    def _wrong_shape(self, i: int, arrays: Sequence[Any], values: Mapping[str, int]) -> InputError:
+        return self._wrong_shape_of(self.parameters[i], arrays[i].shape, values)
+
+    def _wrong_shape_of(
+        self, parameter: Parameter, shape: tuple[int, ...], values: Mapping[str, int]
+    ) -> InputError:
+        names = {n for d in parameter.type.shape if isinstance(d, Size) for n in [lone_symbol(d)] if n in values}
+        sizes = [(str(n), f"{values[str(n)]}, from {self._source(str(n))}") for n in sorted(map(str, names))]
+        return InputError(
+            f"the input {parameter.name!r} of {self.function} has the wrong shape",
+            facts=[("expected", parameter.type), ("got", f"shape {shape}"), *sizes],
+        )
+
+    def _source(self, symbol: str) -> str:
+        i, axis = self._bind[self._bound_names.index(symbol)]
+        return f"axis {axis} of {self.parameters[i].name}"
+
+
+def _closest(name: str, names: Sequence[str]) -> str | None:
+    """A likely meant name, by shared letters."""
+    likely = [n for n in names if n.lower() == name.lower() or n.startswith(name) or name.startswith(n)]
+    return f"did you mean {likely[0]!r}?" if likely else None

@@ -1,0 +1,118 @@
+"""A compiled program, and the sequence of one call.
+
+    check the arguments -> bind the sizes -> take a workspace -> lock the states -> run
+    -> swap the states' arrays -> give the workspace back -> return
+
+New state is computed into spare arrays, which change places with the old ones after everything that can
+fail. Calls in several threads use a workspace each; states are locked in a fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy
+
+from symgrad.errors import ExecutionError, InputError, SymgradError
+from symgrad_runtime.entry import Entry
+
+#: Workspaces that are kept for the next call, per program.
+MAX_IDLE = 4
+
+
+class StateCell(Protocol):
+    """Where shared state lives."""
+
+    array: Any
+    spare: Any
+    lock: Any
+
+
+@dataclass
+class Program:
+    """What a backend makes of a graph.
+
+    `run(inputs, states, spares, sizes, buffers)` computes the outputs and writes the new values of the
+    updated states into their spares; `allocate(*sizes)` makes the buffers of one workspace.
+    """
+
+    name: str
+    entry: Entry
+    states: tuple[StateCell, ...]
+    updated: tuple[bool, ...]
+    run: Callable[..., tuple[Any, ...]]
+    allocate: Callable[..., tuple[Any, ...]]
+    source: str
+    filename: str
+    lines: Mapping[int, str]
+    report: str
+    _idle: list[tuple[tuple[int, ...], tuple[Any, ...]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._locked = sorted(self.states, key=id)
+        self._swapped = tuple(s for s, updated in zip(self.states, self.updated, strict=True) if updated)
+
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+        arrays = self.entry.arguments(args, kwargs)
+        sizes = self.entry.bind(arrays)
+        workspace = self._take(sizes)
+        try:
+            with numpy.errstate(all="ignore"):
+                if self.states:
+                    outputs = self._run_locked(arrays, sizes, workspace)
+                else:
+                    outputs = self.run(arrays, (), (), sizes, workspace)
+        except Exception as error:
+            raise self._located(error) from error
+        if len(self._idle) < MAX_IDLE:
+            self._idle.append((sizes, workspace))
+        return outputs
+
+    def _take(self, sizes: tuple[int, ...]) -> tuple[Any, ...]:
+        try:
+            found, workspace = self._idle.pop()
+        except IndexError:
+            return self.allocate(*sizes)
+        return workspace if found == sizes else self.allocate(*sizes)
+
+    def _run_locked(self, arrays: Sequence[Any], sizes: tuple[int, ...], workspace: tuple[Any, ...]) -> Any:
+        with ExitStack() as stack:
+            for state in self._locked:
+                stack.enter_context(state.lock)
+            for state in self._swapped:
+                if state.spare is None:
+                    state.spare = numpy.empty_like(state.array)
+            outputs = self.run(
+                arrays, [s.array for s in self.states], [s.spare for s in self._swapped], sizes, workspace
+            )
+            self._swap()
+        return outputs
+
+    def _swap(self) -> None:
+        """Old and new values change places. Built first, stored then, in a row that no signal interrupts
+        half-way in practice: nothing here allocates or calls out."""
+        for state in self._swapped:
+            state.array, state.spare = state.spare, state.array
+
+    def _located(self, error: Exception) -> Exception:
+        """The error with the node that failed and where it comes from."""
+        if isinstance(error, ExecutionError):
+            return error
+        where = self._node_of(error)
+        if where is None:
+            return error
+        if isinstance(error, SymgradError):
+            return InputError(error.what, facts=error.facts, at=where)
+        kind = type(error) if type(error) in (IndexError, MemoryError) else ExecutionError
+        return kind(f"{error}\n  in {where}")
+
+    def _node_of(self, error: Exception) -> str | None:
+        trace, found = error.__traceback__, None
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == self.filename:
+                found = self.lines.get(trace.tb_lineno)
+            trace = trace.tb_next
+        return found

@@ -1,0 +1,75 @@
+"""Substitution: the same computation on other tensors (`givens=` of `function`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symgrad.errors import GraphError, ShapeError
+from symgrad.ir import origin
+from symgrad.ir.tensor import Node, Tensor, create
+from symgrad.ops.create import as_tensor
+
+
+def substitute_tensors(tensors: Sequence[Tensor], givens: Mapping[Tensor, Any]) -> list[Tensor]:
+    """`tensors` with each key of `givens` replaced by its value, in the values too.
+
+    Raises:
+        GraphError: the replacements depend on each other in a circle.
+        ShapeError: a replacement has another type.
+    """
+    replacements = {t: as_tensor(v) for t, v in givens.items()}
+    for tensor, new in replacements.items():
+        if tensor.type != new.type:
+            raise ShapeError(
+                f"the given for {tensor.name or tensor.node.op.name} has another type",
+                facts=[("expected", tensor.type), ("got", new.type)],
+                at=origin.locate(new.node.origins),
+            )
+    final: dict[Tensor, Tensor] = {}
+    for tensor in tensors:
+        _resolve(tensor, replacements, final)
+    return [final[t] for t in tensors]
+
+
+def _resolve(root: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Tensor, Tensor]) -> None:
+    open_: dict[Tensor, None] = {}
+    stack = [root]
+    while stack:
+        tensor = stack[-1]
+        if tensor in final:
+            stack.pop()
+            continue
+        sources = (replacements[tensor],) if tensor in replacements else tensor.node.inputs
+        waiting = [t for t in sources if t not in final]
+        if not waiting:
+            stack.pop()
+            open_.pop(tensor, None)
+            _finish(tensor, replacements, final)
+            continue
+        open_[tensor] = None
+        cycle = next((t for t in waiting if t in open_), None)
+        if cycle is not None:
+            members = list(open_)[list(open_).index(cycle) :]
+            names = [t.name or t.node.op.name for t in members if t in replacements]
+            raise GraphError(
+                f"the givens are cyclic: {' -> '.join([*names, names[0]])}",
+                facts=[(t.name or t.node.op.name, replacements[t].type) for t in members if t in replacements],
+                hint="use new tensors in the values of givens",
+            )
+        stack.extend(waiting)
+
+
+def _finish(tensor: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Tensor, Tensor]) -> None:
+    if tensor in replacements:
+        final[tensor] = final[replacements[tensor]]
+        return
+    node: Node = tensor.node
+    inputs = tuple([final[t] for t in node.inputs])
+    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        final[tensor] = tensor
+        return
+    outputs = create(node.op, inputs, [t.type for t in node.outputs], node.origins)
+    for old, new in zip(node.outputs, outputs, strict=True):
+        new.name, new.derivative_of = old.name, old.derivative_of
+        final[old] = new
