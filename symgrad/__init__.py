@@ -62,7 +62,7 @@ _NAMESPACES = {
     "rewrite": "symgrad_compiler.rewrite",
 }
 
-__all__ = [*_WHERE, *_ALIASES, *_NAMESPACES]  # noqa: PLE0604, PLE0605  (a computed list of names)
+__all__ = [*_WHERE, *_ALIASES, *_NAMESPACES]  # noqa: PLE0604  (a computed list of names)
 
 
 def __getattr__(name: str) -> Any:

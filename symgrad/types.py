@@ -10,7 +10,7 @@ Imports `dims` and `errors`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy
@@ -166,7 +166,7 @@ def format_shape(shape: Shape) -> str:
     return f"({', '.join(str(d) for d in shape)}{',' if len(shape) == 1 else ''})"
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote(a: DType, b: DType) -> DType:
     """The dtype of an operation on `a` and `b` (array API; int with float as NumPy 2)."""
     if a is b:

@@ -61,7 +61,7 @@ OWNERS = {
 # Module -> what it may load by importlib.import_module("..."), inside a function.
 LAZY = {
     "symgrad.dims": ("symgrad.proofs",),
-    "symgrad.ir.graph": ("symgrad.interop.networkx",),
+    "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),
 }
 
 RULES = Rules(LAYERS, FIRST_USER, FACES, THIRD_PARTY, OWNERS, LAZY)

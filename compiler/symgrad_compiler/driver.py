@@ -31,7 +31,9 @@ class Options:
 def build(graph: Graph, options: Options) -> tuple[Graph, Program]:
     """The optimised graph and its program."""
     if options.backend not in BACKENDS:
-        raise CompileError(f"there is no backend {options.backend!r}", facts=[("available", ", ".join(BACKENDS))])
+        raise CompileError(
+            f"there is no backend {options.backend!r}", facts=[("available", ", ".join(BACKENDS))]
+        )
     passes = pipeline.default if options.passes is None else tuple(options.passes)
     optimized = pipeline.run(graph, passes, validate=options.validate)
     return optimized, compile_numpy(optimized, cast=options.cast, nan_guard=options.nan_guard)

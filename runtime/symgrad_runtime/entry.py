@@ -28,7 +28,9 @@ class Entry:
     nothing is lost: lists and Python numbers, integers for a float input, byte-swapped arrays.
     """
 
-    def __init__(self, function: str, parameters: Sequence[Parameter], sizes: Sequence[str], cast: bool) -> None:
+    def __init__(
+        self, function: str, parameters: Sequence[Parameter], sizes: Sequence[str], cast: bool
+    ) -> None:
         self.function = function
         self.parameters = tuple(parameters)
         self.sizes = tuple(sizes)
@@ -84,7 +86,8 @@ class Entry:
         signature = f"{self.function}({', '.join(names)})"
         if len(args) > len(names):
             raise InputError(
-                f"{self.function} takes {len(names)} arguments, got {len(args)}", facts=[("expected", signature)]
+                f"{self.function} takes {len(names)} arguments, got {len(args)}",
+                facts=[("expected", signature)],
             )
         missing = object()
         values: list[Any] = [*args, *[missing] * (len(names) - len(args))]
@@ -129,7 +132,9 @@ class Entry:
 
     def _require_lossless(self, parameter: Parameter, value: Any, array: Any) -> None:
         wanted = parameter.type.dtype.numpy
-        weak = isinstance(value, (bool, int, float, complex, list, tuple)) and not isinstance(value, numpy.generic)
+        weak = isinstance(value, (bool, int, float, complex, list, tuple)) and not isinstance(
+            value, numpy.generic
+        )
         if self.cast or numpy.can_cast(array.dtype, wanted, "same_kind" if weak else "safe"):
             return
         if weak and array.dtype.kind in "iu" and wanted.kind in "iufc":
@@ -152,7 +157,9 @@ class Entry:
     def _wrong_shape_of(
         self, parameter: Parameter, shape: tuple[int, ...], values: Mapping[str, int]
     ) -> InputError:
-        names = {n for d in parameter.type.shape if isinstance(d, Size) for n in [lone_symbol(d)] if n in values}
+        names = {
+            n for d in parameter.type.shape if isinstance(d, Size) for n in [lone_symbol(d)] if n in values
+        }
         sizes = [(str(n), f"{values[str(n)]}, from {self._source(str(n))}") for n in sorted(map(str, names))]
         return InputError(
             f"the input {parameter.name!r} of {self.function} has the wrong shape",

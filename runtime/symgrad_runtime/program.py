@@ -31,7 +31,7 @@ class StateCell(Protocol):
     lock: Any
 
 
-@dataclass
+@dataclass(eq=False)
 class Program:
     """What a backend makes of a graph.
 
@@ -45,10 +45,10 @@ class Program:
     updated: tuple[bool, ...]
     run: Callable[..., tuple[Any, ...]]
     allocate: Callable[..., tuple[Any, ...]]
-    source: str
-    filename: str
-    lines: Mapping[int, str]
-    report: str
+    source: Callable[[], str]
+    report: Callable[[], str]
+    #: (file name, line) of generated code -> the node it is for.
+    locate: Callable[[str, int], str | None]
     _idle: list[tuple[tuple[int, ...], tuple[Any, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -78,7 +78,9 @@ class Program:
             return self.allocate(*sizes)
         return workspace if found == sizes else self.allocate(*sizes)
 
-    def _run_locked(self, arrays: Sequence[Any], sizes: tuple[int, ...], workspace: tuple[Any, ...]) -> Any:
+    def _run_locked(
+        self, arrays: Sequence[Any], sizes: tuple[int, ...], workspace: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         with ExitStack() as stack:
             for state in self._locked:
                 stack.enter_context(state.lock)
@@ -112,7 +114,6 @@ class Program:
     def _node_of(self, error: Exception) -> str | None:
         trace, found = error.__traceback__, None
         while trace is not None:
-            if trace.tb_frame.f_code.co_filename == self.filename:
-                found = self.lines.get(trace.tb_lineno)
+            found = self.locate(trace.tb_frame.f_code.co_filename, trace.tb_lineno) or found
             trace = trace.tb_next
         return found

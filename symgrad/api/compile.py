@@ -57,13 +57,25 @@ class Function:
         >>> out
         array([2., 4.])
         """
-        given = [outputs] if self._single else [outputs[k] for k in self._keys] if self._keys else list(outputs)
+        given = (
+            [outputs] if self._single else [outputs[k] for k in self._keys] if self._keys else list(outputs)
+        )
         if len(given) != len(self.graph.outputs):
             raise InputError(f"{self.name} has {len(self.graph.outputs)} outputs, got {len(given)} arrays")
         for name, target, tensor in zip(self.graph.output_names, given, self.graph.outputs, strict=True):
-            if not isinstance(target, numpy.ndarray) or target.dtype != tensor.dtype.numpy or target.ndim != tensor.ndim:
-                got = f"{target.dtype}{list(target.shape)}" if isinstance(target, numpy.ndarray) else type(target).__name__
-                raise InputError(f"the output {name!r} does not fit", facts=[("expected", tensor.type), ("got", got)])
+            if (
+                not isinstance(target, numpy.ndarray)
+                or target.dtype != tensor.dtype.numpy
+                or target.ndim != tensor.ndim
+            ):
+                got = (
+                    f"{target.dtype}{list(target.shape)}"
+                    if isinstance(target, numpy.ndarray)
+                    else type(target).__name__
+                )
+                raise InputError(
+                    f"the output {name!r} does not fit", facts=[("expected", tensor.type), ("got", got)]
+                )
             if not target.flags.writeable:
                 raise InputError(f"the array for the output {name!r} is read-only")
         results = self._program(inputs, {})
@@ -80,14 +92,16 @@ class Function:
         """The generated code."""
         if kind != "numpy":
             raise CompileError(f"there is no {kind!r} code", facts=[("available", "numpy")])
-        return self._program.source
+        return self._program.source()
 
     def plan(self) -> str:
         """The steps, and the buffers with their bytes, as text."""
-        return self._program.report
+        return self._program.report()
 
     def __repr__(self) -> str:
-        names = ", ".join(f"{n}: {t.type}" for n, t in zip(self.graph.input_names, self.graph.inputs, strict=True))
+        names = ", ".join(
+            f"{n}: {t.type}" for n, t in zip(self.graph.input_names, self.graph.inputs, strict=True)
+        )
         return f"<function {self.name}({names})>"
 
 
@@ -138,7 +152,9 @@ def function(
     if memory_budget is not None:
         raise CompileError("memory_budget is not available yet")
     if on_unused_input not in ("raise", "warn", "ignore"):
-        raise CompileError(f"on_unused_input cannot be {on_unused_input!r}", facts=[("choices", "raise, warn, ignore")])
+        raise CompileError(
+            f"on_unused_input cannot be {on_unused_input!r}", facts=[("choices", "raise, warn, ignore")]
+        )
     named_tensors(inputs, "input")
     form = outputs
     if givens:
@@ -146,7 +162,11 @@ def function(
     graph = Graph(inputs, outputs, updates, name or "main")
     _check_unused(graph, on_unused_input)
     options = Options(
-        backend=backend or _default["backend"], passes=passes, validate=validate, nan_guard=nan_guard, cast=cast
+        backend=backend or _default["backend"],
+        passes=passes,
+        validate=validate,
+        nan_guard=nan_guard,
+        cast=cast,
     )
     return Function(graph, form, options)
 
@@ -188,7 +208,9 @@ def _check_unused(graph: Graph, action: str) -> None:
 
 
 def _sizes_needed(node: Any) -> list[str]:
-    return [str(d) for t in node.outputs for d in t.shape if not isinstance(d, int)] if not node.inputs else []
+    return (
+        [str(d) for t in node.outputs for d in t.shape if not isinstance(d, int)] if not node.inputs else []
+    )
 
 
 # ---- eval -------------------------------------------------------------------------------------------
@@ -213,7 +235,8 @@ def evaluate(tensor: Tensor, values: Mapping[Any, Any] | None = None) -> Any:
         found = key if isinstance(key, Tensor) else by_name.get(key)
         if found is None or not is_leaf(found):
             raise InputError(
-                f"{key!r} is not an input of this tensor", facts=[("inputs", ", ".join(str(t.name) for t in leaves))]
+                f"{key!r} is not an input of this tensor",
+                facts=[("inputs", ", ".join(str(t.name) for t in leaves))],
             )
         keyed[found] = value
     missing = [t for t in leaves if t not in keyed]

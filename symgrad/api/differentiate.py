@@ -68,7 +68,12 @@ def value_and_grad(cost: Tensor, wrt: Wrt, **options: Any) -> tuple[Tensor, Any]
     >>> value.eval({x: 1000.0}), gradient.eval({x: 1000.0})
     (np.float64(1000.0), np.float64(1.0))
     """
-    defaults = {"consider_constant": (), "known_grads": None, "disconnected_inputs": "raise", "stabilize": True}
+    defaults = {
+        "consider_constant": (),
+        "known_grads": None,
+        "disconnected_inputs": "raise",
+        "stabilize": True,
+    }
     unknown = sorted(set(options) - set(defaults))
     if unknown:
         raise TypeError(f"value_and_grad has no option {unknown[0]!r}\n  hint: it has {', '.join(defaults)}")
@@ -99,7 +104,9 @@ def vjp(
     outputs = [y] if isinstance(y, Tensor) else list(y)
     given = [cotangents] if isinstance(y, Tensor) else list(cotangents)
     if len(given) != len(outputs):
-        raise GradientError("vjp needs one cotangent for each output", facts=[("outputs", len(outputs)), ("got", len(given))])
+        raise GradientError(
+            "vjp needs one cotangent for each output", facts=[("outputs", len(outputs)), ("got", len(given))]
+        )
     targets = _Targets(wrt)
     seeds: dict[Tensor, Tensor] = {}
     for output, cotangent in zip(outputs, given, strict=True):
@@ -193,7 +200,9 @@ def _differentiate(
     for tensor, known in (known_grads or {}).items():
         _require_float(tensor, "known_grads")
         seeds[tensor] = _cotangent_for(tensor, known)
-    values, gradients = _gradients(seeds, targets, constants, disconnected, stabilize, list(known_grads or ()))
+    values, gradients = _gradients(
+        seeds, targets, constants, disconnected, stabilize, list(known_grads or ())
+    )
     return (values[0] if cost is not None else None), gradients
 
 
@@ -266,7 +275,9 @@ def _require_scalar(cost: Tensor) -> None:
 
 def _require_float(tensor: Any, what: str) -> None:
     if not isinstance(tensor, Tensor):
-        raise GradientTypeError(f"{what} must be a tensor, not {type(tensor).__name__}", facts=[("got", repr(tensor)[:80])])
+        raise GradientTypeError(
+            f"{what} must be a tensor, not {type(tensor).__name__}", facts=[("got", repr(tensor)[:80])]
+        )
     if not tensor.dtype.is_differentiable:
         kind = "integers" if tensor.dtype.kind in ("int", "uint") else "booleans"
         raise GradientTypeError(

@@ -54,7 +54,9 @@ def _resolve(root: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Te
             names = [t.name or t.node.op.name for t in members if t in replacements]
             raise GraphError(
                 f"the givens are cyclic: {' -> '.join([*names, names[0]])}",
-                facts=[(t.name or t.node.op.name, replacements[t].type) for t in members if t in replacements],
+                facts=[
+                    (t.name or t.node.op.name, replacements[t].type) for t in members if t in replacements
+                ],
                 hint="use new tensors in the values of givens",
             )
         stack.extend(waiting)

@@ -5,11 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import symgrad.api.compile
-import symgrad.api.differentiate
-import symgrad.api.optimize
-import symgrad.ops
-import symgrad.text
 from symgrad.registry import provide
 
 

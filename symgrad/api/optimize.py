@@ -30,7 +30,11 @@ def explain(target: Any, passes: Sequence[Pass] | None = None) -> str:
     for step in pipeline.default if passes is None else passes:
         before, graph = graph, pipeline.run(graph, [step])
         head = f"{pass_name(step)}: {len(before.nodes)} -> {len(graph.nodes)} nodes"
-        lines = [] if graph is before else difflib.unified_diff(str(before).split("\n"), str(graph).split("\n"), n=0)
+        lines = (
+            []
+            if graph is before
+            else difflib.unified_diff(str(before).split("\n"), str(graph).split("\n"), n=0)
+        )
         body = [f"  {line}" for line in lines if not line.startswith(("---", "+++", "@@"))]
         parts.append("\n".join([head, *body]))
     return "\n\n".join(parts)

@@ -1,1 +1,1 @@
-"""."""
+"""Bridges to other packages, one module each, loaded on first need."""

@@ -13,6 +13,7 @@ from symgrad.dims import Dim, Size, lone_symbol, symbols
 from symgrad.errors import GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.collector import without_collections
+from symgrad.ir.literals import literals
 from symgrad.ir.naming import assign_names
 from symgrad.ir.op import SharedState, attribute_names
 from symgrad.ir.op import attributes as op_attributes
@@ -109,7 +110,12 @@ class Graph:
     def names(self) -> dict[Tensor, str]:
         """The printed name of every tensor in the graph, unique."""
         fixed = dict(zip(self.inputs, self.input_names, strict=True))
-        return assign_names([*self.inputs, *self.states], self.nodes, fixed)
+        return assign_names([*self.inputs, *self.states], self.nodes, fixed, self.literals)
+
+    @cached_property
+    def literals(self) -> set[Tensor]:
+        """The constants that the text form writes where they are used, see `ir.literals`."""
+        return literals(self.nodes, (*self.outputs, *self.updates.values()))
 
     # ---- questions ----------------------------------------------------------------------------------
 
@@ -186,28 +192,32 @@ class Graph:
 
 def parse_text(text: str) -> Graph:
     """The graph that `text` describes (what `pickle` calls to read one)."""
+    importlib.import_module("symgrad.api.language")
     graph: Graph = registry.language["parse"](text)
     return graph
 
 
 def signature(graph: Graph, origins: bool = True) -> tuple[Any, ...]:
-    """A value that two graphs share exactly when they are the same."""
-    names = graph.names
+    """A value that two graphs share exactly when they are the same (literals count by value, not by name)."""
+    names, hidden = graph.names, graph.literals
+
+    def operand(tensor: Tensor) -> Any:
+        return (tensor.node.op, tensor.type) if tensor in hidden else names[tensor]
 
     def describe(node: Node) -> tuple[Any, ...]:
         return (
             node.op.name,
             tuple(op_attributes(node.op).items()),
-            tuple(names[t] for t in node.inputs),
-            tuple((names[t], t.type) for t in node.outputs),
-            tuple(o.relative() for o in node.origins) if origins else (),
+            tuple([operand(t) for t in node.inputs]) if hidden else tuple([names[t] for t in node.inputs]),
+            tuple([(names[t], t.type) for t in node.outputs]),
+            tuple([o.relative() for o in node.origins]) if origins else (),
         )
 
     return (
         graph.name,
         tuple((n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)),
         tuple((names[s], s.type, s.state.array.tobytes()) for s in graph.states),
-        tuple(describe(n) for n in graph.nodes),
+        tuple([describe(n) for n in graph.nodes if n.outputs[0] not in hidden]),
         tuple((n, names[t]) for n, t in zip(graph.output_names, graph.outputs, strict=True)),
         tuple((names[s], names[t]) for s, t in graph.updates.items()),
     )

@@ -2,7 +2,7 @@
 
 A `fill` that the user has not named is a literal if elementwise ops alone read it, each of them so that type
 and shape follow from the place: the shape is the result's, the dtype that of the op's other values, or the
-result's where all of them are literals. Graphs are compared by what literals are, not by what they are called.
+result's where all of them are literals. Graphs are compared by what literals are, not by their names.
 """
 
 from __future__ import annotations
@@ -45,6 +45,4 @@ def _takes_literals(node: Node) -> bool:
     if not is_elementwise(node.op):
         return False
     values = node.inputs[node.op.conditions :]  # type: ignore[attr-defined]
-    return values[0].type.dtype is node.outputs[0].type.dtype or any(
-        v.node.op.name != "fill" for v in values
-    )
+    return values[0].type.dtype is node.outputs[0].type.dtype or any(v.node.op.name != "fill" for v in values)

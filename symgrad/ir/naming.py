@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from symgrad.ir.origin import Origin
 from symgrad.ir.tensor import MAX_NAME, RESERVED, Node, Tensor
@@ -17,9 +17,15 @@ _ASSIGNMENT = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
 
 
 def assign_names(
-    leaves: Iterable[Tensor], nodes: Iterable[Node], fixed: Mapping[Tensor, str]
+    leaves: Iterable[Tensor],
+    nodes: Iterable[Node],
+    fixed: Mapping[Tensor, str],
+    literals: Collection[Tensor] = (),
 ) -> dict[Tensor, str]:
-    """A name for each leaf and each output of `nodes`; `fixed` names are kept as they are."""
+    """A name for each leaf and each output of `nodes`; `fixed` names are kept as they are.
+
+    Tensors in `literals`, whose names are not printed, come last, so that they take no name from another.
+    """
     nodes = list(nodes)
     names = dict(fixed)
     taken = set(fixed.values())
@@ -29,7 +35,8 @@ def assign_names(
         name = wish
         while name in taken:
             counters[wish] = counters.get(wish, 0) + 1
-            name = f"{wish}_{counters[wish]}"
+            suffix = f"_{counters[wish]}"
+            name = wish[: MAX_NAME - len(suffix)] + suffix
         taken.add(name)
         names[tensor] = name
 
@@ -39,7 +46,10 @@ def assign_names(
             claim(tensor, tensor.name)
     roots = _statement_roots(nodes)
     for tensor in everything:
-        if tensor not in names:
+        if tensor not in names and tensor not in literals:
+            claim(tensor, _wish(tensor, names, roots))
+    for tensor in everything if literals else ():
+        if tensor in literals:
             claim(tensor, _wish(tensor, names, roots))
     return names
 
@@ -119,5 +129,9 @@ def assigned_variable(origin: Origin) -> str | None:
     if key not in _variables:
         match = _ASSIGNMENT.match(linecache.getline(*key))
         name = match[1] if match else None
-        _variables[key] = None if name is None or name in RESERVED or name == "_" else name
+        _variables[key] = name if name and _may_name(name) else None
     return _variables[key]
+
+
+def _may_name(name: str) -> bool:
+    return name.isidentifier() and len(name) <= MAX_NAME and name not in RESERVED and name != "_"

@@ -7,7 +7,7 @@ from the fields. The room `ops` adds derivative rules and numeric forms (`ops/ki
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from symgrad.types import TensorType
@@ -22,9 +22,8 @@ class Op:
     #: Whether the two operands may be exchanged without changing a bit of the result.
     commutative: ClassVar[bool] = False
 
-    def infer(self, *operands: TensorType) -> TensorType | Sequence[TensorType]:
-        """The types of the outputs; raises ShapeError or DTypeError where the operands do not fit."""
-        raise NotImplementedError
+    #: The types of the outputs for those of the operands; raises ShapeError or DTypeError where they do not fit.
+    infer: Callable[..., TensorType | Sequence[TensorType]]
 
     def operand_name(self, index: int) -> str:
         """The name of operand `index`."""

@@ -50,19 +50,30 @@ class Node:
         return f"<{self.op.name} node {self.id} -> {types}>"
 
 
-def _operator(name: str, symbol: str) -> Callable[[Operators, Any], Any]:
-    def call(self: Operators, other: Any) -> Any:
-        return registry.language[name](self, other)
+def _operator(name: str, symbol: str) -> Callable[[Operators, Any], Tensor]:
+    def call(self: Operators, other: Any) -> Tensor:
+        result: Tensor = registry.language[name](self, other)
+        return result
 
     call.__doc__ = f"`self {symbol} other`, elementwise."
     return call
 
 
-def _reflected(name: str, symbol: str) -> Callable[[Operators, Any], Any]:
-    def call(self: Operators, other: Any) -> Any:
-        return registry.language[name](other, self)
+def _reflected(name: str, symbol: str) -> Callable[[Operators, Any], Tensor]:
+    def call(self: Operators, other: Any) -> Tensor:
+        result: Tensor = registry.language[name](other, self)
+        return result
 
     call.__doc__ = f"`other {symbol} self`, elementwise."
+    return call
+
+
+def _unary(name: str, symbol: str) -> Callable[[Operators], Tensor]:
+    def call(self: Operators) -> Tensor:
+        result: Tensor = registry.language[name](self)
+        return result
+
+    call.__doc__ = f"`{symbol}self`, elementwise."
     return call
 
 
@@ -105,17 +116,12 @@ class Operators:
     __rlshift__ = _reflected("bitwise_left_shift", "<<")
     __rrshift__ = _reflected("bitwise_right_shift", ">>")
 
-    def __neg__(self) -> Any:
-        return registry.language["negative"](self)
+    __neg__ = _unary("negative", "-")
+    __abs__ = _unary("abs", "the absolute value of ")
+    __invert__ = _unary("bitwise_invert", "~")
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> Operators:
         return self
-
-    def __abs__(self) -> Any:
-        return registry.language["abs"](self)
-
-    def __invert__(self) -> Any:
-        return registry.language["bitwise_invert"](self)
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -302,7 +308,24 @@ def check_name(name: object) -> str:
 
 MAX_NAME = 255
 RESERVED = frozenset(
-    "graph return update state data file nan inf infj nanj True False None floordiv min max".split()
+    [
+        "graph",
+        "return",
+        "update",
+        "state",
+        "data",
+        "file",
+        "nan",
+        "inf",
+        "infj",
+        "nanj",
+        "True",
+        "False",
+        "None",
+        "floordiv",
+        "min",
+        "max",
+    ]
 )
 
 
@@ -337,7 +360,11 @@ def create(
 ) -> tuple[Tensor, ...]:
     """A node of known types (the caller has inferred them)."""
     node = Node(op, inputs, origins)
-    outputs = (Tensor(types[0], node, 0),) if len(types) == 1 else tuple([Tensor(t, node, i) for i, t in enumerate(types)])
+    outputs = (
+        (Tensor(types[0], node, 0),)
+        if len(types) == 1
+        else tuple([Tensor(t, node, i) for i, t in enumerate(types)])
+    )
     node.outputs = outputs
     return outputs
 

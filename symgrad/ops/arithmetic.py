@@ -4,63 +4,63 @@ from __future__ import annotations
 
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.create import fill_value
-from symgrad.ops.kinds import BITS, INTEGERS, NUMBERS, REALS, elementwise
+from symgrad.ops.kinds import BITS, INTEGERS, NUMBERS, REALS, Elementwise, elementwise
 from symgrad.ops.select import where
 from symgrad.types import PyScalar
 
-add = elementwise("add(x, y)", "x + y", accepts=NUMBERS, commutative=True,
+add: Elementwise = elementwise("add(x, y)", "x + y", accepts=NUMBERS, commutative=True,
                   d_x=1,
                   d_y=1,
                   numpy="numpy.add({x}, {y}, out={out})", scalar=lambda b, x, y: b.add(x, y))  # fmt: skip
 
-subtract = elementwise("subtract(x, y)", "x - y", accepts=NUMBERS,
+subtract: Elementwise = elementwise("subtract(x, y)", "x - y", accepts=NUMBERS,
                        d_x=1,
                        d_y=-1,
                        numpy="numpy.subtract({x}, {y}, out={out})", scalar=lambda b, x, y: b.subtract(x, y))  # fmt: skip
 
-multiply = elementwise("multiply(x, y)", "x y", accepts=NUMBERS, commutative=True,
+multiply: Elementwise = elementwise("multiply(x, y)", "x y", accepts=NUMBERS, commutative=True,
                        d_x=lambda x, y, out: y,
                        d_y=lambda x, y, out: x,
                        numpy="numpy.multiply({x}, {y}, out={out})", scalar=lambda b, x, y: b.multiply(x, y))  # fmt: skip
 
-divide = elementwise("divide(x, y)", "x / y",
+divide: Elementwise = elementwise("divide(x, y)", "x / y",
                      d_x=lambda x, y, out: reciprocal(y),
                      d_y=lambda x, y, out: -(out / y),
                      numpy="numpy.divide({x}, {y}, out={out})", scalar=lambda b, x, y: b.divide(x, y))  # fmt: skip
 
-negative = elementwise("negative(x)", "-x", accepts=NUMBERS,
+negative: Elementwise = elementwise("negative(x)", "-x", accepts=NUMBERS,
                        d_x=-1,
                        numpy="numpy.negative({x}, out={out})", scalar=lambda b, x: b.negative(x))  # fmt: skip
 
-reciprocal = elementwise("reciprocal(x)", "1 / x",
+reciprocal: Elementwise = elementwise("reciprocal(x)", "1 / x",
                          d_x=lambda x, out: -square(out),
                          numpy="numpy.reciprocal({x}, out={out})",
                          scalar=lambda b, x: b.divide(b.constant(1.0, x), x))  # fmt: skip
 
-square = elementwise("square(x)", "x x", accepts=NUMBERS,
+square: Elementwise = elementwise("square(x)", "x x", accepts=NUMBERS,
                      d_x=lambda x, out: 2 * x,
                      numpy="numpy.square({x}, out={out})", scalar=lambda b, x: b.multiply(x, x))  # fmt: skip
 
-sqrt = elementwise("sqrt(x)", "the square root; its derivative at 0 is inf",
+sqrt: Elementwise = elementwise("sqrt(x)", "the square root; its derivative at 0 is inf",
                    d_x=lambda x, out: 0.5 / out,
                    numpy="numpy.sqrt({x}, out={out})", scalar=lambda b, x: b.call("sqrt", x))  # fmt: skip
 
-abs = elementwise("abs(x)", "|x|, with derivative 0 at 0", accepts=REALS, selects=True,
+abs: Elementwise = elementwise("abs(x)", "|x|, with derivative 0 at 0", accepts=REALS, selects=True,
                   d_x=lambda x, out: sign(x),
                   numpy="numpy.absolute({x}, out={out})", scalar=lambda b, x: b.call("absolute", x))  # fmt: skip
 
-sign = elementwise("sign(x)", "-1, 0 or 1", accepts=REALS, no_gradient="sign is piecewise constant",
+sign: Elementwise = elementwise("sign(x)", "-1, 0 or 1", accepts=REALS, no_gradient="sign is piecewise constant",
                    numpy="numpy.sign({x}, out={out})", scalar=lambda b, x: b.call("sign", x))  # fmt: skip
 
-floor = elementwise("floor(x)", "the largest integer not above x", accepts=REALS, no_gradient="floor is piecewise constant",
+floor: Elementwise = elementwise("floor(x)", "the largest integer not above x", accepts=REALS, no_gradient="floor is piecewise constant",
                     numpy="numpy.floor({x}, out={out})", scalar=lambda b, x: b.call("floor", x))  # fmt: skip
 
-floor_divide = elementwise("floor_divide(x, y)", "floor(x / y)", accepts=REALS,
+floor_divide: Elementwise = elementwise("floor_divide(x, y)", "floor(x / y)", accepts=REALS,
                            no_gradient="floor_divide is piecewise constant",
                            numpy="numpy.floor_divide({x}, {y}, out={out})",
                            scalar=lambda b, x, y: b.call("floor_divide", x, y))  # fmt: skip
 
-remainder = elementwise("remainder(x, y)", "x - y floor(x / y)", accepts=REALS,
+remainder: Elementwise = elementwise("remainder(x, y)", "x - y floor(x / y)", accepts=REALS,
                         d_x=1,
                         d_y=lambda x, y, out: -floor(x / y),
                         numpy="numpy.remainder({x}, {y}, out={out})",
@@ -82,12 +82,12 @@ def _pow_y(x: Tensor, y: Tensor, out: Tensor) -> Tensor:
     return out * log(where(x == 0, 1, x))
 
 
-pow = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS,
+pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS,
                   d_x=_pow_x,
                   d_y=_pow_y,
                   numpy="numpy.power({x}, {y}, out={out})", scalar=lambda b, x, y: b.call("power", x, y))  # fmt: skip
 
-log = elementwise("log(x)", "the natural logarithm",
+log: Elementwise = elementwise("log(x)", "the natural logarithm",
                   d_x=lambda x, out: reciprocal(x),
                   numpy="numpy.log({x}, out={out})", scalar=lambda b, x: b.call("log", x))  # fmt: skip
 
@@ -95,20 +95,20 @@ log = elementwise("log(x)", "the natural logarithm",
 
 _BITS = "integers and booleans have no derivative"
 
-bitwise_and = elementwise("bitwise_and(x, y)", "x & y", accepts=BITS, no_gradient=_BITS, commutative=True,
+bitwise_and: Elementwise = elementwise("bitwise_and(x, y)", "x & y", accepts=BITS, no_gradient=_BITS, commutative=True,
                           numpy="numpy.bitwise_and({x}, {y}, out={out})",
                           scalar=lambda b, x, y: b.call("bitwise_and", x, y))  # fmt: skip
-bitwise_or = elementwise("bitwise_or(x, y)", "x | y", accepts=BITS, no_gradient=_BITS, commutative=True,
+bitwise_or: Elementwise = elementwise("bitwise_or(x, y)", "x | y", accepts=BITS, no_gradient=_BITS, commutative=True,
                          numpy="numpy.bitwise_or({x}, {y}, out={out})",
                          scalar=lambda b, x, y: b.call("bitwise_or", x, y))  # fmt: skip
-bitwise_xor = elementwise("bitwise_xor(x, y)", "x ^ y", accepts=BITS, no_gradient=_BITS, commutative=True,
+bitwise_xor: Elementwise = elementwise("bitwise_xor(x, y)", "x ^ y", accepts=BITS, no_gradient=_BITS, commutative=True,
                           numpy="numpy.bitwise_xor({x}, {y}, out={out})",
                           scalar=lambda b, x, y: b.call("bitwise_xor", x, y))  # fmt: skip
-bitwise_invert = elementwise("bitwise_invert(x)", "~x", accepts=BITS, no_gradient=_BITS,
+bitwise_invert: Elementwise = elementwise("bitwise_invert(x)", "~x", accepts=BITS, no_gradient=_BITS,
                              numpy="numpy.invert({x}, out={out})", scalar=lambda b, x: b.call("invert", x))  # fmt: skip
-bitwise_left_shift = elementwise("bitwise_left_shift(x, y)", "x << y", accepts=INTEGERS, no_gradient=_BITS,
+bitwise_left_shift: Elementwise = elementwise("bitwise_left_shift(x, y)", "x << y", accepts=INTEGERS, no_gradient=_BITS,
                                  numpy="numpy.left_shift({x}, {y}, out={out})",
                                  scalar=lambda b, x, y: b.call("left_shift", x, y))  # fmt: skip
-bitwise_right_shift = elementwise("bitwise_right_shift(x, y)", "x >> y", accepts=INTEGERS, no_gradient=_BITS,
+bitwise_right_shift: Elementwise = elementwise("bitwise_right_shift(x, y)", "x >> y", accepts=INTEGERS, no_gradient=_BITS,
                                   numpy="numpy.right_shift({x}, {y}, out={out})",
                                   scalar=lambda b, x, y: b.call("right_shift", x, y))  # fmt: skip

@@ -10,7 +10,7 @@ from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ir.values import Scalar
 from symgrad.ops.create import Fill, as_tensor
-from symgrad.ops.kinds import ANY, BITS, Linear, declare, elementwise
+from symgrad.ops.kinds import ANY, BITS, Elementwise, Linear, declare, elementwise
 from symgrad.registry import provide
 from symgrad.types import DType, DTypeLike, TensorType
 from symgrad.types import dtype as as_dtype
@@ -60,7 +60,7 @@ def astype(x: Any, dtype: DTypeLike) -> Tensor:
     return apply(AsType(wanted), tensor)
 
 
-stop_gradient = elementwise(
+stop_gradient: Elementwise = elementwise(
     "stop_gradient(x)",
     "x, constant for derivatives",
     accepts=ANY,

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from symgrad.ops.kinds import ANY, BOOLS, INEXACT, elementwise
+from symgrad.ops.kinds import ANY, BOOLS, INEXACT, Elementwise, elementwise
 from symgrad.types import BOOL
 
 _STEP = "comparisons are piecewise constant"
 
-equal = elementwise("equal(x, y)", "x == y", accepts=ANY, result=BOOL, no_gradient=_STEP, commutative=True,
+equal: Elementwise = elementwise("equal(x, y)", "x == y", accepts=ANY, result=BOOL, no_gradient=_STEP, commutative=True,
                     numpy="numpy.equal({x}, {y}, out={out})", scalar=lambda b, x, y: b.equal(x, y))  # fmt: skip
-not_equal = elementwise("not_equal(x, y)", "x != y", accepts=ANY, result=BOOL, no_gradient=_STEP, commutative=True,
+not_equal: Elementwise = elementwise("not_equal(x, y)", "x != y", accepts=ANY, result=BOOL, no_gradient=_STEP, commutative=True,
                         numpy="numpy.not_equal({x}, {y}, out={out})", scalar=lambda b, x, y: b.logical_not(b.equal(x, y)))  # fmt: skip
-less = elementwise("less(x, y)", "x < y", accepts=ANY, result=BOOL, no_gradient=_STEP,
+less: Elementwise = elementwise("less(x, y)", "x < y", accepts=ANY, result=BOOL, no_gradient=_STEP,
                    numpy="numpy.less({x}, {y}, out={out})", scalar=lambda b, x, y: b.less(x, y))  # fmt: skip
-less_equal = elementwise("less_equal(x, y)", "x <= y", accepts=ANY, result=BOOL, no_gradient=_STEP,
+less_equal: Elementwise = elementwise("less_equal(x, y)", "x <= y", accepts=ANY, result=BOOL, no_gradient=_STEP,
                          numpy="numpy.less_equal({x}, {y}, out={out})", scalar=lambda b, x, y: b.less_equal(x, y))  # fmt: skip
-greater = elementwise("greater(x, y)", "x > y", accepts=ANY, result=BOOL, no_gradient=_STEP,
+greater: Elementwise = elementwise("greater(x, y)", "x > y", accepts=ANY, result=BOOL, no_gradient=_STEP,
                       numpy="numpy.greater({x}, {y}, out={out})", scalar=lambda b, x, y: b.less(y, x))  # fmt: skip
-greater_equal = elementwise("greater_equal(x, y)", "x >= y", accepts=ANY, result=BOOL, no_gradient=_STEP,
+greater_equal: Elementwise = elementwise("greater_equal(x, y)", "x >= y", accepts=ANY, result=BOOL, no_gradient=_STEP,
                             numpy="numpy.greater_equal({x}, {y}, out={out})", scalar=lambda b, x, y: b.less_equal(y, x))  # fmt: skip
 
-isnan = elementwise("isnan(x)", "x is not a number", accepts=INEXACT, result=BOOL, no_gradient=_STEP,
+isnan: Elementwise = elementwise("isnan(x)", "x is not a number", accepts=INEXACT, result=BOOL, no_gradient=_STEP,
                     numpy="numpy.isnan({x}, out={out})", scalar=lambda b, x: b.logical_not(b.equal(x, x)))  # fmt: skip
-isfinite = elementwise("isfinite(x)", "x is neither infinite nor NaN", accepts=INEXACT, result=BOOL, no_gradient=_STEP,
+isfinite: Elementwise = elementwise("isfinite(x)", "x is neither infinite nor NaN", accepts=INEXACT, result=BOOL, no_gradient=_STEP,
                        numpy="numpy.isfinite({x}, out={out})", scalar=lambda b, x: b.call("isfinite", x))  # fmt: skip
 
 _LOGIC = "logic has no derivative"
 
-logical_and = elementwise("logical_and(x, y)", "x and y", accepts=BOOLS, no_gradient=_LOGIC, commutative=True,
+logical_and: Elementwise = elementwise("logical_and(x, y)", "x and y", accepts=BOOLS, no_gradient=_LOGIC, commutative=True,
                           numpy="numpy.logical_and({x}, {y}, out={out})", scalar=lambda b, x, y: b.logical_and(x, y))  # fmt: skip
-logical_or = elementwise("logical_or(x, y)", "x or y", accepts=BOOLS, no_gradient=_LOGIC, commutative=True,
+logical_or: Elementwise = elementwise("logical_or(x, y)", "x or y", accepts=BOOLS, no_gradient=_LOGIC, commutative=True,
                          numpy="numpy.logical_or({x}, {y}, out={out})", scalar=lambda b, x, y: b.logical_or(x, y))  # fmt: skip
-logical_not = elementwise("logical_not(x)", "not x", accepts=BOOLS, no_gradient=_LOGIC,
+logical_not: Elementwise = elementwise("logical_not(x)", "not x", accepts=BOOLS, no_gradient=_LOGIC,
                           numpy="numpy.logical_not({x}, out={out})", scalar=lambda b, x: b.logical_not(x))  # fmt: skip

@@ -21,7 +21,13 @@ _compiled: dict[str, Callable[..., Any]] = {}
 def can_evaluate(node: Node) -> bool:
     """Whether the node can be computed now: one output, all attributes known, NumPy alone."""
     op = node.op
-    if len(node.outputs) != 1 or not isinstance(op, TensorOp) or not op.numpy or "special." in op.numpy or op.fails:
+    if (
+        len(node.outputs) != 1
+        or not isinstance(op, TensorOp)
+        or not op.numpy
+        or "special." in op.numpy
+        or op.fails
+    ):
         return False
     values = [v for a in attributes(op).values() for v in (a if isinstance(a, tuple) else (a,))]
     return not any(isinstance(v, Size) for v in values)
@@ -43,7 +49,9 @@ def _compile(op: TensorOp) -> Callable[..., Any]:
     names = [o.rstrip("*") for o in op.operands] + list(attributes(op))
     body = op.numpy.format(out="None", **{n: n for n in names})
     # The text is the template of an op's declaration, never a user's.
-    function: Callable[..., Any] = eval(f"lambda {', '.join(names)}: {body}", {"numpy": numpy, "numeric": numeric})
+    function: Callable[..., Any] = eval(
+        f"lambda {', '.join(names)}: {body}", {"numpy": numpy, "numeric": numeric}
+    )
     return function
 
 

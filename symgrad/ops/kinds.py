@@ -45,16 +45,16 @@ class TensorOp(Op):
     """An op of the language: adds derivative rules and numeric forms to `Op`."""
 
     #: Operands without a derivative, each with the reason.
-    no_gradient: Mapping[str, str] = {}
+    no_gradient: ClassVar[Mapping[str, str]] = {}
     #: Whether the op leaves values unused, so that it makes cotangents that are exactly 0.
-    selects: bool = False
+    selects: ClassVar[bool] = False
     #: NumPy code: a template over operand names, attributes and `{out}`. Modules in scope: numpy, numeric,
     #: special (scipy.special).
-    numpy: str = ""
+    numpy: ClassVar[str] = ""
     #: Whether the NumPy form returns a view of its first operand.
-    view: bool = False
+    view: ClassVar[bool] = False
     #: Whether the op may raise when it runs (an index out of bounds, say).
-    fails: bool = False
+    fails: ClassVar[bool] = False
 
     def pull(
         self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
@@ -94,11 +94,11 @@ class Elementwise(TensorOp):
         self.accepts = accepts
         self.result = result
         self.rules = rules
-        self.no_gradient = no_gradient
-        self.numpy = numpy
+        self.no_gradient = no_gradient  # type: ignore[misc]
+        self.numpy = numpy  # type: ignore[misc]
         self.scalar = scalar
         self.commutative = commutative  # type: ignore[misc]
-        self.selects = selects
+        self.selects = selects  # type: ignore[misc]
         self.conditions = conditions
         self.to_float = to_float
         self.__doc__ = doc
@@ -121,9 +121,10 @@ class Elementwise(TensorOp):
             )
         return first if self.result is None else first.with_dtype(self.result)
 
-    def __call__(self, *operands: Any) -> Any:
+    def __call__(self, *operands: Any) -> Tensor:
         """Apply to tensors, arrays and numbers, with broadcasting and promotion."""
-        return registry.language["align_and_apply"](self, operands)
+        result: Tensor = registry.language["align_and_apply"](self, operands)
+        return result
 
     def pull(
         self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool

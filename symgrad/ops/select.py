@@ -10,11 +10,11 @@ from typing import Any
 
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.create import as_tensor
-from symgrad.ops.kinds import ANY, NUMBERS, REALS, elementwise
+from symgrad.ops.kinds import ANY, NUMBERS, REALS, Elementwise, elementwise
 
 _CONDITION = "a condition is piecewise constant"
 
-where = elementwise(
+where: Elementwise = elementwise(
     "where(c, x, y)",
     "x where c holds, else y",
     accepts=ANY,
@@ -27,7 +27,7 @@ where = elementwise(
     scalar=lambda b, c, x, y: b.select(c, x, y),
 )
 
-maximum = elementwise(
+maximum: Elementwise = elementwise(
     "maximum(x, y)",
     "the larger; NaN if either is; at ties the derivative is split equally",
     accepts=REALS,
@@ -39,7 +39,7 @@ maximum = elementwise(
     scalar=lambda b, x, y: b.call("maximum", x, y),
 )
 
-minimum = elementwise(
+minimum: Elementwise = elementwise(
     "minimum(x, y)",
     "the smaller; NaN if either is; at ties the derivative is split equally",
     accepts=REALS,
@@ -51,7 +51,7 @@ minimum = elementwise(
     scalar=lambda b, x, y: b.call("minimum", x, y),
 )
 
-relu = elementwise(
+relu: Elementwise = elementwise(
     "relu(x)",
     "max(x, 0), with derivative 0 at 0",
     accepts=REALS,
@@ -81,7 +81,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
 # The derivative is that of a product, so nothing is lost at second order, where `where(g == 0, 0, g p)`
 # would lose the term g' p.
 
-masked_multiply = elementwise(
+masked_multiply: Elementwise = elementwise(
     "masked_multiply(g, p)",
     "g * p, but 0 where g is 0, whatever p is",
     accepts=NUMBERS,
@@ -92,7 +92,7 @@ masked_multiply = elementwise(
     scalar=lambda b, g, p: b.select(b.equal(g, b.constant(0.0, g)), b.constant(0.0, g), b.multiply(g, p)),
 )
 
-masked_multiply_both = elementwise(
+masked_multiply_both: Elementwise = elementwise(
     "masked_multiply_both(x, y)",
     "x * y, but 0 where either is 0, whatever the other is",
     accepts=NUMBERS,

@@ -11,43 +11,43 @@ from typing import Any
 
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.arithmetic import negative, reciprocal, square
-from symgrad.ops.kinds import FLOATS, elementwise
+from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import where
 
-exp = elementwise("exp(x)", "e to the power of x",
+exp: Elementwise = elementwise("exp(x)", "e to the power of x",
                   d_x=lambda x, out: out,
                   numpy="numpy.exp({x}, out={out})", scalar=lambda b, x: b.call("exp", x))  # fmt: skip
 
-expm1 = elementwise("expm1(x)", "exp(x) - 1, accurate near 0",
+expm1: Elementwise = elementwise("expm1(x)", "exp(x) - 1, accurate near 0",
                     d_x=lambda x, out: exp(x),
                     numpy="numpy.expm1({x}, out={out})", scalar=lambda b, x: b.call("expm1", x))  # fmt: skip
 
-log1p = elementwise("log1p(x)", "log(1 + x), accurate near 0",
+log1p: Elementwise = elementwise("log1p(x)", "log(1 + x), accurate near 0",
                     d_x=lambda x, out: reciprocal(1 + x),
                     numpy="numpy.log1p({x}, out={out})", scalar=lambda b, x: b.call("log1p", x))  # fmt: skip
 
-sin = elementwise("sin(x)", "the sine",
+sin: Elementwise = elementwise("sin(x)", "the sine",
                   d_x=lambda x, out: cos(x),
                   numpy="numpy.sin({x}, out={out})", scalar=lambda b, x: b.call("sin", x))  # fmt: skip
 
-cos = elementwise("cos(x)", "the cosine",
+cos: Elementwise = elementwise("cos(x)", "the cosine",
                   d_x=lambda x, out: -sin(x),
                   numpy="numpy.cos({x}, out={out})", scalar=lambda b, x: b.call("cos", x))  # fmt: skip
 
-tan = elementwise("tan(x)", "the tangent",
+tan: Elementwise = elementwise("tan(x)", "the tangent",
                   d_x=lambda x, out: 1 + square(out),
                   numpy="numpy.tan({x}, out={out})", scalar=lambda b, x: b.call("tan", x))  # fmt: skip
 
-sinh = elementwise("sinh(x)", "the hyperbolic sine",
+sinh: Elementwise = elementwise("sinh(x)", "the hyperbolic sine",
                    d_x=lambda x, out: cosh(x),
                    numpy="numpy.sinh({x}, out={out})", scalar=lambda b, x: b.call("sinh", x))  # fmt: skip
 
-cosh = elementwise("cosh(x)", "the hyperbolic cosine",
+cosh: Elementwise = elementwise("cosh(x)", "the hyperbolic cosine",
                    d_x=lambda x, out: sinh(x),
                    numpy="numpy.cosh({x}, out={out})", scalar=lambda b, x: b.call("cosh", x))  # fmt: skip
 
-tanh = elementwise("tanh(x)", "the hyperbolic tangent",
+tanh: Elementwise = elementwise("tanh(x)", "the hyperbolic tangent",
                    d_x=lambda x, out: sech_squared(x),
                    numpy="numpy.tanh({x}, out={out})", scalar=lambda b, x: b.call("tanh", x))  # fmt: skip
 
@@ -59,18 +59,18 @@ def _sech_squared(b: ScalarBuilder, x: Value) -> Value:
     return b.divide(b.multiply(b.constant(4.0, x), e), b.multiply(one_plus, one_plus))
 
 
-sech_squared = elementwise("sech_squared(x)", "1 / cosh(x)^2, the derivative of tanh", accepts=FLOATS,
+sech_squared: Elementwise = elementwise("sech_squared(x)", "1 / cosh(x)^2, the derivative of tanh", accepts=FLOATS,
                            d_x=lambda x, out: -2 * (tanh(x) * out),
                            numpy="numeric.sech_squared({x}, {out})", scalar=_sech_squared)  # fmt: skip
 
 
 # sigmoid(x) = (1 + tanh(x/2)) / 2, so sigmoid'(x) = sech^2(x/2) / 4
-sigmoid = elementwise("sigmoid(x)", "1 / (1 + exp(-x)), the logistic function", accepts=FLOATS, aliases=("expit",),
+sigmoid: Elementwise = elementwise("sigmoid(x)", "1 / (1 + exp(-x)), the logistic function", accepts=FLOATS, aliases=("expit",),
                       d_x=lambda x, out: 0.25 * sech_squared(0.5 * x),
                       numpy="special.expit({x}, out={out})",
                       scalar=lambda b, x: b.call("sigmoid", x))  # fmt: skip
 
-softplus = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FLOATS,
+softplus: Elementwise = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FLOATS,
                        d_x=lambda x, out: sigmoid(x),
                        numpy="numpy.logaddexp({x}, 0, out={out})",
                        scalar=lambda b, x: b.add(
@@ -79,7 +79,7 @@ softplus = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FLOATS,
                        ))  # fmt: skip
 
 # At x = y = -inf the sum of exponentials is 0 whatever the operands do, so the derivative is taken as 0.
-logaddexp = elementwise("logaddexp(x, y)", "log(exp(x) + exp(y))", accepts=FLOATS, commutative=True, selects=True,
+logaddexp: Elementwise = elementwise("logaddexp(x, y)", "log(exp(x) + exp(y))", accepts=FLOATS, commutative=True, selects=True,
                         d_x=lambda x, y, out: where(out == -math.inf, 0, sigmoid(x - y)),
                         d_y=lambda x, y, out: where(out == -math.inf, 0, sigmoid(y - x)),
                         numpy="numpy.logaddexp({x}, {y}, out={out})",

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
-from symgrad.ir.op import Op, attribute_types
+from symgrad.ir.op import attribute_types
 from symgrad.ir.values import ArrayData, Scalar
 from symgrad.text.data import Blobs, Data
 from symgrad.text.lexer import Cursor
@@ -42,7 +42,7 @@ class Field(NamedTuple):
 NO_DEFAULT = dataclasses.MISSING
 
 
-@lru_cache(maxsize=None)
+@cache
 def fields(op_class: Any) -> tuple[Field, ...]:
     """The attributes of a class of ops, in the order of declaration."""
     types = attribute_types(op_class)
@@ -51,7 +51,7 @@ def fields(op_class: Any) -> tuple[Field, ...]:
     return tuple(Field(f.name, codec(types[f.name]), f.default) for f in dataclasses.fields(op_class))
 
 
-def write_attributes(op: Op, result: TensorType, blobs: Blobs) -> list[str]:
+def write_attributes(op: Any, result: TensorType, blobs: Blobs) -> list[str]:
     """`name=value` for each attribute that differs from its default."""
     written = []
     for name, codec, default in fields(type(op)):
@@ -61,7 +61,7 @@ def write_attributes(op: Op, result: TensorType, blobs: Blobs) -> list[str]:
     return written
 
 
-@lru_cache(maxsize=None)
+@cache
 def codec(annotation: str) -> Codec:
     """The codec of a declared type."""
     annotation = annotation.strip()
@@ -74,7 +74,9 @@ def codec(annotation: str) -> Codec:
         if items[-1] == "...":
             return _repeated(codec(items[0]))
         return _sequence([codec(i) for i in items])
-    raise TypeError(f"attributes of type {annotation} have no text: add a codec in symgrad/text/attributes.py")
+    raise TypeError(
+        f"attributes of type {annotation} have no text: add a codec in symgrad/text/attributes.py"
+    )
 
 
 def _split(arguments: str) -> list[str]:

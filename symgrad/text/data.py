@@ -1,8 +1,8 @@
 """Big arrays, kept apart from the lines that use them: in sections after the graph, or in a file beside it.
 
-    data d1: f64[100,100] = base64 {         file "mlp.npz" sha256 "9f86..." {
-      AAAAAAAA8D8...                           d1: f64[100,100]
-    }                                        }
+data d1: f64[100,100] = base64 {         file "mlp.npz" sha256 "9f86..." {
+  AAAAAAAA8D8...                           d1: f64[100,100]
+}                                        }
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from symgrad.text.sizes import read_int
 from symgrad.types import DTYPES, DType, TensorType
 
 MAX_DIGITS = 400
-_BITS = {4: numpy.dtype("uint32"), 8: numpy.dtype("uint64")}
+_BITS: dict[int, Any] = {4: numpy.dtype("uint32"), 8: numpy.dtype("uint64")}
 _PARTS = {"complex64": DTYPES["float32"], "complex128": DTYPES["float64"]}
 
 

@@ -79,8 +79,12 @@ def read_origins(text: str, line: int, column: int, source: str) -> tuple[Origin
         while end == ">":
             match = _STEP.match(text, position)
             if match is None:
-                raise fail(position, "an origin is not well formed", "file:line or a step such as `vjp tanh(z).x`")
-            steps.append(Step(_unquote(match["kind"], fail, position), _unquote(match["what"], fail, position)))
+                raise fail(
+                    position, "an origin is not well formed", "file:line or a step such as `vjp tanh(z).x`"
+                )
+            steps.append(
+                Step(_unquote(match["kind"], fail, position), _unquote(match["what"], fail, position))
+            )
             position, end = match.end(), match["end"]
         if len(steps) > _MAX_LISTED or len(found) >= _MAX_LISTED:
             raise fail(position, "an origin with too many steps")

@@ -1,10 +1,10 @@
 """Sizes and types from text: `2*n+1`, `f64[n,min(a, 3)]`. Hostile sizes are refused before they grow.
 
-    Dim    = ["-"] Term (("+" | "-") Term)*
-    Term   = Factor ("*" Factor)*
-    Factor = Primary ["**" INT]
-    Primary = INT | NAME | ("floordiv" | "min" | "max") "(" Dim "," Dim ")" | "(" Dim ")"
-    Type   = DTYPE ["[" Dim ("," Dim)* "]"]
+Dim    = ["-"] Term (("+" | "-") Term)*
+Term   = Factor ("*" Factor)*
+Factor = Primary ["**" INT]
+Primary = INT | NAME | ("floordiv" | "min" | "max") "(" Dim "," Dim ")" | "(" Dim ")"
+Type   = DTYPE ["[" Dim ("," Dim)* "]"]
 """
 
 from __future__ import annotations

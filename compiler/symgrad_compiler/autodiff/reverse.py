@@ -84,5 +84,3 @@ def blocked(cost: Tensor, target: Tensor) -> list[str]:
                 if reason:
                     reasons[f"{node.op.name}: {reason}"] = None
     return list(reasons)
-
-

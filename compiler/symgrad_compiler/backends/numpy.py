@@ -18,6 +18,7 @@ import importlib
 import itertools
 import keyword
 import linecache
+import re
 import unicodedata
 import weakref
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from symgrad.errors import CompileError, ExecutionError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
+from symgrad.ir.origin import Origin
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData
 from symgrad.ops import numeric
@@ -45,20 +47,50 @@ from symgrad_runtime.program import Program
 #: Statements in one Python function.
 PART = 1000
 RESERVED = frozenset(
-    "numpy numeric special inputs state spare sizes buffers frame guard allocate min max complex".split()
+    [
+        "numpy",
+        "numeric",
+        "special",
+        "inputs",
+        "state",
+        "spare",
+        "sizes",
+        "buffers",
+        "frame",
+        "guard",
+        "allocate",
+        "min",
+        "max",
+        "complex",
+    ]
 )
 _serial = itertools.count(1)
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) -> Program:
     """`graph` as a program of NumPy calls."""
     emitter = _Emitter(graph, nan_guard)
-    text = emitter.text()
-    filename = f"<symgrad {graph.name} {next(_serial)}>"
-    namespace: dict[str, Any] = {"numpy": numpy, "numeric": numeric, "guard": emitter.guard, **emitter.constants}
+    units = emitter.units()
+    serial = next(_serial)
+    files = {f"<symgrad {graph.name} {serial}.{i}>": unit for i, unit in enumerate(units)}
+    namespace: dict[str, Any] = {
+        "numpy": numpy,
+        "numeric": numeric,
+        "guard": emitter.guard,
+        **emitter.constants,
+    }
     if emitter.needs_special:
         namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
-    exec(compile(text, filename, "exec", dont_inherit=True), namespace)
+    for filename, unit in files.items():
+        text = unit.text()
+        exec(compile(text, filename, "exec", dont_inherit=True), namespace)
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+
+    def locate(filename: str, line: int) -> str | None:
+        node = files[filename].nodes.get(line) if filename in files else None
+        return None if node is None else emitter.describe(node)
+
     parameters = [Parameter(n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)]
     program = Program(
         name=graph.name,
@@ -67,14 +99,18 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
         updated=tuple(s in graph.updates for s in graph.states),
         run=namespace[emitter.function],
         allocate=namespace["allocate"],
-        source=text,
-        filename=filename,
-        lines=emitter.lines,
-        report=emitter.report(),
+        source=lambda: "\n".join(unit.text() for unit in units),
+        locate=locate,
+        report=emitter.report,
     )
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    weakref.finalize(program, linecache.cache.pop, filename, None)
+    weakref.finalize(program, _forget, tuple(files))
     return program
+
+
+def _forget(filenames: Sequence[str]) -> None:
+    """Drop the source of a program that is gone."""
+    for filename in filenames:
+        linecache.cache.pop(filename, None)
 
 
 class _Emitter:
@@ -96,7 +132,6 @@ class _Emitter:
         self.reads = dict(self.schedule.reads)
         self.statements: list[tuple[str, Node]] = []
         self.ending: list[str] = []
-        self.lines: dict[int, str] = {}
         self.needs_special = False
         self._guarded: list[Node] = []
         self._spare_of = self._assign_spares()
@@ -132,7 +167,8 @@ class _Emitter:
 
     # ---- statements ---------------------------------------------------------------------------------
 
-    def text(self) -> str:
+    def units(self) -> list[_Unit]:
+        """The source, in units."""
         graph = self.graph
         inputs = [self._name(t) for t in graph.inputs]
         states = [self._name(t) for t in graph.states]
@@ -158,7 +194,9 @@ class _Emitter:
         op = node.op
         if not isinstance(op, TensorOp) or not op.numpy:
             raise CompileError(
-                f"the op {op.name} has no NumPy form", at=origin.locate(node.origins), facts=[("node", repr(node))]
+                f"the op {op.name} has no NumPy form",
+                at=origin.locate(node.origins),
+                facts=[("node", repr(node))],
             )
         self.needs_special |= "special." in op.numpy
         fields = {name: self._attribute(value) for name, value in attributes(op).items()}
@@ -229,7 +267,9 @@ class _Emitter:
             buffer = self.buffer_of.get(tensor)
             if buffer is None or tensor.type != node.outputs[0].type:
                 continue
-            own = sum(1 for t in node.inputs if self.buffer_of.get(source(t, self.schedule.virtual)) is buffer)
+            own = sum(
+                1 for t in node.inputs if self.buffer_of.get(source(t, self.schedule.virtual)) is buffer
+            )
             same = sum(1 for t in node.inputs if t is tensor)
             is_view = isinstance(tensor.node.op, TensorOp) and tensor.node.op.view
             if buffer.readers == own == same and not is_view and buffer.type == tensor.type:
@@ -279,66 +319,62 @@ class _Emitter:
 
     # ---- assembly -----------------------------------------------------------------------------------
 
-    def _assemble(self, head: list[tuple[str, list[str]]], results: str) -> str:
-        lines: list[str] = []
-        lines.append(f"def allocate({', '.join(self.sizes.variables.values())}):")
+    def _assemble(self, head: list[tuple[str, list[str]]], results: str) -> list[_Unit]:
+        sizes = list(self.sizes.variables.values())
         shapes = [
-            f"numpy.empty({self.sizes.shape(b.type.shape)}, {dtype_code(b.type.dtype)})," for b in self.buffers.all
+            f"numpy.empty({self.sizes.shape(b.type.shape)}, {dtype_code(b.type.dtype)}),"
+            for b in self.buffers.all
         ]
-        lines += ["    return (", *[f"        {s}" for s in shapes], "    )", "", ""]
+        allocate = [
+            f"def allocate({', '.join(sizes)}):",
+            "    return (",
+            *[f"        {s}" for s in shapes],
+            "    )",
+            "",
+        ]
         signature = f"def {self.function}(inputs, state, spare, sizes, buffers):"
         unpack = [f"    {', '.join(names)}, = {what}" for what, names in head if names]
         tail = [f"    {line}" for line in self.ending] + [f"    return {results}"]
         if len(self.statements) <= PART:
-            lines += [signature, *unpack]
-            self._write(lines, self.statements)
-            return "\n".join([*lines, *tail]) + "\n"
-        return self._assemble_parts(lines, signature, head, unpack, tail)
+            unit = _Unit([*allocate, "", signature, *unpack])
+            unit.write(self.statements)
+            unit.lines += tail
+            return [unit]
+        return self._parts(
+            _Unit([*allocate, ""]), [signature, *unpack], {n for _, names in head for n in names}, tail
+        )
 
-    def _write(self, lines: list[str], statements: Sequence[tuple[str, Node]]) -> None:
-        before = None
-        for text, node in statements:
-            where = str(node.origins[0]).partition(" > ")[0]
-            if where != before:
-                lines.append(f"    # {ascii(where)[1:-1]}")
-                before = where
-            lines.append(f"    {text}")
-            self.lines[len(lines)] = self._describe(node)
+    def _parts(self, first: _Unit, opening: list[str], known: set[str], tail: list[str]) -> list[_Unit]:
+        """Parts of `PART` statements. A part loads from `frame` what it reads and stores what later parts read."""
+        parts = [self.statements[i : i + PART] for i in range(0, len(self.statements), PART)]
+        variables = {*known, *self.names.values()}
+        reads = [{w for text, _ in part for w in _WORD.findall(text) if w in variables} for part in parts]
+        ending = {w for line in tail for w in _WORD.findall(line) if w in variables}
+        last = dict.fromkeys(ending, len(parts))
+        for k in reversed(range(len(parts))):
+            for name in reads[k]:
+                last.setdefault(name, k)
+        home = dict.fromkeys(known, -1)
+        units = [first]
+        for k, part in enumerate(parts):
+            made = [n for text, _ in part if " = " in text for n in text.split(" = ")[0].split(", ")]
+            before = sorted(n for n in reads[k] if n in home)
+            unit = _Unit([f"def part_{k}(frame):", *[f"    {n} = frame[{n!r}]" for n in before]])
+            unit.write(part)
+            home.update(dict.fromkeys(made, k))
+            unit.lines += [f"    frame[{n!r}] = {n}" for n in made if last.get(n, -1) > k]
+            unit.lines += [f"    del frame[{n!r}]" for n in before if last[n] == k]
+            units.append(unit)
+        main = [*opening, f"    frame = {{{', '.join(f'{n!r}: {n}' for n in sorted(known))}}}"]
+        main += [f"    part_{k}(frame)" for k in range(len(parts))]
+        main += [f"    {n} = frame[{n!r}]" for n in sorted(ending) if n not in known]
+        return [*units, _Unit([*main, *tail])]
 
-    def _describe(self, node: Node) -> str:
+    def describe(self, node: Node) -> str:
+        """A node for an error message: its line of text and its origin."""
         where = origin.locate(node.origins)
         names = ", ".join(f"{self.graph.names[t]}: {t.type}" for t in node.outputs)
         return f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
-
-    def _assemble_parts(
-        self, lines: list[str], signature: str, head: list[tuple[str, list[str]]], unpack: list[str], tail: list[str]
-    ) -> str:
-        """Parts of `PART` statements. A part loads from `frame` what it reads and stores what later parts read."""
-        parts = [self.statements[i : i + PART] for i in range(0, len(self.statements), PART)]
-        words = [[_words(text) for text, _ in part] for part in parts]
-        ending = set().union(*[_words(line) for line in tail])
-        last: dict[str, int] = dict.fromkeys(ending, len(parts))
-        for k in reversed(range(len(parts))):
-            for found in words[k]:
-                for name in found:
-                    last.setdefault(name, k)
-        known = {name for _, names in head for name in names}
-        home = dict.fromkeys(known, -1)
-        for k, part in enumerate(parts):
-            made = [n for text, _ in part if " = " in text for n in text.split(" = ")[0].split(", ")]
-            read = set().union(*words[k])
-            lines.append(f"def part_{k}(frame):")
-            lines += [f"    {n} = frame[{n!r}]" for n in sorted(read) if n in home]
-            self._write(lines, part)
-            home.update(dict.fromkeys(made, k))
-            lines += [f"    frame[{n!r}] = {n}" for n in made if last.get(n, -1) > k]
-            lines += [f"    del frame[{n!r}]" for n in sorted(read) if last[n] == k and home.get(n, k) < k]
-            lines += ["", ""]
-        lines += [signature, *unpack]
-        lines.append(f"    frame = {{{', '.join(f'{n!r}: {n}' for n in sorted(known))}}}")
-        lines += [f"    part_{k}(frame)" for k in range(len(parts))]
-        lines += [f"    {n} = frame[{n!r}]" for n in sorted(ending) if n in home and n not in known]
-        return "\n".join([*lines, *tail]) + "\n"
 
     # ---- nan_guard, report --------------------------------------------------------------------------
 
@@ -348,7 +384,9 @@ class _Emitter:
         if all(numpy.isfinite(v).all() for v in values if numpy.asarray(v).dtype.kind in "fc"):
             return
         facts = [
-            (node.op.operand_name(i), _summary(v)) for i, v in enumerate(operands) if numpy.asarray(v).dtype.kind in "fc"
+            (node.op.operand_name(i), _summary(v))
+            for i, v in enumerate(operands)
+            if numpy.asarray(v).dtype.kind in "fc"
         ]
         raise ExecutionError(
             f"nan_guard: {self.graph.names[node.outputs[0]]} is not finite, first made by {node.op.name}",
@@ -365,21 +403,35 @@ class _Emitter:
         return "\n".join(lines)
 
 
-def _words(text: str) -> set[str]:
-    """The identifiers in a statement."""
-    found, word = set(), ""
-    for c in text + " ":
-        if c.isidentifier() or (word and c.isalnum()):
-            word += c
-        elif word:
-            found.add(word)
-            word = ""
-    return found
+class _Unit:
+    """Source that is compiled at once, and which node each line is for."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.nodes: dict[int, Node] = {}
+
+    def write(self, statements: Sequence[tuple[str, Node]]) -> None:
+        """Append statements, with a comment where the user's line changes."""
+        before: Origin | None = None
+        for text, node in statements:
+            here = node.origins[0]
+            if before is None or (here.file, here.line) != (before.file, before.line):
+                self.lines.append(f"    # {ascii(str(here).partition(' > ')[0])[1:-1]}")
+                before = here
+            self.lines.append(f"    {text}")
+            self.nodes[len(self.lines)] = node
+
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
 
 
 def _summary(value: Any) -> str:
     array = numpy.asarray(value)
     bad = int(numpy.count_nonzero(~numpy.isfinite(array)))
     finite = array[numpy.isfinite(array)]
-    span = f"{finite.min():.6g} to {finite.max():.6g}" if finite.size and array.dtype.kind == "f" else "no finite value"
+    span = (
+        f"{finite.min():.6g} to {finite.max():.6g}"
+        if finite.size and array.dtype.kind == "f"
+        else "no finite value"
+    )
     return f"{array.dtype}{list(array.shape)}, {span}, {bad} of {array.size} not finite"

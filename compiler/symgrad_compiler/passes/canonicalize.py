@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from symgrad import registry
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.arithmetic import pow, reciprocal, square
@@ -13,7 +14,6 @@ from symgrad.ops.kinds import Elementwise
 from symgrad.ops.reduce import Sum
 from symgrad.ops.select import masked_multiply, masked_multiply_both, maximum, minimum, where
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
-from symgrad import registry
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import index, rewrite
 from symgrad_compiler.rewrite.pattern import var
@@ -117,7 +117,11 @@ def hoist_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | No
             return None
     if spread is None:
         return None
-    small = next(t.node.inputs[0].shape for t in tensor.node.inputs if t.node.op is not None and isinstance(t.node.op, Broadcast))
+    small = next(
+        t.node.inputs[0].shape
+        for t in tensor.node.inputs
+        if t.node.op is not None and isinstance(t.node.op, Broadcast)
+    )
     operands = [
         apply(Fill(t.node.op.value, small)) if isinstance(t.node.op, Fill) else t.node.inputs[0]
         for t in tensor.node.inputs
@@ -141,5 +145,3 @@ _TABLE = index(RULES)
 def canonicalize(graph: Graph) -> Graph:
     """Apply the exact identities."""
     return replace_results(graph, rewrite(graph.nodes, _TABLE))
-
-

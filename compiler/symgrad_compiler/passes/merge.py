@@ -21,7 +21,9 @@ def merge(graph: Graph) -> Graph:
     for node in graph.nodes:
         keeper = first.get(node)
         if keeper is not None:
-            replaced.update((old, replaced.get(new, new)) for old, new in zip(node.outputs, keeper.outputs, strict=True))
+            replaced.update(
+                (old, replaced.get(new, new)) for old, new in zip(node.outputs, keeper.outputs, strict=True)
+            )
             continue
         _rebuild(node, replaced, same.get(node, ()))
     return replace_results(graph, replaced)

@@ -20,7 +20,8 @@ def run(graph: Graph, passes: Sequence[Pass], *, validate: bool = False) -> Grap
         graph = step(graph)
         if not isinstance(graph, Graph):
             raise CompileError(
-                f"the pass {pass_name(step)} returned {type(graph).__name__}", hint="a pass takes a Graph and returns one"
+                f"the pass {pass_name(step)} returned {type(graph).__name__}",
+                hint="a pass takes a Graph and returns one",
             )
         if validate:
             graph.verify()

@@ -88,4 +88,3 @@ def stabilize_tensors(tensors: Iterable[Tensor], barriers: Iterable[Tensor]) -> 
     tensors = list(tensors)
     replaced = rewrite(ancestors(tensors), _WITH_CANONICAL, barriers)
     return {t: replaced.get(t, t) for t in tensors}
-

@@ -13,4 +13,14 @@ from symgrad_compiler.rewrite.engine import rewrite
 from symgrad_compiler.rewrite.pattern import attribute, reshaped, spread, var
 from symgrad_compiler.rewrite.rules import FunctionRule, Rule, function_rule, rule
 
-__all__ = ["FunctionRule", "Rule", "attribute", "function_rule", "reshaped", "rewrite", "rule", "spread", "var"]
+__all__ = [
+    "FunctionRule",
+    "Rule",
+    "attribute",
+    "function_rule",
+    "reshaped",
+    "rewrite",
+    "rule",
+    "spread",
+    "var",
+]

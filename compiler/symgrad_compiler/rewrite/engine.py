@@ -44,7 +44,10 @@ def rewrite(
 
 class _Rewriter:
     def __init__(
-        self, rules: Mapping[Any, Sequence[Rule]], barriers: set[Tensor], unchanged: Mapping[Any, Sequence[Rule]]
+        self,
+        rules: Mapping[Any, Sequence[Rule]],
+        barriers: set[Tensor],
+        unchanged: Mapping[Any, Sequence[Rule]],
     ) -> None:
         self.rules = rules
         self.unchanged = unchanged
@@ -140,4 +143,3 @@ def inherit_name(old: Tensor, new: Tensor, newer_than: int) -> None:
     if new.node.id > newer_than and new.name is None and new.derivative_of is None:
         new.name = old.name
         new.derivative_of = old.derivative_of
-

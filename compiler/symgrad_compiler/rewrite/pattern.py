@@ -96,8 +96,9 @@ class Application(Pattern):
         return op is self.op if isinstance(self.op, Elementwise) else type(op) is self.op
 
 
-def var(name: str) -> Pattern:
-    """A variable of a pattern: any tensor, the same at each occurrence."""
+def var(name: str) -> Any:
+    """A variable of a pattern: any tensor, the same at each occurrence. It stands where tensors stand, so its
+    static type is open."""
     return Variable(name)
 
 
@@ -106,12 +107,12 @@ def attribute(name: str) -> Attribute:
     return Attribute(name)
 
 
-def spread(x: Pattern, axes: Attribute) -> Pattern:
+def spread(x: Any, axes: Attribute) -> Any:
     """x broadcast along new axes: how a reduction over `axes` meets what it reduced."""
     return Application(Broadcast, (x,), {"axes": axes})
 
 
-def reshaped(x: Pattern, shape: Attribute) -> Pattern:
+def reshaped(x: Any, shape: Attribute) -> Any:
     """x under another shape."""
     return Application(Reshape, (x,), {"shape": shape})
 

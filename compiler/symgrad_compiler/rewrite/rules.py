@@ -83,7 +83,9 @@ def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None =
     return PatternRule(pattern, as_pattern(replacement), kind, name or pattern.op.name)
 
 
-def function_rule(*keys: Any, kind: str = "exact") -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
+def function_rule(
+    *keys: Any, kind: str = "exact"
+) -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
     """Decorator: a rule as a function, for each of the given roots (elementwise ops or classes of ops)."""
 
     def make(function: Callable[..., Tensor | None]) -> list[FunctionRule]:
