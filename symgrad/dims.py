@@ -415,7 +415,7 @@ def _assumed(difference: Size) -> Dim:
     reduced = substitute(difference, rewrites)
     for zero in opaque:
         zero = substitute(zero, rewrites)
-        if reduced == zero or reduced == -zero:
+        if reduced in (zero, -zero):
             return 0
     return reduced
 

@@ -140,9 +140,9 @@ class Entry:
         if weak and array.dtype.kind in "iu" and wanted.kind in "iufc":
             return
         raise InputError(
-            f"the input {parameter.name!r} of {self.function} takes {parameter.type.dtype}, not {array.dtype}",
+            f"{self.function}: the input {parameter.name!r} takes {parameter.type.dtype}, not {array.dtype}",
             facts=[("expected", parameter.type), ("got", f"an array of {array.dtype}")],
-            hint=f"convert it, {parameter.name}.astype({parameter.type.dtype.name!r}), or compile with cast=True",
+            hint=f"{parameter.name}.astype({parameter.type.dtype.name!r}), or compile with cast=True",
         )
 
     def _bad(self, parameter: Parameter, got: str) -> InputError:

@@ -277,12 +277,12 @@ def _check_inputs(inputs: Sequence[Tensor]) -> None:
     for tensor in inputs:
         if isinstance(tensor, Shared):
             raise GraphError(
-                f"the shared tensor {tensor.name or ''} cannot be an input: the program keeps it between calls",
+                f"the shared tensor {tensor.name or ''} cannot be an input: it is kept between calls",
                 hint="leave it out of the inputs",
             )
         if not is_leaf(tensor):
             raise GraphError(
-                f"an input must be a leaf, but {tensor.name or 'this tensor'} is computed by {tensor.node.op.name}",
+                f"an input must be a leaf; {tensor.name or 'this'} is computed by {tensor.node.op.name}",
                 facts=[("tensor", tensor.type)],
                 at=origin.locate(tensor.node.origins),
                 hint="to replace an intermediate tensor, use sg.function(..., givens={it: new_input})",

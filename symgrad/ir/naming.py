@@ -104,7 +104,7 @@ def _prefixed(base: str, depth: int) -> str:
 
 
 def _statement_roots(nodes: Iterable[Node]) -> set[Tensor]:
-    """The tensors that are the whole right-hand side of a user's line: no other node of that line reads them."""
+    """The tensors that are the whole right-hand side of a user's line: no other node of it reads them."""
     roots: set[Tensor] = set()
     for node in nodes:
         origin = node.origins[0]

@@ -22,7 +22,7 @@ class Op:
     #: Whether the two operands may be exchanged without changing a bit of the result.
     commutative: ClassVar[bool] = False
 
-    #: The types of the outputs for those of the operands; raises ShapeError or DTypeError where they do not fit.
+    #: Types of the operands -> those of the outputs; raises ShapeError or DTypeError where they do not fit.
     infer: Callable[..., TensorType | Sequence[TensorType]]
 
     def operand_name(self, index: int) -> str:

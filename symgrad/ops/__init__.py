@@ -18,14 +18,30 @@ through the operators of `Tensor`, and by name any that is below it.
     indexing      x[...], take, concat, split, one_hot
 """
 
-import symgrad.ops.align
-import symgrad.ops.arithmetic
-import symgrad.ops.cast
-import symgrad.ops.compare
-import symgrad.ops.contract
-import symgrad.ops.create
-import symgrad.ops.indexing
-import symgrad.ops.reduce
-import symgrad.ops.select
-import symgrad.ops.shape
-import symgrad.ops.transcendental
+from symgrad.ops import (
+    align,
+    arithmetic,
+    cast,
+    compare,
+    contract,
+    create,
+    indexing,
+    reduce,
+    select,
+    shape,
+    transcendental,
+)
+
+__all__ = [
+    "align",
+    "arithmetic",
+    "cast",
+    "compare",
+    "contract",
+    "create",
+    "indexing",
+    "reduce",
+    "select",
+    "shape",
+    "transcendental",
+]

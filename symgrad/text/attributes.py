@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from symgrad.ir.op import attribute_types
+from symgrad.ir.op import Op, attribute_types
 from symgrad.ir.values import ArrayData, Scalar
 from symgrad.text.data import Blobs, Data
 from symgrad.text.lexer import Cursor
@@ -51,10 +51,11 @@ def fields(op_class: Any) -> tuple[Field, ...]:
     return tuple(Field(f.name, codec(types[f.name]), f.default) for f in dataclasses.fields(op_class))
 
 
-def write_attributes(op: Any, result: TensorType, blobs: Blobs) -> list[str]:
+def write_attributes(op: Op, result: TensorType, blobs: Blobs) -> list[str]:
     """`name=value` for each attribute that differs from its default."""
     written = []
-    for name, codec, default in fields(type(op)):
+    op_class: Any = type(op)
+    for name, codec, default in fields(op_class):
         value = getattr(op, name)
         if default is NO_DEFAULT or value != default:
             written.append(f"{name}={codec.write(value, result, blobs)}")

@@ -71,7 +71,7 @@ def _propagate(
 
 
 def blocked(cost: Tensor, target: Tensor) -> list[str]:
-    """Why no derivative passes from `cost` to `target`: the reasons of the ops in between, if there are any."""
+    """Why no derivative passes from `cost` to `target`: the reasons of the ops in between."""
     nodes = ancestors([cost])
     reached = descendants(nodes, [target])
     if cost not in reached:

@@ -3,9 +3,9 @@
     def mlp(inputs, state, spare, sizes, buffers):
         x, y = inputs
         w, = state
-        b0, b1 = buffers
-        h = numpy.matmul(x, w, out=b0)
-        a = numpy.tanh(h, out=b0)          # h is not needed any more
+        buffer_0, = buffers
+        h = numeric.matmul(x, w, '', buffer_0)
+        a = numpy.tanh(h, out=buffer_0)          # h is not needed any more
         ...
 
 Every op brings its template (`op.numpy`). Long programs are cut into parts, which hand over through `frame`
@@ -128,6 +128,7 @@ class _Emitter:
         self.names: dict[Tensor, str] = {}
         self.constants: dict[str, Any] = {}
         self.buffers = Buffers()
+        self._buffer_names: dict[Buffer, str] = {}
         self.buffer_of: dict[Tensor, Buffer] = {}
         self.reads = dict(self.schedule.reads)
         self.statements: list[tuple[str, Node]] = []
@@ -151,6 +152,12 @@ class _Emitter:
         found = self.names.get(tensor)
         if found is None:
             found = self.names[tensor] = self._claim(self.graph.names[tensor])
+        return found
+
+    def _buffer_name(self, buffer: Buffer) -> str:
+        found = self._buffer_names.get(buffer)
+        if found is None:
+            found = self._buffer_names[buffer] = self._claim(f"buffer_{buffer.number}")
         return found
 
     # ---- results ------------------------------------------------------------------------------------
@@ -179,7 +186,7 @@ class _Emitter:
         spares = [self._spare(s) for s in updated]
         head = [("inputs", inputs), ("state", states), ("spare", spares)]
         head += [("sizes", list(self.sizes.variables.values()))]
-        head += [("buffers", [f"b{b.number}" for b in self.buffers.all])]
+        head += [("buffers", [self._buffer_name(b) for b in self.buffers.all])]
         return self._assemble(head, results)
 
     def _spare(self, state: Shared) -> str:
@@ -257,7 +264,7 @@ class _Emitter:
         buffer = self._dying(node) or self.buffers.take(tensor.type)
         buffer.readers += self.reads.get(tensor, 0)
         self.buffer_of[tensor] = buffer
-        return f"b{buffer.number}"
+        return self._buffer_name(buffer)
 
     def _dying(self, node: Node) -> Buffer | None:
         """The buffer of an operand that nothing reads after this step."""
@@ -345,7 +352,7 @@ class _Emitter:
         )
 
     def _parts(self, first: _Unit, opening: list[str], known: set[str], tail: list[str]) -> list[_Unit]:
-        """Parts of `PART` statements. A part loads from `frame` what it reads and stores what later parts read."""
+        """Parts of `PART` statements; each loads from `frame` what it reads, stores what later parts read."""
         parts = [self.statements[i : i + PART] for i in range(0, len(self.statements), PART)]
         variables = {*known, *self.names.values()}
         reads = [{w for text, _ in part for w in _WORD.findall(text) if w in variables} for part in parts]
@@ -399,7 +406,7 @@ class _Emitter:
         lines = [f"{self.graph.name}: {len(self.schedule.steps)} steps, {len(self.schedule.virtual)} inlined"]
         lines += [f"  {text}" for text, _ in self.statements]
         lines.append(f"buffers: {len(self.buffers.all)}, {self.buffers.bytes()} bytes")
-        lines += [f"  b{b.number}: {b.type}" for b in self.buffers.all]
+        lines += [f"  {self._buffer_name(b)}: {b.type}" for b in self.buffers.all]
         return "\n".join(lines)
 
 

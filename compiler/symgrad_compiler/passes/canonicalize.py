@@ -1,4 +1,4 @@
-"""One form for what can be said in several ways. Every rule here is exact: the same bits, NaN and inf included."""
+"""One form for what can be said in several ways. Every rule here is exact: bits, NaN and inf the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from symgrad import registry
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import pow, reciprocal, square
+from symgrad.ops.arithmetic import negative, pow, reciprocal, square
 from symgrad.ops.compare import logical_not
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise
@@ -28,7 +28,7 @@ IDENTITIES: list[Rule] = [
     rule(x / -1, -x),
     rule(x - 0, x),  # not x + 0, which makes 0 of -0
     rule(x + -0.0, x),
-    rule(-(-x), x),
+    rule(negative(-x), x),
     rule(x + -y, x - y),
     rule(x - -y, x + y),
     rule(-x * -y, x * y),

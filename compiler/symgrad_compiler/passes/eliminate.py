@@ -6,6 +6,6 @@ from symgrad.ir.graph import Graph
 
 
 def eliminate(graph: Graph) -> Graph:
-    """Drop what has no effect. A graph holds only ancestors of its results, so dropping a result is enough."""
+    """Drop what has no effect: a graph holds only ancestors of its results."""
     live = {state: value for state, value in graph.updates.items() if value is not state}
     return graph if len(live) == len(graph.updates) else graph.with_results(graph.outputs, live)

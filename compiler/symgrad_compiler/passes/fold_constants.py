@@ -1,4 +1,4 @@
-"""What depends on constants only is computed when the graph is compiled, by the op's own NumPy code: exact."""
+"""What depends on constants only is computed at compile time, by the op's own NumPy code: exact."""
 
 from __future__ import annotations
 

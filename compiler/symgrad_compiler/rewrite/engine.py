@@ -33,7 +33,7 @@ def rewrite(
     barriers: Iterable[Tensor] = (),
     unchanged: Mapping[Any, Sequence[Rule]] | None = None,
 ) -> dict[Tensor, Tensor]:
-    """Apply rules to `nodes` (inputs before users); returns tensor -> its replacement, for those that have one.
+    """Apply rules to `nodes` (inputs before users); returns tensor -> replacement, where there is one.
 
     No rule looks behind a tensor in `barriers`: the form of what makes it stays hidden to its users. Where
     `nodes` are known to be in normal form for some of the rules, `unchanged` holds the others: it serves
