@@ -37,6 +37,8 @@ def where(c: Array, x: Array, y: Array, out: Out = None) -> Array:
     """x where c holds, else y; `out` may be the array of x or y."""
     if out is None:
         return numpy.where(c, x, y)
+    if y.__class__ is not numpy.ndarray and _is_zero(y) and _has_bits(x) and c.__class__ is numpy.ndarray:
+        return _keep(c, x, out)
     if out is x:
         numpy.copyto(out, y, where=numpy.logical_not(c))
         return out
@@ -44,6 +46,26 @@ def where(c: Array, x: Array, y: Array, out: Out = None) -> Array:
         numpy.copyto(out, y)
     numpy.copyto(out, x, where=c)
     return out
+
+
+def _is_zero(value: Any) -> bool:
+    """Whether a NumPy scalar is all zero bits."""
+    return not any(value.tobytes())
+
+
+def _has_bits(x: Array) -> bool:
+    return x.__class__ is numpy.ndarray and x.dtype.kind == "f"
+
+
+def _keep(c: Array, x: Array, out: Array) -> Array:
+    """x where c holds, else +0.0, without branches: the bits of x, and those of -1 or 0."""
+    bits = _BITS[x.dtype.itemsize]
+    mask = numpy.multiply(c, bits(-1), dtype=bits)
+    numpy.bitwise_and(x.view(bits), mask, out=out.view(bits))
+    return out
+
+
+_BITS: dict[int, Any] = {4: numpy.int32, 8: numpy.int64}
 
 
 def masked_multiply(g: Array, p: Array, out: Out = None) -> Array:
@@ -96,7 +118,7 @@ def log_softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
     """log(softmax(x)) over `axes`."""
     shift = _shift(x, axes)
     shifted = numpy.subtract(x, shift, out=out)
-    total = numpy.sum(numpy.exp(shifted), axis=axes, keepdims=True, dtype=shifted.dtype)
+    total = numpy.add.reduce(numpy.exp(shifted), axis=axes, keepdims=True)
     return numpy.subtract(shifted, numpy.log(total), out=shifted if shifted.ndim else None)
 
 
@@ -111,19 +133,24 @@ def _shift(x: Array, axes: tuple[int, ...]) -> Array:
     """The maximum over `axes`, kept, and 0 where it is infinite: exp(x - inf) would be NaN."""
     if any(numpy.shape(x)[a] == 0 for a in axes):
         return numpy.zeros([1 if i in axes else n for i, n in enumerate(numpy.shape(x))], x.dtype)
-    largest = numpy.asarray(numpy.max(x, axis=axes, keepdims=True))
-    infinite = numpy.isneginf(largest)
-    if infinite.any():
-        largest = numpy.where(infinite, numpy.zeros((), largest.dtype), largest)
+    largest = numpy.asarray(numpy.maximum.reduce(x, axis=axes, keepdims=True))
+    if largest.size and largest.min() == -numpy.inf:
+        largest = numpy.where(largest == -numpy.inf, numpy.zeros((), largest.dtype), largest)
     return largest
 
 
 def matmul(a: Array, b: Array, strong: str = "", out: Out = None) -> Array:
     """The matrix product; with `strong`, a zero of the named operand makes a term 0 whatever the other is."""
     product = numpy.matmul(a, b, out=out)
-    if strong and not numpy.isfinite(product).all():
+    if strong and not all_finite(product):
         return _strong_matmul(a, b, strong, product)
     return product
+
+
+def all_finite(x: Array) -> bool:
+    """Whether no element is infinite or NaN. The sum of squares tells quickly, unless it overflows."""
+    flat = x.reshape(-1)
+    return bool(numpy.isfinite(numpy.dot(flat, flat)) or numpy.isfinite(x).all())
 
 
 def _strong_matmul(a: Array, b: Array, strong: str, out: Array) -> Array:
@@ -154,7 +181,7 @@ def take(x: Array, index: Array, axis: int, out: Out = None) -> Array:
 
 def take_along_axis(x: Array, index: Array, axis: int) -> Array:
     """One element for each index."""
-    return numpy.take_along_axis(x, index, axis=axis)
+    return x[_along(index, axis, x.shape)]
 
 
 def scatter_add(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
@@ -169,10 +196,22 @@ def scatter_add(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Ar
 def scatter_add_along_axis(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` to which each element of g is added at its index along `axis`."""
     result = numpy.zeros(shape, g.dtype)
-    at: list[Any] = list(numpy.indices(index.shape, sparse=True))
-    at[axis] = index
-    numpy.add.at(result, tuple(at), g)
+    if index.shape[axis] == 1:  # nothing can be repeated
+        result[_along(index, axis, shape)] = g
+    else:
+        numpy.add.at(result, _along(index, axis, shape), g)
     return result
+
+
+def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """`index` along one axis, and in each other axis every position."""
+    rank = len(shape)
+    return tuple(
+        [
+            index if i == axis else numpy.arange(shape[i]).reshape([-1 if k == i else 1 for k in range(rank)])
+            for i in range(rank)
+        ]
+    )
 
 
 def slice_(x: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> Array:

@@ -45,7 +45,7 @@ class OpLines:
         # what was read before, by its text
         self.types: dict[str, TensorType] = {}
         self.ops: dict[tuple[str, str, TensorType], Op] = {}
-        self.literals: dict[tuple[str, TensorType], Op] = {}
+        self.literals: dict[tuple[str, TensorType], Tensor] = {}
         self.origins: dict[str | None, tuple[Origin, ...]] = {None: NOWHERE}
 
     # ---- lines as the printer writes them -----------------------------------------------------------
@@ -84,18 +84,14 @@ class OpLines:
         values = [self.tensors.get(t) for t in texts]
         if not is_elementwise(op) or len(values) != len(op.operands):
             return False
-        fills = {}
+        inputs = []
         for i, text in enumerate(texts):
-            if values[i] is None:
-                wanted = literal_type(op, i, values, type)
-                fill = self.literals.get((text, wanted))
-                if fill is None:
+            value = values[i]
+            if value is None:
+                value = self.literals.get((text, literal_type(op, i, values, type)))
+                if value is None:
                     return False
-                fills[i] = (fill, wanted)
-        inputs = [
-            value if value is not None else create(fills[i][0], (), (fills[i][1],), origins)[0]
-            for i, value in enumerate(values)
-        ]
+            inputs.append(value)
         return self.make_known(op, inputs, name, type, origins)
 
     def make_known(
@@ -233,11 +229,13 @@ class OpLines:
             number = read_number(at, wanted.dtype)
             if at.token.text not in (",", ")"):
                 at.fail("a number does not end here", expected="`,` or `)`")
-            fill = registry.ops["fill"](Scalar(wanted.dtype, number.tobytes()), wanted.shape)
             end = at.tokens[at.index - 1]
             text = self.lines[start.line - 1][start.column - 1 : end.column - 1 + len(end.text)]
-            self.literals.setdefault((text, wanted), fill)
-            inputs.append(create(fill, (), (wanted,), origins)[0])
+            literal = self.literals.get((text, wanted))
+            if literal is None:
+                fill = registry.ops["fill"](Scalar(wanted.dtype, number.tobytes()), wanted.shape)
+                literal = self.literals[text, wanted] = create(fill, (), (wanted,), origins)[0]
+            inputs.append(literal)
         return tuple(inputs)
 
     def read_op(self, cursor: Cursor, op_token: Token, made: Any, result: TensorType) -> Op:

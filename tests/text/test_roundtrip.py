@@ -52,7 +52,7 @@ TABLE: dict[str, Any] = {
     "softmax": lambda a, i: [sg.softmax(a, 1), sg.log_softmax(a, 0), sg.logsumexp(a)],
     "shape": lambda a, i: [a.T, a.reshape(3 * N), a[None], sg.broadcast_to(a, (2, "n", 3)), sg.arange(N)],
     "index": lambda a, i: [a[1:, ::-1], a[::2], sg.take(a, i, 0), sg.one_hot(i, 5)],
-    "join": lambda a, i: [sg.concat([a, a, a], 0), sg.stack([a, a]), *sg.split(a, 3, 1)],
+    "join": lambda a, i: [sg.concat([a, a, a], 0), sg.stack([a, a]), *sg.split(a, [1, 2], 1)],
     "gradients": lambda a, i: [
         sg.grad(sg.sum(sg.tanh(a[:, 1:] @ a[:, :2].T) ** 2), a),
         sg.grad(sg.sum(sg.take(a, i, 0)), a),
@@ -81,9 +81,13 @@ def test_table(build: Any) -> None:
     round_trip(sg.Graph([a, i], build(a, i)))
 
 
-@pytest.mark.parametrize("op", [n for n, o in registry.ops.items() if hasattr(o, "conditions")])
-def test_every_elementwise_op(op: str) -> None:
-    made = registry.ops[op]
+def test_every_elementwise_op() -> None:
+    assert sg.Tensor, "loads the language"
+    for made in [o for o in registry.ops.values() if hasattr(o, "conditions")]:
+        _check_elementwise(made)
+
+
+def _check_elementwise(made: Any) -> None:
     kind = {"bool": "bool", "int": "int32", "uint": "uint8", "float": "float32", "complex": "complex64"}
     for accepted in made.accepts:
         inputs = [
@@ -176,7 +180,7 @@ SIZES = [
     (N // 2) * (N // 3) ** 2,
     (N * N + 1) // (sg.size("m") + 1),
     5 // (N + 1),
-    N**100,
+    N**60 * N**40,
 ]
 
 
@@ -200,13 +204,12 @@ def test_names_that_nobody_gave() -> None:
 
 def test_several_outputs_and_duplicate_output_names() -> None:
     a = x(5)
-    first, second = sg.split(a, [2], axis=0)
+    first, second = sg.split(a, [2, 3])
     graph = sg.Graph([a], [first, first])
     round_trip(graph)
     round_trip(graph.with_results([first, second[:2]], {}))
-    assert "split_0: f64[2], split_1: f64[3] = split(x, axis=0, sizes=(2, 3))" in sg.emit(graph).replace(
-        "first", "split_0"
-    )
+    both = sg.emit(sg.Graph([a], [first, second]))
+    assert "split_0: f64[2], split_1: f64[3] = split(x, axis=0, sizes=(2, 3))" in both
 
 
 def test_pickle_and_copy() -> None:

@@ -43,26 +43,13 @@ from symgrad_compiler.plan.buffers import Buffer, Buffers
 from symgrad_compiler.plan.schedule import schedule, source
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
+from symgrad_runtime.signals import Uninterrupted
 
 #: Statements in one Python function.
 PART = 1000
 RESERVED = frozenset(
-    [
-        "numpy",
-        "numeric",
-        "special",
-        "inputs",
-        "state",
-        "spare",
-        "sizes",
-        "buffers",
-        "frame",
-        "guard",
-        "allocate",
-        "min",
-        "max",
-        "complex",
-    ]
+    """numpy numeric special inputs state spare sizes buffers frame guard allocate min max complex uninterrupted
+    results""".split()  # noqa: SIM905
 )
 _serial = itertools.count(1)
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -78,6 +65,7 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
         "numpy": numpy,
         "numeric": numeric,
         "guard": emitter.guard,
+        "uninterrupted": Uninterrupted,
         **emitter.constants,
     }
     if emitter.needs_special:
@@ -96,7 +84,7 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
         name=graph.name,
         entry=Entry(graph.name, parameters, emitter.size_names, cast),
         states=tuple(s.state for s in graph.states),
-        updated=tuple(s in graph.updates for s in graph.states),
+        updated=tuple(emitter.swaps(s) for s in graph.states),
         run=namespace[emitter.function],
         allocate=namespace["allocate"],
         source=lambda: "\n".join(unit.text() for unit in units),
@@ -135,6 +123,8 @@ class _Emitter:
         self.ending: list[str] = []
         self.needs_special = False
         self._guarded: list[Node] = []
+        self.commit: list[tuple[str, Node]] = []
+        self.in_place = {} if nan_guard else self._assign_in_place()
         self._spare_of = self._assign_spares()
 
     # ---- names --------------------------------------------------------------------------------------
@@ -162,11 +152,42 @@ class _Emitter:
 
     # ---- results ------------------------------------------------------------------------------------
 
+    def _assign_in_place(self) -> dict[Tensor, Shared]:
+        """New values that are written over their state at the very end, when nothing can fail any more.
+
+        The step must be elementwise, feed nothing but the update, and no other such step may read the state.
+        """
+        found: dict[Tensor, Shared] = {}
+        for state, value in self.graph.updates.items():
+            op = value.node.op
+            if (
+                isinstance(op, Elementwise)
+                and not op.fails
+                and value.ndim
+                and self.schedule.reads[value] == 1
+            ):
+                found[value] = state
+        foreign: set[Tensor] = set()
+        for value in found:
+            for operand in value.node.inputs:
+                tensor = source(operand, self.schedule.virtual)
+                if tensor is not found[value] or operand is not tensor:
+                    foreign.add(self._behind_views(tensor))
+        return {value: state for value, state in found.items() if state not in foreign}
+
+    def _behind_views(self, tensor: Tensor) -> Tensor:
+        """What a chain of views looks at."""
+        while tensor.node.inputs and isinstance(tensor.node.op, TensorOp) and tensor.node.op.view:
+            tensor = tensor.node.inputs[0]
+        return tensor
+
     def _assign_spares(self) -> dict[Tensor, str]:
         """New values that their step can write straight into the spare array of their state."""
         found: dict[Tensor, str] = {}
         for state, value in self.graph.updates.items():
             op = value.node.op
+            if value in self.in_place:
+                continue
             direct = isinstance(op, TensorOp) and "{out}" in op.numpy and value.ndim > 0
             if direct and value not in self.results and value not in found:
                 found[value] = self._claim(f"new_{self.graph.names[state]}")
@@ -180,14 +201,24 @@ class _Emitter:
         inputs = [self._name(t) for t in graph.inputs]
         states = [self._name(t) for t in graph.states]
         for node in self.schedule.steps:
-            self._step(node)
+            if node.outputs[0] not in self.in_place:
+                self._step(node)
+        for value in self.in_place:
+            before = len(self.statements)
+            self._step(value.node)
+            self.commit += self.statements[before:]
+            del self.statements[before:]
         results = self._results()
-        updated = [s for s in graph.states if s in graph.updates]
+        updated = [s for s in graph.states if self.swaps(s)]
         spares = [self._spare(s) for s in updated]
         head = [("inputs", inputs), ("state", states), ("spare", spares)]
         head += [("sizes", list(self.sizes.variables.values()))]
         head += [("buffers", [self._buffer_name(b) for b in self.buffers.all])]
         return self._assemble(head, results)
+
+    def swaps(self, state: Shared) -> bool:
+        """Whether the new value of the state is computed into a spare array."""
+        return state in self.graph.updates and self.graph.updates[state] not in self.in_place
 
     def _spare(self, state: Shared) -> str:
         value = self.graph.updates[state]
@@ -257,6 +288,8 @@ class _Emitter:
         tensor = node.outputs[0]
         if not tensor.ndim:
             return "None"
+        if tensor in self.in_place:
+            return self._name(self.in_place[tensor])
         if tensor in self._spare_of:
             return self._spare_of[tensor]
         if tensor in self.results:
@@ -341,7 +374,13 @@ class _Emitter:
         ]
         signature = f"def {self.function}(inputs, state, spare, sizes, buffers):"
         unpack = [f"    {', '.join(names)}, = {what}" for what, names in head if names]
-        tail = [f"    {line}" for line in self.ending] + [f"    return {results}"]
+        tail = [f"    {line}" for line in self.ending]
+        if self.commit:
+            tail += [f"    results = {results}", "    with uninterrupted():"]
+            tail += [f"        {text}" for text, _ in self.commit]
+            tail.append("    return results")
+        else:
+            tail.append(f"    return {results}")
         if len(self.statements) <= PART:
             unit = _Unit([*allocate, "", signature, *unpack])
             unit.write(self.statements)
