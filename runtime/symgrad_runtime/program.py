@@ -10,7 +10,6 @@ fail. Calls in several threads use a workspace each; states are locked in a fixe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -81,9 +80,11 @@ class Program:
     def _run_locked(
         self, arrays: Sequence[Any], sizes: tuple[int, ...], workspace: tuple[Any, ...]
     ) -> tuple[Any, ...]:
-        with ExitStack() as stack:
+        taken = 0
+        try:
             for state in self._locked:
-                stack.enter_context(state.lock)
+                state.lock.acquire()
+                taken += 1
             for state in self._swapped:
                 if state.spare is None:
                     state.spare = numpy.empty_like(state.array)
@@ -91,6 +92,9 @@ class Program:
                 arrays, [s.array for s in self.states], [s.spare for s in self._swapped], sizes, workspace
             )
             self._swap()
+        finally:
+            for state in self._locked[:taken]:
+                state.lock.release()
         return outputs
 
     def _swap(self) -> None:

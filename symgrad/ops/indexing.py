@@ -250,6 +250,8 @@ class Split(Linear):
             raise ShapeError("split needs an axis of the operand and at least one size", facts=[("x", x)])
         total: Dim = 0
         for size in self.sizes:
+            if isinstance(size, int) and size < 0:
+                raise ShapeError(f"a piece cannot have the size {size}", facts=[("x", x)])
             total = total + size
         if not dims.equal(total, x.shape[self.axis]):
             raise ShapeError(f"the sizes add up to {total}, not {x.shape[self.axis]}", facts=[("x", x)])

@@ -60,7 +60,7 @@ def _has_bits(x: Array) -> bool:
 def _keep(c: Array, x: Array, out: Array) -> Array:
     """x where c holds, else +0.0, without branches: the bits of x, and those of -1 or 0."""
     bits = _BITS[x.dtype.itemsize]
-    mask = numpy.multiply(c, bits(-1), dtype=bits)
+    mask = numpy.negative(c.view(numpy.int8)).astype(bits)
     numpy.bitwise_and(x.view(bits), mask, out=out.view(bits))
     return out
 

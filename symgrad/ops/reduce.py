@@ -41,7 +41,7 @@ class Sum(Linear):
     axes: tuple[int, ...]
     name: ClassVar[str] = "sum"
     operands = ("x",)
-    numpy = "numpy.sum({x}, axis={axes}, dtype={x}.dtype, out={out})"
+    numpy = "numpy.add.reduce({x}, axis={axes}, dtype={x}.dtype, out={out})"
 
     def infer(self, x: TensorType) -> TensorType:
         return _reduced(x, self.axes, "sum", NUMBERS)
@@ -58,7 +58,7 @@ class Max(Custom):
     axes: tuple[int, ...]
     name: ClassVar[str] = "max"
     operands = ("x",)
-    numpy = "numpy.max({x}, axis={axes}, out={out})"
+    numpy = "numpy.maximum.reduce({x}, axis={axes}, out={out})"
     selects = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -77,7 +77,7 @@ class Min(Max):
     """The minimum over `axes`; NaN if there is one. At ties the derivative is split equally."""
 
     name: ClassVar[str] = "min"
-    numpy = "numpy.min({x}, axis={axes}, out={out})"
+    numpy = "numpy.minimum.reduce({x}, axis={axes}, out={out})"
 
 
 @declare
@@ -171,7 +171,7 @@ class Prod(Custom):
     axes: tuple[int, ...]
     name: ClassVar[str] = "prod"
     operands = ("x",)
-    numpy = "numpy.prod({x}, axis={axes}, dtype={x}.dtype, out={out})"
+    numpy = "numpy.multiply.reduce({x}, axis={axes}, dtype={x}.dtype, out={out})"
 
     def infer(self, x: TensorType) -> TensorType:
         return _reduced(x, self.axes, self.name, NUMBERS)

@@ -291,12 +291,13 @@ def check_arity(op: Op, count: int) -> None:
 
 def _skip_literal(cursor: Cursor) -> None:
     """Go past a literal without reading it: its dtype is known only when all operands are."""
-    start, depth = cursor.token, 0
-    while True:
-        text = cursor.token.text
-        if cursor.at_end() or cursor.token.kind in ("origin", "string") or (not depth and text in (",", ")")):
-            break
-        depth += (text == "(") - (text == ")")
-        cursor.advance()
-    if cursor.token is start:
+    cursor.accept("-")
+    if cursor.token.kind not in ("number", "name"):
         cursor.fail("an operand is missing", expected="the name of a tensor or a number")
+    cursor.advance()
+    depth = 0
+    while cursor.token.text == "(" or depth:
+        if cursor.token.kind in ("end", "origin"):
+            cursor.fail("`)` is missing", expected="`)`")
+        text = cursor.advance().text
+        depth += (text == "(") - (text == ")")

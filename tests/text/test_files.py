@@ -89,7 +89,9 @@ def test_other_contents(graph: sg.Graph, tmp_path: Path, content: bytes) -> None
     fault(graph, tmp_path, r"model\.npz does not hold the arrays")
 
 
-@pytest.mark.parametrize("name", ["../a.npz", "/etc/passwd", "..", ".", "", "a/b.npz", "a\\\\b.npz", "C:a.npz", "\\u0000"])
+@pytest.mark.parametrize(
+    "name", ["../a.npz", "/etc/passwd", "..", ".", "", "a/b.npz", "a\\\\b.npz", "C:a.npz", "\\u0000"]
+)
 def test_names_that_leave_the_folder(graph: sg.Graph, tmp_path: Path, name: str) -> None:
     sg.save(graph, tmp_path / "model.sg")
     path = tmp_path / "model.sg"

@@ -48,7 +48,7 @@ def test_random_graphs(graph: sg.Graph) -> None:
 
 N = sg.size("n")
 TABLE: dict[str, Any] = {
-    "reduce": lambda a, i: [sg.sum(a), sg.max(a, 0), sg.min(a, 1), sg.prod(a), sg.argmax(a, 0), sg.argmin(a, 1)],
+    "reduce": lambda a, i: [sg.sum(a), sg.max(a, 0), sg.min(a, 1), sg.prod(a), sg.argmax(a, 0)],
     "softmax": lambda a, i: [sg.softmax(a, 1), sg.log_softmax(a, 0), sg.logsumexp(a)],
     "shape": lambda a, i: [a.T, a.reshape(3 * N), a[None], sg.broadcast_to(a, (2, "n", 3)), sg.arange(N)],
     "index": lambda a, i: [a[1:, ::-1], a[::2], sg.take(a, i, 0), sg.one_hot(i, 5)],
@@ -66,13 +66,13 @@ TABLE: dict[str, Any] = {
     "no elements": lambda a, i: [a[:0], sg.constant(numpy.zeros((0, 3))) + a[0]],
     "types": lambda a, i: [sg.astype(a, d) for d in ("float32", "int8", "bool", "complex64")],
     "strong": lambda a, i: [sg.matmul(a.T, a), sg.dot(a[:, 0], a[:, 1])],
-    "one fill, two uses": lambda a, i: (lambda c: [a * c, a + c])(apply(registry.ops["fill"](Scalar.of(2, DTYPES["float64"]), a.shape))),
-    "one fill, two kinds": lambda a, i: (lambda c: [a * c, sg.sum(c), a])(apply(registry.ops["fill"](Scalar.of(2, DTYPES["float64"]), a.shape))),
-}  # fmt: skip
+    "one fill, two uses": lambda a, i: [a * (c := _fill(2.0, a.shape)), a + c],
+    "one fill, two kinds": lambda a, i: [a * (c := _fill(2.0, a.shape)), sg.sum(c)],
+}
 
 
-def _fill(value: float) -> Tensor:
-    return apply(registry.ops["fill"](Scalar.of(value, DTYPES["float64"]), ()))
+def _fill(value: float, shape: Any = ()) -> Tensor:
+    return apply(registry.ops["fill"](Scalar.of(value, DTYPES["float64"]), shape))
 
 
 @pytest.mark.parametrize("build", TABLE.values(), ids=TABLE.keys())
@@ -108,7 +108,18 @@ def bits(dtype: str, pattern: int) -> Any:
     return numpy.array(pattern, f"uint{8 * size}").view(dtype)[()]
 
 
-F64 = [0.0, -0.0, 0.1, 1e22, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan, 123456789012345680.0]
+F64 = [
+    0.0,
+    -0.0,
+    0.1,
+    1e22,
+    5e-324,
+    1.7976931348623157e308,
+    math.inf,
+    -math.inf,
+    math.nan,
+    123456789012345680.0,
+]
 SPECIAL = [
     *[numpy.float64(v) for v in F64],
     bits("float64", 0x7FF8000000000001),
@@ -219,7 +230,9 @@ def test_pickle_and_copy() -> None:
         assert back.same(graph)
     assert copy.deepcopy(graph).states[0].state is not w.state
     code = "import pickle, sys; print(len(pickle.load(sys.stdin.buffer).nodes))"
-    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(graph), capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(graph), capture_output=True, check=True
+    )
     assert int(done.stdout) == len(graph.nodes)
 
 
@@ -229,8 +242,8 @@ def test_golden(golden: Golden) -> None:
         w = sg.shared(numpy.arange(12.0).reshape(4, 3) / 8, "w")
         z = ((a @ w).named("h") + b).named("z")
         loss = sg.sum(sg.tanh(z).named("y") ** 2).named("loss")
-    d_w, d_b = sg.grad(loss, [w, b])
     with origin.scope((Origin("model.py", 15),)):
+        d_w, d_b = sg.grad(loss, [w, b])
         new = (w - 0.1 * d_w).named("w_new")
     graph = sg.Graph([a, b], {"loss": loss, "d_b": d_b}, {w: new}, name="mlp")
     golden("text/mlp.sg", round_trip(graph))
