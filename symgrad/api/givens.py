@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def _resolve(root: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Te
         open_[tensor] = None
         cycle = next((t for t in waiting if t in open_), None)
         if cycle is not None:
-            members = list(open_)[list(open_).index(cycle) :]
+            members = list(itertools.dropwhile(lambda t, c=cycle: t is not c, open_))
             names = [t.name or t.node.op.name for t in members if t in replacements]
             raise GraphError(
                 f"the givens are cyclic: {' -> '.join([*names, names[0]])}",

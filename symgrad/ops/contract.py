@@ -119,7 +119,7 @@ def _suggestion(x: Tensor, y: Tensor) -> str | None:
     inner = (x.shape[-1], y.shape[-2 if y.ndim > 1 else 0])
     if all(dims.lone_symbol(d) for d in inner):
         return f'use one name for both sizes, or state it with sg.assume_equal(sg.size("{inner[0]}"), sg.size("{inner[1]}"))'
-    return None
+    return f"the last size of {a} must be the {'second last' if y.ndim > 1 else 'only'} size of {b}"
 
 
 def outer(x: Any, y: Any) -> Tensor:

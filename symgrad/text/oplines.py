@@ -28,7 +28,8 @@ from symgrad.types import TensorType
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 #: `name: type = op(operands, attributes)  @ origins`, as the printer writes it.
 _PRINTED = re.compile(
-    rf'[ ]*({_NAME}): ([^="@#]+?) = ({_NAME})\(([^=()"@#]*?)((?:{_NAME}=[^"@#]*)?)\)(?: +@ (.*))?\Z'
+    rf'[ ]*({_NAME}): ([^="@#]+?) = ({_NAME})'
+    rf'\(((?:[^=()"@#,]+(?:, |(?=\))))*)((?:{_NAME}=[^"@#]*)?)\)(?: +@ (.*))?\Z'
 )
 _LITERAL_NAMES = frozenset({"inf", "nan", "True", "False"})
 _MAX_KNOWN = 10_000
@@ -98,11 +99,12 @@ class OpLines:
         self, op: Op, inputs: list[Tensor], name: str, type: TensorType, origins: tuple[Origin, ...]
     ) -> bool:
         try:
-            check_arity(op, len(inputs))
+            if len(inputs) != len(op.operands):
+                check_arity(op, len(inputs))
             inferred = op.infer(*[t.type for t in inputs])
         except REFUSALS:
             return False
-        if inferred != type:
+        if inferred is not type and inferred != type:
             return False
         (tensor,) = create(op, tuple(inputs), (type,), origins)
         tensor.name = name

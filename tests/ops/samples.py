@@ -1,0 +1,175 @@
+"""One row of samples an op: operands (and attributes) on which the generic tests run it.
+
+A row is a list of samples: a function of tensors, the arrays it runs on, and the same in NumPy. `shapes`
+gives symbolic shapes. `smooth=False` marks samples on which finite differences mean nothing (integers, jumps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import symgrad as sg
+from symgrad.ir.tensor import apply
+from symgrad.ops.contract import MatMul
+from symgrad.ops.indexing import ScatterAdd, ScatterAddAlongAxis, Unslice
+from symgrad.ops.select import masked_multiply, masked_multiply_both
+from symgrad.ops.shape import SpecifyShape
+
+
+@dataclass(frozen=True)
+class Sample:
+    build: Callable[..., Any]
+    operands: tuple[np.ndarray, ...]
+    reference: Callable[..., Any] | None = None
+    smooth: bool = True
+    shapes: tuple[tuple[Any, ...], ...] | None = None
+
+
+def _random(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).uniform(low, high, shape)
+
+
+A, B = _random(3, 4, seed=1), _random(3, 4, seed=2)
+P, Q = _random(3, 4, low=0.2, high=2.0, seed=3), _random(3, 4, low=0.2, high=2.0, seed=4)
+I, J = np.arange(12).reshape(3, 4) - 4, np.arange(12)[::-1].reshape(3, 4) % 5 + 1
+C, D = I % 2 == 0, I % 3 == 0
+ROWS = np.array([2, 0, 2, -1])
+TABLE = np.array([[0, 1, 1, 2], [2, 2, 0, 0], [3, 3, 3, 1]])
+
+
+def _one(name: str, reference: Any, *operands: np.ndarray, smooth: bool = True) -> Sample:
+    return Sample(getattr(sg, name), operands, reference, smooth)
+
+
+SAMPLES: dict[str, list[Sample]] = {
+    "add": [_one("add", np.add, A, B), _one("add", np.add, I, J, smooth=False)],
+    "subtract": [_one("subtract", np.subtract, A, B)],
+    "multiply": [_one("multiply", np.multiply, A, B)],
+    "divide": [_one("divide", np.divide, A, P)],
+    "negative": [_one("negative", np.negative, A)],
+    "reciprocal": [_one("reciprocal", np.reciprocal, P)],
+    "square": [_one("square", np.square, A)],
+    "sqrt": [_one("sqrt", np.sqrt, P)],
+    "abs": [_one("abs", np.abs, A)],
+    "sign": [_one("sign", np.sign, A, smooth=False)],
+    "floor": [_one("floor", np.floor, A, smooth=False)],
+    "floor_divide": [_one("floor_divide", np.floor_divide, A, P, smooth=False)],
+    "remainder": [_one("remainder", np.remainder, A, P + 3)],
+    "pow": [_one("pow", np.power, P, B), Sample(lambda x: x**5, (A,), lambda x: x**5)],
+    "log": [_one("log", np.log, P)],
+    "bitwise_and": [_one("bitwise_and", np.bitwise_and, I, J, smooth=False)],
+    "bitwise_or": [_one("bitwise_or", np.bitwise_or, C, D, smooth=False)],
+    "bitwise_xor": [_one("bitwise_xor", np.bitwise_xor, I, J, smooth=False)],
+    "bitwise_invert": [_one("bitwise_invert", np.invert, I, smooth=False)],
+    "bitwise_left_shift": [_one("bitwise_left_shift", np.left_shift, I, J, smooth=False)],
+    "bitwise_right_shift": [_one("bitwise_right_shift", np.right_shift, I, J, smooth=False)],
+    "exp": [_one("exp", np.exp, A)],
+    "expm1": [_one("expm1", np.expm1, A)],
+    "log1p": [_one("log1p", np.log1p, P)],
+    "sin": [_one("sin", np.sin, A)],
+    "cos": [_one("cos", np.cos, A)],
+    "tan": [_one("tan", np.tan, A / 2)],
+    "sinh": [_one("sinh", np.sinh, A)],
+    "cosh": [_one("cosh", np.cosh, A)],
+    "tanh": [_one("tanh", np.tanh, A)],
+    "sech_squared": [_one("sech_squared", lambda x: 1 / np.cosh(x) ** 2, A)],
+    "sigmoid": [_one("sigmoid", lambda x: 1 / (1 + np.exp(-x)), A)],
+    "softplus": [_one("softplus", lambda x: np.log1p(np.exp(x)), A)],
+    "logaddexp": [_one("logaddexp", np.logaddexp, A, B)],
+    "where": [Sample(lambda x, y: sg.where(sg.constant(C), x, y), (A, B), lambda x, y: np.where(C, x, y))],
+    "maximum": [_one("maximum", np.maximum, A, B)],
+    "minimum": [_one("minimum", np.minimum, A, B)],
+    "relu": [_one("relu", lambda x: np.maximum(x, 0), A)],
+    "masked_multiply": [Sample(masked_multiply, (A, B), np.multiply)],
+    "masked_multiply_both": [Sample(masked_multiply_both, (A, B), np.multiply)],
+    "equal": [_one("equal", np.equal, I, J, smooth=False)],
+    "not_equal": [_one("not_equal", np.not_equal, A, B, smooth=False)],
+    "less": [_one("less", np.less, A, B, smooth=False)],
+    "less_equal": [_one("less_equal", np.less_equal, I, J, smooth=False)],
+    "greater": [_one("greater", np.greater, A, B, smooth=False)],
+    "greater_equal": [_one("greater_equal", np.greater_equal, A, B, smooth=False)],
+    "isnan": [_one("isnan", np.isnan, np.array([1.0, np.nan, np.inf]), smooth=False)],
+    "isfinite": [_one("isfinite", np.isfinite, np.array([1.0, np.nan, np.inf]), smooth=False)],
+    "logical_and": [_one("logical_and", np.logical_and, C, D, smooth=False)],
+    "logical_or": [_one("logical_or", np.logical_or, C, D, smooth=False)],
+    "logical_not": [_one("logical_not", np.logical_not, C, smooth=False)],
+    "stop_gradient": [_one("stop_gradient", lambda x: x, A, smooth=False)],
+    "astype": [
+        Sample(lambda x: sg.astype(x, "float32"), (I,), lambda x: x.astype("float32"), smooth=False),
+        Sample(lambda x: sg.astype(x, "int32"), (A,), lambda x: x.astype("int32"), smooth=False),
+    ],
+    "sum": [Sample(lambda x: sg.sum(x, axis=1), (A,), lambda x: x.sum(1)), Sample(sg.sum, (A,), np.sum)],
+    "prod": [
+        Sample(lambda x: sg.prod(x, axis=1), (A,), lambda x: x.prod(1)),
+        Sample(sg.prod, (A[:2, :2],), np.prod),
+    ],
+    "max": [Sample(lambda x: sg.max(x, axis=0, keepdims=True), (A,), lambda x: x.max(0, keepdims=True))],
+    "min": [Sample(sg.min, (A,), np.min)],
+    "argmax": [Sample(lambda x: sg.argmax(x, axis=1), (A,), lambda x: x.argmax(1), smooth=False)],
+    "argmin": [Sample(sg.argmin, (A,), np.argmin, smooth=False)],
+    "logsumexp": [
+        Sample(lambda x: sg.logsumexp(x, axis=1), (A,), lambda x: np.log(np.exp(x).sum(1))),
+        Sample(sg.logsumexp, (A,), lambda x: np.log(np.exp(x).sum())),
+    ],
+    "softmax": [
+        Sample(lambda x: sg.softmax(x, axis=1), (A,), lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True))
+    ],
+    "log_softmax": [
+        Sample(lambda x: sg.log_softmax(x, axis=0), (A,), lambda x: np.log(np.exp(x) / np.exp(x).sum(0)))
+    ],
+    "matmul": [
+        Sample(sg.matmul, (A, B.T.copy()), np.matmul),
+        Sample(sg.matmul, (_random(2, 3, 4), _random(4, 2)), np.matmul),
+        Sample(sg.matmul, (A[0], B.T.copy()), np.matmul),
+        *[
+            Sample(lambda a, b, s=s: apply(MatMul(s), a, b), (A, B.T.copy()), np.matmul)
+            for s in ("a", "b", "ab")
+        ],
+    ],
+    "reshape": [Sample(lambda x: sg.reshape(x, (2, -1)), (A,), lambda x: x.reshape(2, -1))],
+    "broadcast": [
+        Sample(lambda x: sg.broadcast_to(x, (2, 3, 4)), (A[:, :1],), lambda x: np.broadcast_to(x, (2, 3, 4)))
+    ],
+    "permute_dims": [
+        Sample(lambda x: sg.permute_dims(x, (2, 0, 1)), (_random(2, 3, 4),), lambda x: x.transpose(2, 0, 1))
+    ],
+    "specify_shape": [Sample(lambda x: apply(SpecifyShape((3, 4)), x), (A,), lambda x: x)],
+    "slice": [
+        Sample(lambda x: x[1:, ::-2], (A,), lambda x: x[1:, ::-2]),
+        Sample(lambda x: x[-1, None, ..., 1:3], (A,), lambda x: x[-1, None, ..., 1:3]),
+    ],
+    "unslice": [Sample(lambda g: apply(Unslice((1, 0), (5, 8), (2, 2), (6, 8)), g), (A[:2],), None)],
+    "take": [
+        Sample(lambda x: sg.take(x, ROWS, axis=0), (A,), lambda x: x.take(ROWS, axis=0)),
+        Sample(lambda x: x[:, [[0, 0], [3, 1]]], (A,), lambda x: x[:, [[0, 0], [3, 1]]]),
+    ],
+    "scatter_add": [
+        Sample(lambda g: apply(ScatterAdd(0, (5, 3)), g, sg.constant(ROWS)), (_random(4, 3),), None)
+    ],
+    "take_along_axis": [
+        Sample(
+            lambda x: sg.take_along_axis(x, TABLE, axis=1), (A,), lambda x: np.take_along_axis(x, TABLE, 1)
+        )
+    ],
+    "scatter_add_along_axis": [
+        Sample(lambda g: apply(ScatterAddAlongAxis(1, (3, 5)), g, sg.constant(TABLE)), (A,), None),
+        Sample(
+            lambda g: apply(ScatterAddAlongAxis(1, (3, 5)), g, sg.constant(TABLE[:, :1])), (A[:, :1],), None
+        ),
+    ],
+    "concat": [
+        Sample(lambda x, y: sg.concat([x, y, x], axis=1), (A, B), lambda x, y: np.concatenate([x, y, x], 1))
+    ],
+    "split": [
+        Sample(lambda x: sg.split(x, [1, 3], axis=1)[1], (A,), lambda x: x[:, 1:]),
+        Sample(lambda x: sg.split(x, [1, 2], axis=0)[0] * 2, (A,), lambda x: x[:1] * 2),
+    ],
+    "fill": [Sample(lambda x: sg.full((3, 4), 2.5) + x, (A,), lambda x: x + 2.5)],
+    "constant": [Sample(lambda x: sg.constant(B) + x, (A,), lambda x: x + B)],
+    "size_of": [Sample(sg.mean, (A,), np.mean, shapes=(("n", "m"),))],
+    "iota": [Sample(lambda x: x * sg.arange(4), (A,), lambda x: x * np.arange(4))],
+}

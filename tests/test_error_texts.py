@@ -1,0 +1,103 @@
+"""Bad input: each gets an error at the earliest moment, with what, where and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+
+a, b = sg.vector("a", size="n"), sg.vector("b", size="m")
+c, d = sg.scalar("c"), sg.scalar("d")
+i = sg.vector("i", size=3, dtype="int64")
+v = sg.vector("v", size="n", dtype="float32")
+x, w = sg.tensor("x", ("n", 784), "float32"), sg.tensor("w", (512, 10), "float32")
+f = sg.function([v, a], [v * 2, a], name="f")
+
+CASES: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
+    (
+        "matmul",
+        lambda: x @ w,
+        sg.ShapeError,
+        ["x: f32[n,784]", "w: f32[512,10]", "test_error_texts.py", "hint"],
+    ),
+    ("transpose", lambda: x @ sg.tensor("u", (10, 784), "float32"), sg.ShapeError, ["did you mean x @ u.mT"]),
+    ("sizes", lambda: a + b, sg.ShapeError, ["n and m are not provably equal", "sg.assume_equal(sg.size("]),
+    ("shapes", lambda: sg.zeros((2, 3)) + sg.zeros(2), sg.ShapeError, ["v[:, None]"]),
+    ("size", lambda: sg.function([], sg.zeros(("k",))), sg.ShapeError, ["no input determines the size 'k'"]),
+    ("int", lambda: sg.grad(sg.sum(i * 1.0), i), TypeError, ["integers", "i is int64"]),
+    ("non-scalar", lambda: sg.grad(a * 2, a), sg.GradientError, ["must be a scalar", "sg.vjp"]),
+    ("disconnected", lambda: sg.grad(sg.sum(a), b), sg.DisconnectedInputError, ["does not depend on b"]),
+    (
+        "blocked",
+        lambda: sg.grad(sg.sum(sg.sign(a)), a),
+        sg.DisconnectedInputError,
+        ["sign is piecewise constant"],
+    ),
+    (
+        "keyword",
+        lambda: f([1.0], aa=1),
+        sg.InputError,
+        ["no input called 'aa'", "f(v, a)", "did you mean 'a'"],
+    ),
+    ("missing", lambda: f([1.0]), sg.InputError, ["needs 'a'"]),
+    ("twice", lambda: f([1.0], v=[1.0]), sg.InputError, ["given twice"]),
+    (
+        "dtype",
+        lambda: f(np.ones(3), np.ones(3)),
+        TypeError,
+        ["takes float32, not float64", "v.astype('float32')"],
+    ),
+    (
+        "shape",
+        lambda: f([1, 2, 3], np.ones(4)),
+        ValueError,
+        ["f64[n]", "shape (4,)", "n: 3, from axis 0 of v"],
+    ),
+    ("rank", lambda: f(np.ones((3, 1), np.float32), np.ones(3)), sg.InputError, ["shape (3, 1)"]),
+    ("objects", lambda: f(["x"], [1.0]), sg.InputError, ["not an array of numbers"]),
+    ("unused", lambda: sg.function([a, b], a * 2), sg.GraphError, ["'b' of main is not used"]),
+    (
+        "duplicate",
+        lambda: sg.function([c, sg.vector("c", size=2)], c),
+        sg.GraphError,
+        ["two inputs are called 'c'"],
+    ),
+    (
+        "cycle",
+        lambda: sg.function([c], c * d, givens={d: c + 1, c: d + 1}),
+        sg.GraphError,
+        ["givens are cyclic"],
+    ),
+    ("no input", lambda: sg.function([a], a * c), sg.GraphError, ["reads 'c'", "add c to the inputs"]),
+    ("computed input", lambda: sg.function([c * 2], c), sg.GraphError, ["must be a leaf", "givens"]),
+    ("truth", lambda: bool(c), TypeError, ["symgrad.where"]),
+    ("float", lambda: float(c), TypeError, ["eval"]),
+    ("array", lambda: np.asarray(c), TypeError, ["sg.exp, not numpy.exp"]),
+    ("iteration", lambda: list(a), TypeError, ["symbolic size n"]),
+    ("index", lambda: sg.zeros((3,))[5], IndexError, ["out of range"]),
+    ("name", lambda: sg.scalar("not a name"), sg.GraphError, ["identifier"]),
+    ("garbage", lambda: sg.parse("hello"), sg.ParseError, ["line 1, column 1", "^"]),
+    ("memory_budget", lambda: sg.function([c], c * 2, memory_budget=1), sg.CompileError, ["not available"]),
+    ("backend", lambda: sg.function([c], c * 2, backend="llvm"), sg.CompileError, ["no backend 'llvm'"]),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "phrases"), [p[1:] for p in CASES], ids=[p[0] for p in CASES])
+def test_error(call: Callable[[], Any], kind: type[Exception], phrases: list[str]) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    for phrase in phrases:
+        assert phrase in str(caught.value), str(caught.value)
+
+
+def test_assumed_sizes_are_checked_at_each_call() -> None:
+    with sg.assume_equal(sg.size("n"), sg.size("m")):
+        total = a + b
+    g = sg.function([a, b], total)
+    np.testing.assert_array_equal(g([1.0], [2.0]), [3.0])
+    with pytest.raises(sg.InputError, match="assumed equal"):
+        g([1.0], [1.0, 2.0])
