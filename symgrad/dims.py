@@ -312,7 +312,7 @@ def code(dim: Dim) -> str:
     """A Python expression for `dim` over its symbols as int variables.
 
     >>> print(code(2 * size("n") + size("m") // 3))
-    2*n+m//3
+    m//3+2*n
     """
     if isinstance(dim, int):
         return str(dim)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -215,8 +214,6 @@ def _sizes_needed(node: Any) -> list[str]:
 
 # ---- eval -------------------------------------------------------------------------------------------
 
-_compiled: weakref.WeakKeyDictionary[Tensor, tuple[tuple[int, ...], Function]] = weakref.WeakKeyDictionary()
-
 
 @provide("eval")
 def evaluate(tensor: Tensor, values: Mapping[Any, Any] | None = None) -> Any:
@@ -248,11 +245,11 @@ def evaluate(tensor: Tensor, values: Mapping[Any, Any] | None = None) -> Any:
         )
     inputs = list(keyed)
     key = tuple(map(id, inputs))
-    cached = _compiled.get(tensor)
+    cached: tuple[tuple[int, ...], Function] | None = tensor.compiled
     if cached is None or cached[0] != key:
         named = {f"argument_{i}": t for i, t in enumerate(inputs)} if _clash(inputs) else inputs
         cached = (key, function(named, tensor, on_unused_input="ignore", name="eval"))
-        _compiled[tensor] = cached
+        tensor.compiled = cached
     return cached[1](*keyed.values())
 
 

@@ -139,12 +139,14 @@ class Tensor(Operators):
     `==` and the other comparisons are elementwise and build graph; hashing and `is` are by identity.
     """
 
-    __slots__ = ("__weakref__", "derivative_of", "index", "name", "node", "type")
+    __slots__ = ("__weakref__", "compiled", "derivative_of", "index", "name", "node", "type")
     __array_ufunc__ = None  # NumPy arrays leave operators to the tensor
     __hash__ = object.__hash__
 
     #: The tensor that this one is the gradient of, which gives it its printed name `d_x`.
     derivative_of: Tensor | None
+    #: What `eval` has compiled for this tensor, kept for the next call.
+    compiled: Any
     index: int
     name: str | None
     node: Node
@@ -156,6 +158,7 @@ class Tensor(Operators):
         self.index = index
         self.name = name
         self.derivative_of = None
+        self.compiled = None
 
     @property
     def dtype(self) -> DType:

@@ -284,7 +284,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     >>> from symgrad.ops.create import tensor
     >>> x = tensor("x", ("n", 5))
     >>> x[:, 1:4], x[0, None], x[..., ::-1]
-    (<slice: f64[n,3]>, <reshape: f64[1,5]>, <slice: f64[n,5]>)
+    (<slice: f64[n,3]>, <slice: f64[1,5]>, <slice: f64[n,5]>)
     """
     items = _full_key(x, key if isinstance(key, tuple) else (key,))
     starts: list[Dim] = []

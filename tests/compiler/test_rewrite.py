@@ -48,7 +48,7 @@ BEFORE_AFTER = [
     ("permutes", lambda x: sg.reshape(x, (2, 5)).T.T * 2, ["reshape", "multiply"]),
     ("common", lambda x: sg.sin(x) * 2 + 2 * sg.sin(x), ["sin", "multiply", "add"]),
     ("hoisted", lambda x: sg.exp(sg.broadcast_to(x, (3, 10))) * 2, ["exp", "multiply", "broadcast"]),
-    ("twice negative", lambda x: -(-x) * 1, []),
+    ("twice negative", lambda x: sg.negative(-x) * 1, []),
     ("constants", lambda x: x * (sg.constant(2.0) * 3 + 1), ["multiply"]),
 ]
 

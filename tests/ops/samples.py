@@ -1,7 +1,7 @@
 """One row of samples an op: operands (and attributes) on which the generic tests run it.
 
 A row is a list of samples: a function of tensors, the arrays it runs on, and the same in NumPy. `shapes`
-gives symbolic shapes. `smooth=False` marks samples on which finite differences mean nothing (integers, jumps).
+gives symbolic shapes. `smooth=False` marks samples on which finite differences mean nothing (jumps).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from symgrad.ops.compare import logical_not
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.reduce import Sum
-from symgrad.ops.select import masked_multiply, masked_multiply_both, maximum, minimum, where
+from symgrad.ops.select import maximum, minimum, where
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import index, rewrite
@@ -42,8 +42,6 @@ IDENTITIES: list[Rule] = [
     rule(where(c, x, x), x),
     rule(where(logical_not(c), x, y), where(c, y, x)),
     rule(logical_not(logical_not(c)), c),
-    rule(masked_multiply(x, 1), x),
-    rule(masked_multiply_both(x, 1), x),
 ]
 
 

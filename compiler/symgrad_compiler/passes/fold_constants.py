@@ -11,6 +11,7 @@ from symgrad.ir.values import ArrayData, Scalar
 from symgrad.ops.create import Constant, Fill
 from symgrad.ops.evaluate import can_evaluate, evaluate
 from symgrad.ops.kinds import Elementwise
+from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import inherit_name, rebuild
 
@@ -33,7 +34,12 @@ def fold_constants(graph: Graph) -> Graph:
 
 def _fold(node: Node) -> Tensor | None:
     operands = [t.node.op for t in node.inputs]
-    if not operands or not all(isinstance(op, (Fill, Constant)) for op in operands) or not can_evaluate(node):
+    if not operands or not all(isinstance(op, (Fill, Constant)) for op in operands):
+        return None
+    if isinstance(node.op, (Broadcast, Reshape, PermuteDims)) and isinstance(operands[0], Fill):
+        with origin.scope(node.origins):
+            return apply(Fill(operands[0].value, node.outputs[0].shape))
+    if not can_evaluate(node):
         return None
     if isinstance(node.op, Elementwise) and all(isinstance(op, Fill) for op in operands):
         return _fold_fills(node)
