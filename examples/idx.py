@@ -35,7 +35,8 @@ def read(path: Path, dimensions: int) -> np.ndarray:
     expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])
     if raw[:4] != expected:
         raise IdxError(
-            f"{path} is not the idx file it should be\n  expected: first bytes {expected.hex()}\n  found: {raw[:4].hex()}"
+            f"{path} is not the idx file it should be\n  expected: first bytes {expected.hex()}\n"
+            f"  found: {raw[:4].hex() or 'nothing'}"
         )
     header = 4 + 4 * dimensions
     shape = tuple(int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions))

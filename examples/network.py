@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Network:
 
 def build(sizes: Sequence[int], rng: np.random.Generator) -> Network:
     """Layers of the given sizes, ReLU between them, He's initialisation, float32."""
-    pairs = list(zip(sizes, sizes[1:], strict=False))
+    pairs = list(itertools.pairwise(sizes))
     weights = [
         sg.shared((rng.standard_normal(p) * np.sqrt(2 / p[0])).astype(np.float32), f"w{i}")
         for i, p in enumerate(pairs)

@@ -29,15 +29,15 @@ def main() -> None:
         rng = np.random.default_rng(start)
         for p in parameters:
             p.set(rng.normal(size=p.shape))
-        for count in range(1, 3001):
-            if step(X, Y) < 1e-12:
-                break
+        steps = 0
+        while steps < 3000 and step(X, Y) > 1e-12:
+            steps += 1
         found = predict(X)
         if np.abs(found - Y).max() < 1e-3:
             break
     else:
         raise SystemExit("no start led to a solution")
-    print(f"learnt from start {start + 1}, after {count} steps\n")
+    print(f"learnt from start {start + 1}, after {steps} steps\n")
     print("x1 x2  y  network")
     for row, target, value in zip(X, Y, found, strict=True):
         print(f" {row[0]:.0f}  {row[1]:.0f}  {target:.0f}  {value:.6f}")

@@ -47,7 +47,8 @@ class Comparison:
 
     def __str__(self) -> str:
         mark = "ok   " if self.ok else "WRONG"
-        return f"{mark} d/d {self.wrt} ({self.method}): symbolic {self.symbolic:.12g}, numeric {self.numeric:.12g}"
+        numbers = f"symbolic {self.symbolic:.12g}, numeric {self.numeric:.12g}"
+        return f"{mark} d/d {self.wrt} ({self.method}): {numbers}"
 
 
 @dataclass(frozen=True)
@@ -170,10 +171,9 @@ def _complex_form(cost: Tensor, inputs: Sequence[Tensor]) -> tuple[Any, list[str
     for node in ancestors([cost]):
         if isinstance(node.op, (Input, SharedState)):
             continue
-        analytic = (
-            isinstance(node.op, Elementwise) and "complex" in node.op.accepts and node.op.result is None
-        )
-        if node.inputs and not (analytic and not node.op.selects) and node.op.name not in _LINEAR:
+        op = node.op
+        analytic = isinstance(op, Elementwise) and "complex" in op.accepts and not (op.selects or op.result)
+        if node.inputs and not analytic and op.name not in _LINEAR:
             return None, [
                 f"finite differences, since {node.op.name} is not analytic or takes no complex numbers"
             ]
@@ -206,17 +206,15 @@ def _suspects(
         )
         for i, operand in enumerate(node.inputs):
             name = f"{node.op.name}, operand {node.op.operand_name(i)}"
-            if operand in reached and operand.dtype.is_differentiable and name not in found:
-                if not _node_is_right(node, i, [numpy.asarray(a) for a in arrays], rng):
-                    found[name] = None
+            concerned = operand in reached and operand.dtype.is_differentiable and name not in found
+            if concerned and not _node_is_right(node, i, [numpy.asarray(a) for a in arrays], rng):
+                found[name] = None
     return tuple(found)
 
 
 def _node_is_right(node: Node, operand: int, arrays: Sequence[Any], rng: numpy.random.Generator) -> bool:
-    xs = [
-        make_input(TensorType(t.dtype, a.shape), f"x{i}")
-        for i, (t, a) in enumerate(zip(node.inputs, arrays, strict=True))
-    ]
+    types = [TensorType(t.dtype, a.shape) for t, a in zip(node.inputs, arrays, strict=True)]
+    xs = [make_input(t, f"x{i}") for i, t in enumerate(types)]
     try:
         y = apply_all(node.op, tuple(xs))[0]
         if not y.dtype.is_differentiable:

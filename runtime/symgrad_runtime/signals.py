@@ -10,7 +10,7 @@ _CAN_BLOCK = hasattr(signal, "pthread_sigmask")
 
 
 class Uninterrupted:
-    """While the block runs, an interrupt from the keyboard waits (in the main thread, where Python raises it)."""
+    """While the block runs, Ctrl-C waits (in the main thread, which is where Python raises it)."""
 
     __slots__ = ("_before",)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from symgrad.errors import GraphError, ShapeError
@@ -51,7 +50,7 @@ def _resolve(root: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Te
         open_[tensor] = None
         cycle = next((t for t in waiting if t in open_), None)
         if cycle is not None:
-            members = list(itertools.dropwhile(lambda t, c=cycle: t is not c, open_))
+            members = _from(cycle, open_)
             names = [t.name or t.node.op.name for t in members if t in replacements]
             raise GraphError(
                 f"the givens are cyclic: {' -> '.join([*names, names[0]])}",
@@ -61,6 +60,12 @@ def _resolve(root: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Te
                 hint="use new tensors in the values of givens",
             )
         stack.extend(waiting)
+
+
+def _from(tensor: Tensor, tensors: Iterable[Tensor]) -> list[Tensor]:
+    """`tensors` from `tensor` on."""
+    ordered = list(tensors)
+    return ordered[next(i for i, t in enumerate(ordered) if t is tensor) :]
 
 
 def _finish(tensor: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Tensor, Tensor]) -> None:

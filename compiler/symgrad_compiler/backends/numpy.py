@@ -17,10 +17,8 @@ from __future__ import annotations
 import importlib
 import itertools
 import keyword
-import linecache
 import re
 import unicodedata
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,8 +46,10 @@ from symgrad_runtime.signals import Uninterrupted
 #: Statements in one Python function.
 PART = 1000
 RESERVED = frozenset(
-    """numpy numeric special inputs state spare sizes buffers frame guard allocate min max complex uninterrupted
-    results""".split()  # noqa: SIM905
+    {
+        *("numpy", "numeric", "special", "guard", "uninterrupted", "allocate", "results"),
+        *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex"),
+    }
 )
 _serial = itertools.count(1)
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -60,7 +60,7 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
     emitter = _Emitter(graph, nan_guard)
     units = emitter.units()
     serial = next(_serial)
-    files = {f"<symgrad {graph.name} {serial}.{i}>": unit for i, unit in enumerate(units)}
+    files = {f"symgrad-{graph.name}-{serial}.{i}.py": unit for i, unit in enumerate(units)}
     namespace: dict[str, Any] = {
         "numpy": numpy,
         "numeric": numeric,
@@ -71,16 +71,16 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
     if emitter.needs_special:
         namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
     for filename, unit in files.items():
-        text = unit.text()
-        exec(compile(text, filename, "exec", dont_inherit=True), namespace)
-        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        scope = {**namespace, "__name__": filename, "__loader__": _Source(unit)}
+        exec(compile(unit.text(), filename, "exec", dont_inherit=True), scope)
+        namespace.update((n, scope[n]) for n in unit.functions())
 
     def locate(filename: str, line: int) -> str | None:
         node = files[filename].nodes.get(line) if filename in files else None
         return None if node is None else emitter.describe(node)
 
     parameters = [Parameter(n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)]
-    program = Program(
+    return Program(
         name=graph.name,
         entry=Entry(graph.name, parameters, emitter.size_names, cast),
         states=tuple(s.state for s in graph.states),
@@ -91,14 +91,16 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
         locate=locate,
         report=emitter.report,
     )
-    weakref.finalize(program, _forget, tuple(files))
-    return program
 
 
-def _forget(filenames: Sequence[str]) -> None:
-    """Drop the source of a program that is gone."""
-    for filename in filenames:
-        linecache.cache.pop(filename, None)
+class _Source:
+    """Lets tracebacks show generated code: `linecache` asks the `__loader__` of a frame's globals."""
+
+    def __init__(self, unit: _Unit) -> None:
+        self._unit = unit
+
+    def get_source(self, _name: str) -> str:
+        return self._unit.text()
 
 
 class _Emitter:
@@ -168,10 +170,10 @@ class _Emitter:
             ):
                 found[value] = state
         foreign: set[Tensor] = set()
-        for value in found:
+        for value, state in found.items():
             for operand in value.node.inputs:
                 tensor = source(operand, self.schedule.virtual)
-                if tensor is not found[value] or operand is not tensor:
+                if tensor is not state or operand is not tensor:
                     foreign.add(self._behind_views(tensor))
         return {value: state for value, state in found.items() if state not in foreign}
 
@@ -469,6 +471,10 @@ class _Unit:
 
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"
+
+    def functions(self) -> list[str]:
+        """The names of the functions that the unit defines."""
+        return [line[4 : line.index("(")] for line in self.lines if line.startswith("def ")]
 
 
 def _summary(value: Any) -> str:
