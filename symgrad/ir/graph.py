@@ -48,11 +48,11 @@ class Graph:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "given_output_names",
         "input_names",
         "inputs",
         "name",
         "nodes",
-        "output_names",
         "outputs",
         "states",
         "updates",
@@ -62,7 +62,8 @@ class Graph:
     inputs: tuple[Tensor, ...]
     input_names: tuple[str, ...]
     outputs: tuple[Tensor, ...]
-    output_names: tuple[str, ...]
+    #: The names that the caller gave to outputs; None where the tensor's name serves.
+    given_output_names: tuple[str | None, ...]
     updates: dict[Shared, Tensor]
     #: The shared tensors that the graph reads or updates, oldest first.
     states: tuple[Shared, ...]
@@ -80,7 +81,7 @@ class Graph:
         """The graph that computes other tensors under the same names: what a pass returns."""
         graph = Graph.__new__(Graph)
         inputs = list(zip(self.input_names, self.inputs, strict=True))
-        named_outputs = list(zip(self.output_names, outputs, strict=True))
+        named_outputs = list(zip(self.given_output_names, outputs, strict=True))
         graph._build(self.name, inputs, named_outputs, dict(updates))
         return graph
 
@@ -98,13 +99,19 @@ class Graph:
         self.updates = updates
         _check_inputs(self.inputs)
         everything = ancestors([*self.outputs, *self.updates.values(), *self.updates, *self.inputs])
-        self.nodes = tuple([n for n in everything if not is_leaf(n.outputs[0])])
-        leaves = [n.outputs[0] for n in everything if is_leaf(n.outputs[0])]
+        self.nodes = tuple([n for n in everything if n.inputs or not is_leaf(n.outputs[0])])
+        leaves = [n.outputs[0] for n in everything if not n.inputs and is_leaf(n.outputs[0])]
         self.states = tuple(t for t in leaves if isinstance(t, Shared))
         self.input_names = tuple(check_name(n or t.name) for n, t in given_inputs)
         _check_leaves(leaves, set(self.inputs), self.nodes)
         _check_names(self)
-        self.output_names = tuple(n or self.names[t] for n, t in given_outputs)
+        self.given_output_names = tuple(n for n, _ in given_outputs)
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs: as given, else the tensors' own."""
+        pairs = zip(self.given_output_names, self.outputs, strict=True)
+        return tuple(n or self.names[t] for n, t in pairs)
 
     @cached_property
     def names(self) -> dict[Tensor, str]:

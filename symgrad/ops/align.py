@@ -28,6 +28,13 @@ from symgrad.types import BOOL, FLOAT64, DType, TensorType, default_dtype, promo
 @provide("align_and_apply")
 def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
     """`op` applied to operands of any kind; a pattern among them makes a pattern."""
+    first = operands[0]
+    if len(operands) == 1 and first.__class__ is Tensor and first.type.dtype.kind in op.accepts:
+        return apply(op, first)
+    if len(operands) == 2 and not op.conditions:
+        pair = _fill_beside(op, first, operands[1])
+        if pair is not None:
+            return apply(op, *pair)
     for operand in operands:
         if getattr(operand, "is_pattern", False):
             return operand.of(op, operands)
@@ -35,10 +42,6 @@ def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
         raise TypeError(f"{op.name} takes {len(op.operands)} operands, got {len(operands)}")
     if all(type(x) is Tensor for x in operands) and _is_aligned(op, operands):
         return apply(op, *operands)
-    if len(operands) == 2 and not op.conditions:
-        pair = _fill_beside(op, *operands)
-        if pair is not None:
-            return apply(op, *pair)
     values = [x if isinstance(x, Tensor) or is_weak(x) else as_tensor(x) for x in operands]
     dtype = common_dtype(values[op.conditions :])
     if op.to_float and dtype.kind in ("bool", "int", "uint"):
@@ -58,11 +61,17 @@ def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
 
 
 def _fill_beside(op: Elementwise, x: Any, y: Any) -> tuple[Tensor, Tensor] | None:
-    """The common case of a float tensor and a Python number."""
+    """The common cases: two tensors of one type, a float tensor and a Python number."""
     if isinstance(x, Tensor):
-        if type(y) in (int, float) and x.type.dtype.kind == "float":
+        if y.__class__ is Tensor:
+            return (x, y) if y.type == x.type and x.type.dtype.kind in op.accepts else None
+        if (y.__class__ is float or y.__class__ is int) and x.type.dtype.kind == "float":
             return x, _fill(y, x.type)
-    elif isinstance(y, Tensor) and type(x) in (int, float) and y.type.dtype.kind == "float":
+    elif (
+        isinstance(y, Tensor)
+        and (x.__class__ is float or x.__class__ is int)
+        and y.type.dtype.kind == "float"
+    ):
         return _fill(x, y.type), y
     return None
 

@@ -127,7 +127,9 @@ def hoist_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | No
     return apply(spread, apply(tensor.node.op, *operands))
 
 
-_HOIST = function_rule(*[op for op in registry.ops.values() if isinstance(op, Elementwise)])(hoist_broadcast)
+_HOIST = function_rule(
+    *[op for op in registry.ops.values() if isinstance(op, Elementwise)], operands=(Broadcast,)
+)(hoist_broadcast)
 
 RULES: list[Rule] = [
     *IDENTITIES,

@@ -17,6 +17,7 @@ from symgrad_compiler.rewrite.engine import inherit_name, rebuild
 
 #: No constant larger than this is made; what would be is cheaper to compute than to keep.
 MAX_ELEMENTS = 4096
+_KNOWN = frozenset({Fill, Constant})
 
 
 def fold_constants(graph: Graph) -> Graph:
@@ -24,7 +25,14 @@ def fold_constants(graph: Graph) -> Graph:
     replaced: dict[Tensor, Tensor] = {}
     for node in graph.nodes:
         current = rebuild(node, replaced)
-        folded = _fold(current)
+        for tensor in current.inputs:
+            if tensor.node.op.__class__ not in _KNOWN:
+                folded = None
+                break
+        else:
+            folded = _fold(current)
+        if folded is None and current is node:
+            continue
         if folded is not None:
             inherit_name(node.outputs[0], folded, newer_than=current.id)
         result = (folded,) if folded is not None else current.outputs
@@ -34,7 +42,7 @@ def fold_constants(graph: Graph) -> Graph:
 
 def _fold(node: Node) -> Tensor | None:
     operands = [t.node.op for t in node.inputs]
-    if not operands or not all(isinstance(op, (Fill, Constant)) for op in operands):
+    if not operands:
         return None
     if isinstance(node.op, (Broadcast, Reshape, PermuteDims)) and isinstance(operands[0], Fill):
         with origin.scope(node.origins):

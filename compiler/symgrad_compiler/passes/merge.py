@@ -25,7 +25,14 @@ def merge(graph: Graph) -> Graph:
                 (old, replaced.get(new, new)) for old, new in zip(node.outputs, keeper.outputs, strict=True)
             )
             continue
-        _rebuild(node, replaced, same.get(node, ()))
+        twins = same.get(node)
+        if twins is None:
+            for tensor in node.inputs:
+                if tensor in replaced:
+                    break
+            else:
+                continue
+        _rebuild(node, replaced, twins or ())
     return replace_results(graph, replaced)
 
 
@@ -38,10 +45,11 @@ def _classes(graph: Graph) -> tuple[dict[Node, Node], dict[Node, list[Node]]]:
     for tensor in (*graph.inputs, *graph.states):
         numbers[tensor] = len(numbers)
     for node in graph.nodes:
+        op = node.op
         operands = [numbers[t] for t in node.inputs]
-        if node.op.commutative:
+        if op.commutative:
             operands.sort()
-        keeper = known.setdefault((node.op, *operands), node)
+        keeper = known.setdefault((op, *operands), node)
         if keeper is node:
             for tensor in node.outputs:
                 numbers[tensor] = len(numbers)

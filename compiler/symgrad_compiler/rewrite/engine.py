@@ -55,11 +55,12 @@ class _Rewriter:
         self.replaced: dict[Tensor, Tensor] = {}
 
     def run(self, nodes: Sequence[Node]) -> dict[Tensor, Tensor]:
+        replaced = self.replaced
         for node in nodes:
-            current = rebuild(node, self.replaced)
+            current = rebuild(node, replaced)
             op = node.op
             table = self.unchanged if current is node else self.rules
-            rules = table.get(op if isinstance(op, Elementwise) else type(op))
+            rules = table.get(op if op.__class__ is Elementwise else op.__class__)
             if rules and len(current.outputs) == 1:
                 result = self._apply(current.outputs[0], rules, None)
                 if result is not node.outputs[0]:
@@ -70,16 +71,19 @@ class _Rewriter:
 
     def _apply(self, tensor: Tensor, rules: Sequence[Rule], budget: list[int] | None) -> Tensor:
         """The normal form of `tensor`, whose inputs are in normal form."""
-        before = origin.swap(tensor.node.origins)
-        try:
-            for r in rules:
+        node = tensor.node
+        for r in rules:
+            if not r.plausible(node):
+                continue
+            before = origin.swap(node.origins)
+            try:
                 result = r.apply(tensor, self.barriers)
-                if result is not None:
-                    break
-            else:
-                return tensor
-        finally:
-            origin.swap(before)
+            finally:
+                origin.swap(before)
+            if result is not None:
+                break
+        else:
+            return tensor
         budget = [BUDGET] if budget is None else budget
         budget[0] -= 1
         if budget[0] < 0:
@@ -87,8 +91,8 @@ class _Rewriter:
             raise CompileError(f"the rewrite rules do not come to an end at {op}", facts=[("rule", r.name)])
         fresh = _fresh_nodes(result, tensor.node.id)
         origins = tuple([o.then("rule", r.name) for o in tensor.node.origins])
-        for node in fresh:  # made by the rule just now, so nobody has seen them yet
-            node.origins = origins
+        for made in fresh:  # by the rule just now, so nobody has seen them yet
+            made.origins = origins
         inherit_name(tensor, result, newer_than=tensor.node.id)
         return self._normalise(result, fresh, budget)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from symgrad.ir.op import attributes
-from symgrad.ir.tensor import Node, Operators, Tensor, apply
+from symgrad.ir.tensor import Operators, Tensor, apply
 from symgrad.ir.values import Scalar
 from symgrad.ops.create import Fill, fill_value
 from symgrad.ops.kinds import Elementwise
@@ -126,18 +126,11 @@ def as_pattern(value: Any) -> Pattern:
     raise TypeError(f"a pattern holds variables and numbers, not {type(value).__name__}")
 
 
-def plausible(pattern: Application, node: Node) -> bool:
-    """A first look at a root and its operands: False where no match is possible."""
-    inputs = node.inputs
-    for wanted, tensor in zip(pattern.operands, inputs, strict=True):
-        if not wanted.fits(tensor):
-            break
-    else:
-        return True
-    if not node.op.commutative:
-        return False
-    first, second = pattern.operands
-    return first.fits(inputs[1]) and second.fits(inputs[0])
+def root_of(pattern: Pattern) -> Any:
+    """What must make a tensor that the pattern matches: an op or a class of ops; None for any."""
+    if isinstance(pattern, Application):
+        return pattern.op
+    return Fill if isinstance(pattern, Number) else None
 
 
 def match(pattern: Pattern, tensor: Tensor, barriers: Collection[Tensor]) -> Bindings | None:

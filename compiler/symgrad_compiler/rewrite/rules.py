@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from symgrad.ir.tensor import Tensor
-from symgrad_compiler.rewrite.pattern import Application, Pattern, as_pattern, instantiate, match, plausible
+from symgrad.ir.tensor import Node, Tensor
+from symgrad_compiler.rewrite.pattern import Application, Pattern, as_pattern, instantiate, match, root_of
 
 KINDS = ("exact", "rounding", "stable", "fast")
 
@@ -22,6 +22,9 @@ class Rule(Protocol):
     @property
     def kind(self) -> str: ...
 
+    def plausible(self, node: Node) -> bool:
+        """A first, cheap look at the node and its operands' ops: False where the rule cannot apply."""
+
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
         """The replacement of `tensor`, or None where the rule does not apply."""
 
@@ -35,13 +38,29 @@ class PatternRule:
     kind: str
     name: str
 
+    def __post_init__(self) -> None:
+        operands = enumerate(self.pattern.operands)
+        needs = tuple((i, root) for i, p in operands for root in [root_of(p)] if root is not None)
+        object.__setattr__(self, "_needs", needs)
+        orders = [(0, 1), (1, 0)] if getattr(self.pattern.op, "commutative", False) else [None]
+        object.__setattr__(self, "_orders", orders)
+
     @property
     def key(self) -> Any:
         return self.pattern.op
 
+    def plausible(self, node: Node) -> bool:
+        inputs = node.inputs
+        for order in self._orders:  # type: ignore[attr-defined]
+            for i, root in self._needs:  # type: ignore[attr-defined]
+                op = inputs[i if order is None else order[i]].node.op
+                if op is not root and op.__class__ is not root:
+                    break
+            else:
+                return True
+        return False
+
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-        if not plausible(self.pattern, tensor.node):
-            return None
         bound = match(self.pattern, tensor, barriers)
         if bound is None:
             return None
@@ -57,6 +76,12 @@ class FunctionRule:
     key: Any
     kind: str
     name: str
+    #: The ops, one of which some operand must be made by; empty where any will do.
+    operands: tuple[type, ...] = ()
+
+    def plausible(self, node: Node) -> bool:
+        wanted = self.operands
+        return not wanted or any([t.node.op.__class__ in wanted for t in node.inputs])
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
         return self.function(tensor, barriers)
@@ -84,11 +109,11 @@ def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None =
 
 
 def function_rule(
-    *keys: Any, kind: str = "exact"
+    *keys: Any, kind: str = "exact", operands: tuple[type, ...] = ()
 ) -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
     """Decorator: a rule as a function, for each of the given roots (elementwise ops or classes of ops)."""
 
     def make(function: Callable[..., Tensor | None]) -> list[FunctionRule]:
-        return [FunctionRule(function, key, kind, function.__name__.strip("_")) for key in keys]
+        return [FunctionRule(function, key, kind, function.__name__.strip("_"), operands) for key in keys]
 
     return make
