@@ -39,7 +39,7 @@ def main() -> None:
         stratify=labels,
     )
     rng = np.random.default_rng(0)
-    net = network.build([64, 128, 64, 10], rng)
+    net = network.build(*network.parameters([64, 128, 64, 10], rng))
 
     forward = sg.Graph([net.x, net.y], {"loss": net.loss}, name="digits")
     gradients = sg.grad(net.loss, net.parameters)

@@ -37,9 +37,10 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     rng = np.random.default_rng(0)
-    net = network.build([784, 128, 64, 10], rng)
+    parameters = network.parameters([784, 128, 64, 10], rng)
+    net = network.build(*parameters, batch=BATCH)
     step = network.gradient_step(net, PLAIN_RATE) if options.plain else network.momentum_step(net)
-    predict = network.predictor(net)
+    predict = network.predictor(network.build(*parameters))
     for epoch in range(1, options.epochs + 1):
         order = rng.permutation(len(x))
         rate = () if options.plain else (RATE * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / options.epochs)),)

@@ -14,12 +14,12 @@ import symgrad as sg
 
 @dataclass
 class Network:
-    """Inputs, parameters and results of the network, all symbolic."""
+    """Parameters, and for batches of one size: inputs and results, all symbolic."""
 
-    x: Any
-    y: Any
     weights: list[Any]
     biases: list[Any]
+    x: Any
+    y: Any
     loss: Any
     prediction: Any
 
@@ -28,23 +28,28 @@ class Network:
         return [*self.weights, *self.biases]
 
 
-def build(sizes: Sequence[int], rng: np.random.Generator) -> Network:
-    """Layers of the given sizes, ReLU between them, He's initialisation, float32."""
+def parameters(sizes: Sequence[int], rng: np.random.Generator) -> tuple[list[Any], list[Any]]:
+    """Weights (He's initialisation) and biases for layers of the given sizes, as shared state in float32."""
     pairs = list(itertools.pairwise(sizes))
-    weights = [
-        sg.shared((rng.standard_normal(p) * np.sqrt(2 / p[0])).astype(np.float32), f"w{i}")
-        for i, p in enumerate(pairs)
+    weights = [(rng.standard_normal(p) * np.sqrt(2 / p[0])).astype(np.float32) for p in pairs]
+    biases = [np.zeros(p[1], np.float32) for p in pairs]
+    return [sg.shared(w, f"w{i}") for i, w in enumerate(weights)], [
+        sg.shared(b, f"b{i}") for i, b in enumerate(biases)
     ]
-    biases = [sg.shared(np.zeros(p[1], np.float32), f"b{i}") for i, p in enumerate(pairs)]
-    x = sg.tensor("x", ("n", sizes[0]), "float32")
-    y = sg.tensor("y", ("n",), "int64")
+
+
+def build(weights: list[Any], biases: list[Any], batch: int | str = "n") -> Network:
+    """The network on batches of a fixed number of rows, or of any number: a symbolic size."""
+    x = sg.tensor("x", (batch, weights[0].shape[0]), "float32")
+    y = sg.tensor("y", (batch,), "int64")
     h = x
     for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
         z = (h @ w + b).named(f"z{i}")
-        h = sg.relu(z).named(f"h{i}") if i < len(pairs) - 1 else z
+        h = sg.relu(z).named(f"h{i}") if i < len(weights) - 1 else z
     log_probability = sg.log_softmax(h, axis=1)
-    loss = -sg.mean(sg.sum(log_probability * sg.one_hot(y, sizes[-1], "float32"), axis=1))
-    return Network(x, y, weights, biases, loss.named("loss"), sg.argmax(h, axis=1).named("digit"))
+    classes = weights[-1].shape[1]
+    loss = -sg.mean(sg.sum(log_probability * sg.one_hot(y, classes, "float32"), axis=1))
+    return Network(weights, biases, x, y, loss.named("loss"), sg.argmax(h, axis=1).named("digit"))
 
 
 def gradient_step(net: Network, rate: float) -> Callable[..., Any]:

@@ -39,20 +39,22 @@ class Entry:
         self._position = {p.name: i for i, p in enumerate(self.parameters)}
         self._fixed: list[tuple[int, int, int]] = []
         self._bind: list[tuple[int, int]] = []
-        self._check: list[tuple[int, int, Any]] = []
-        bound: dict[str, None] = {}
+        self._repeated: list[tuple[int, int, int]] = []
+        self._derived: list[tuple[int, int, Any]] = []
+        bound: dict[str, int] = {}
         for i, p in enumerate(self.parameters):
             for axis, dim in enumerate(p.type.shape):
                 name = lone_symbol(dim)
                 if isinstance(dim, int):
                     self._fixed.append((i, axis, dim))
-                elif name is not None and name not in bound:
-                    bound[name] = None
-                    self._bind.append((i, axis))
+                elif name is None:
+                    self._derived.append((i, axis, dim))
+                elif name in bound:
+                    self._repeated.append((i, axis, bound[name]))
                 else:
-                    self._check.append((i, axis, dim))
-        order = {name: k for k, name in enumerate(bound)}
-        self._order = tuple(order[name] for name in self.sizes)
+                    bound[name] = len(bound)
+                    self._bind.append((i, axis))
+        self._order = tuple(bound[name] for name in self.sizes)
         self._bound_names = tuple(bound)
 
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
@@ -74,9 +76,12 @@ class Entry:
         if not self._bind:
             return ()
         found = [arrays[i].shape[axis] for i, axis in self._bind]
-        if self._check:
+        for i, axis, k in self._repeated:
+            if arrays[i].shape[axis] != found[k]:
+                raise self._wrong_shape(i, arrays, dict(zip(self._bound_names, found, strict=True)))
+        if self._derived:
             values = dict(zip(self._bound_names, found, strict=True))
-            for i, axis, dim in self._check:
+            for i, axis, dim in self._derived:
                 if arrays[i].shape[axis] != evaluate(dim, values):
                     raise self._wrong_shape(i, arrays, values)
         return tuple([found[k] for k in self._order])
