@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import symgrad as sg
+from symgrad.ir.graph import Graph
 from tests.golden_text import Golden
 
 # `ci` (the default) tries the same examples on every run and every machine; `campaign` searches.
@@ -41,3 +45,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def golden(request: pytest.FixtureRequest) -> Golden:
     """`golden(name_or_path, text)` compares text with a file in tests/golden; see tests/golden_text.py."""
     return Golden(Path(__file__).parent / "golden", update=request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(autouse=True)
+def every_graph_survives_its_text(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever graph a test builds, by hand or by a pass, `parse(emit(g)).same(g)`."""
+    built: list[Graph] = []
+    build, derive = Graph.__init__, Graph.with_results
+
+    def keep(graph: Graph) -> Graph:
+        if len(built) < 50 and len(graph.nodes) <= 400:
+            built.append(graph)
+        return graph
+
+    def record(self: Graph, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        keep(self)
+
+    monkeypatch.setattr(Graph, "__init__", record)
+    monkeypatch.setattr(Graph, "with_results", lambda self, *args: keep(derive(self, *args)))
+    yield
+    monkeypatch.undo()
+    for graph in built:
+        text = sg.emit(graph)
+        again = sg.parse(text)
+        assert again.same(graph), text
+        assert sg.emit(again) == text
