@@ -102,7 +102,9 @@ def check_grad(cost: Tensor, wrt: Wrt, values: Mapping[Any, Any], *, order: int 
         notes += note
         if level + 1 == order or not all(c.ok for c in found):
             break
-        weights = [rng.uniform(0.5, 1.5, point[t].shape) for t in targets]
+        weights = [make_input(t.type, f"weights_{level}_{i}") for i, t in enumerate(targets)]
+        for t, w in zip(targets, weights, strict=True):
+            point[w] = numpy.asarray(rng.uniform(0.5, 1.5, point[t].shape), t.dtype.numpy)
         parts = [sum_of(g * w) for g, w in zip(gradients, weights, strict=True)]
         cost = functools.reduce(operator.add, parts)
     suspects = () if all(c.ok for c in comparisons) else _suspects(cost, targets, point, rng)

@@ -28,6 +28,11 @@ def test_the_complex_step_is_used_where_it_can_be() -> None:
     assert "relu" in str(other)
 
 
+def test_symbolic_sizes_at_two_orders() -> None:
+    x = sg.vector("x", size="n")
+    assert sg.check_grad(sg.sum(sg.sin(x) * x), x, {x: [0.1, 0.2]}, order=2).ok
+
+
 def test_float32() -> None:
     x = sg.vector("x", size=3, dtype="float32")
     assert sg.check_grad(sg.sum(sg.sigmoid(x) * x), x, {x: [0.1, 0.2, 0.3]}).ok

@@ -40,6 +40,16 @@ ROWS: list[Rule] = [
     rule(log(1 + x), log1p(x), "stable", "log1p"),
     # e^x / sum e^x
     rule(exp(x) / spread(sum(exp(x), axis=A), A), softmax(x, axis=A), "stable", "softmax"),
+    # the same for one term: log(e^x / sum e^y) = x - logsumexp(y)
+    rule(log(exp(x) / sum(exp(y), axis=A)), x - logsumexp(y, axis=A), "stable", "log_softmax_term"),
+    rule(
+        log(exp(x) / spread(sum(exp(y), axis=A), A)),
+        x - spread(logsumexp(y, axis=A), A),
+        "stable",
+        "log_softmax",
+    ),
+    # e^x / (e^x + e^y)
+    rule(exp(x) / (exp(x) + exp(y)), sigmoid(x - y), "stable", "sigmoid"),
     # 1 / (1 + e^-x), e^x / (1 + e^x), 1 - sigmoid(x)
     rule(exp(x) / (1 + exp(x)), sigmoid(x), "stable", "sigmoid"),
     rule(reciprocal(1 + exp(-x)), sigmoid(x), "stable", "sigmoid"),
