@@ -78,7 +78,7 @@ def hint(tensor: Tensor, roots: set[Tensor]) -> str | None:
     while tensor.name is None and tensor.derivative_of is not None:
         tensor, depth = tensor.derivative_of, depth + 1
     base = tensor.name
-    if base is None and (tensor in roots or depth):
+    if base is None and tensor in roots:
         base = assigned_variable(tensor.node.origins[0])
     return _prefixed(base, depth) if base else None
 
@@ -115,7 +115,12 @@ def _statement_roots(nodes: Iterable[Node]) -> set[Tensor]:
                 roots.discard(tensor)
         if len(node.outputs) == 1:
             roots.add(node.outputs[0])
-    return roots
+    ops: dict[tuple[str, int], set[str]] = {}
+    for tensor in roots:
+        origin = tensor.node.origins[0]
+        ops.setdefault((origin.file, origin.line), set()).add(tensor.node.op.name)
+    # Roots with different ops: the real one is not in the graph, and these are its parts.
+    return {t for t in roots if len(ops[t.node.origins[0].file, t.node.origins[0].line]) == 1}
 
 
 _variables: dict[tuple[str, int], str | None] = {}
