@@ -155,17 +155,20 @@ def _shift(x: Array, axes: tuple[int, ...]) -> Array:
 def matmul(a: Array, b: Array, strong: str = "", out: Out = None) -> Array:
     """The matrix product; with `strong`, a zero of the named operand makes a term 0 whatever the other is."""
     product = numpy.matmul(a, b, out=out)
-    if strong and not all_finite(product):
-        return _strong_matmul(a, b, strong, product)
-    return product
+    if not strong:
+        return product
+    # Strong zeros matter where the other factor is not finite, and then the product is not either.
+    other = b if strong == "a" else a if strong == "b" else product
+    if all_finite(other if other.size < product.size else product):
+        return product
+    return _strong_matmul(a, b, strong, product)
 
 
 def all_finite(x: Array) -> bool:
-    """Whether no element is infinite or NaN. For many, the sum of squares tells sooner, unless it overflows."""
-    if x.size < MANY:
-        return bool(numpy.isfinite(x).all())
-    flat = x.reshape(-1)
-    return bool(numpy.isfinite(numpy.dot(flat, flat)) or numpy.isfinite(x).all())
+    """Whether no element is infinite or NaN. For many, sums of columns tell sooner, unless they overflow."""
+    if x.size >= MANY and numpy.isfinite(numpy.add.reduce(x, axis=0)).all():
+        return True
+    return bool(numpy.isfinite(x).all())
 
 
 MANY = 1 << 15
