@@ -1,8 +1,10 @@
 """Checks of derivatives against numbers: `check_grad`.
 
-The gradient is projected on random directions and compared with central differences and, where the graph
-takes complex numbers, with the complex step (Squire & Trapp 1998), which has no cancellation. Where they
-disagree, each node on the way is checked by itself, so that the report can name the op and the operand.
+The gradient is projected on random directions and compared with the complex step (Squire & Trapp 1998), which
+has no cancellation, where the graph takes complex numbers, else with central differences. These go down a
+ladder of steps, extrapolate (Ridders 1982) and keep the value whose own error estimate is least, so that the
+tolerance follows the point: it is wide beside a large constant, and a kink or a pole is reported as such.
+Where numbers disagree, each node on the way is checked by itself, so that the report names op and operand.
 """
 
 from __future__ import annotations
@@ -10,14 +12,15 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
-from symgrad.api.compile import function
+from symgrad.api.compile import Function, function
 from symgrad.api.differentiate import Wrt, grad, vjp
-from symgrad.errors import SymgradError
+from symgrad.api.givens import substitute_tensors
+from symgrad.errors import GradientError, InputError, SymgradError
 from symgrad.ir.op import Input, SharedState
 from symgrad.ir.tensor import Node, Tensor, apply_all, is_leaf, make_input
 from symgrad.ir.traverse import ancestors, descendants
@@ -29,206 +32,343 @@ from symgrad.types import COMPLEX128, TensorType
 PROJECTIONS = 3
 SEED = 20240229
 
+#: Derivatives below this count as zero: what rounding leaves of values of order one.
+_FLOOR = {"complex step": 4e-15, "differences": 1e-12}
+#: Ops that take complex numbers as they take real ones, beside the analytic elementwise ones.
+_LINEAR = frozenset({"sum", "broadcast", "reshape", "permute_dims", "matmul", "slice", "concat", "split"})
+
+_NO_SUSPECT = "each op on the way agrees with differences of its own: look at the point, then at the passes"
+
+_Point = dict[Tensor, Any]
+
 
 @dataclass(frozen=True)
-class Comparison:
+class Entry:
     """One directional derivative: symbolic against numeric."""
 
     wrt: str
+    order: int
     method: str
     symbolic: float
     numeric: float
+    #: The largest difference that counts as agreement.
     tolerance: float
+    #: Why the numbers could not decide, or what they found beside a value; "" otherwise.
+    remark: str = ""
 
     @property
     def ok(self) -> bool:
-        error = abs(self.symbolic - self.numeric)
-        return bool(error <= self.tolerance * max(1.0, abs(self.symbolic), abs(self.numeric)))
+        return bool(abs(self.symbolic - self.numeric) <= self.tolerance)
 
     def __str__(self) -> str:
-        mark = "ok   " if self.ok else "WRONG"
-        numbers = f"symbolic {self.symbolic:.12g}, numeric {self.numeric:.12g}"
-        return f"{mark} d/d {self.wrt} ({self.method}): {numbers}"
+        order = f", order {self.order}" if self.order > 1 else ""
+        numbers = f"symbolic {self.symbolic:.12g}, numeric {self.numeric:.12g} ± {self.tolerance:.1g}"
+        remark = f"; {self.remark}" if self.remark else ""
+        return f"{'ok   ' if self.ok else 'WRONG'} d/d {self.wrt}{order} ({self.method}): {numbers}{remark}"
 
 
 @dataclass(frozen=True)
-class Report:
+class GradReport:
     """What `check_grad` found; `ok` when everything agrees."""
 
-    comparisons: tuple[Comparison, ...]
-    #: "op, operand" of the rules that disagree with differences of their own op.
+    entries: tuple[Entry, ...]
+    #: "op, operand x" for each rule that disagrees with differences of its own op.
     suspects: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return bool(self.comparisons) and all(c.ok for c in self.comparisons)
+        return bool(self.entries) and all(e.ok for e in self.entries)
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
-        lines = [f"check_grad: {'ok' if self.ok else 'WRONG'}", *[f"  {c}" for c in self.comparisons]]
+        lines = [f"check_grad: {'ok' if self.ok else 'WRONG'}", *[f"  {e}" for e in self.entries]]
         lines += [f"  suspect: the rule of {s}" for s in self.suspects]
         return "\n".join([*lines, *[f"  note: {n}" for n in self.notes]])
 
 
-def check_grad(cost: Tensor, wrt: Wrt, values: Mapping[Any, Any], *, order: int = 1) -> Report:
+def check_grad(cost: Tensor, wrt: Wrt, values: Mapping[Any, Any], *, order: int = 1) -> GradReport:
     """Compare the gradient of `cost` with numbers at a point; nothing is raised when they disagree.
 
     Args:
         cost: a scalar.
-        wrt: a tensor, a sequence or a dict of tensors, as for `grad`; they must be inputs.
-        values: input -> value, for every input that the cost reads.
+        wrt: a tensor, a sequence or a dict of tensors, as for `grad`: inputs, shared or intermediate.
+        values: input, or its name -> value, for every input that the cost reads. Shared tensors have their
+            current values and intermediate ones what the inputs make them, unless given here.
         order: 1 checks the gradient; 2 also the gradient of a random projection of it, and so on.
+
+    What lies behind a `stop_gradient` is held while numbers move, since that is what it means.
+
+    Raises:
+        InputError: a value is missing, or belongs to nothing that the cost reads.
+        GradientError: as `grad`; an order below 1; a complex target.
 
     >>> import symgrad as sg
     >>> x = sg.vector("x", size=3)
     >>> report = sg.check_grad(sg.sum(sg.tanh(x) ** 2), x, {x: [0.1, 0.2, 0.3]}, order=2)
-    >>> report.ok
-    True
+    >>> report.ok, len(report.entries)
+    (True, 6)
     """
+    if order < 1:
+        raise GradientError("the order of check_grad must be at least 1", facts=[("got", order)])
     targets = [wrt] if isinstance(wrt, Tensor) else list(wrt.values() if isinstance(wrt, Mapping) else wrt)
-    by_name = {t.name: t for n in ancestors([cost]) for t in n.outputs if is_leaf(t)}
-    point = {(k if isinstance(k, Tensor) else by_name[k]): numpy.asarray(v) for k, v in values.items()}
-    point = {t: numpy.array(v, t.dtype.numpy) for t, v in point.items()}
+    for target in targets:
+        if isinstance(target, Tensor) and target.dtype.kind == "complex":
+            raise GradientError("check_grad takes real targets", facts=[("wrt", target.type)])
+    cost, targets, point = _at_inputs(cost, targets, values)
     rng = numpy.random.default_rng(SEED)
-    comparisons: list[Comparison] = []
-    notes: list[str] = []
-    for level in range(order):
+    entries: list[Entry] = []
+    notes: dict[str, None] = {}
+    for level in range(1, order + 1):
         gradients = grad(cost, targets, disconnected_inputs="ignore")
-        found, note = _compare(cost, targets, gradients, point, rng, level + 1)
-        comparisons += found
-        notes += note
-        if level + 1 == order or not all(c.ok for c in found):
+        found, note = _compare(cost, targets, gradients, point, rng, level)
+        entries += found
+        notes.update(dict.fromkeys(note))
+        if level == order or not all(e.ok for e in found):
             break
-        weights = [make_input(t.type, f"weights_{level}_{i}") for i, t in enumerate(targets)]
+        weights = [make_input(t.type, "weights") for t in targets]
         for t, w in zip(targets, weights, strict=True):
             point[w] = numpy.asarray(rng.uniform(0.5, 1.5, point[t].shape), t.dtype.numpy)
         parts = [sum_of(g * w) for g, w in zip(gradients, weights, strict=True)]
         cost = functools.reduce(operator.add, parts)
-    suspects = () if all(c.ok for c in comparisons) else _suspects(cost, targets, point, rng)
-    return Report(tuple(comparisons), suspects, tuple(notes))
+    suspects: tuple[str, ...] = ()
+    if not all(e.ok for e in entries):
+        suspects = _suspects(cost, targets, point, rng)
+        if not suspects:
+            notes[_NO_SUSPECT] = None
+    return GradReport(tuple(entries), suspects, tuple(notes))
+
+
+def _at_inputs(
+    cost: Tensor, targets: Sequence[Tensor], values: Mapping[Any, Any]
+) -> tuple[Tensor, list[Tensor], _Point]:
+    """Cost and targets with an input in the place of each shared or intermediate target, and the point."""
+    leaves = [n.outputs[0] for n in ancestors([cost, *targets]) if is_leaf(n.outputs[0])]
+    names = {t.name: t for t in [*targets, *leaves] if t.name}
+    given = {(k if isinstance(k, Tensor) else names.get(k, k)): v for k, v in values.items()}
+    for key in given:
+        if not isinstance(key, Tensor):
+            raise InputError(
+                f"check_grad has a value for {key!r}, which the cost does not read",
+                facts=[("inputs", ", ".join(sorted(t.name for t in leaves if t.name)) or "none")],
+            )
+    point: _Point = {}
+    for leaf in dict.fromkeys(leaves):
+        if isinstance(leaf.node.op, Input):
+            if leaf not in given:
+                raise InputError(
+                    f"check_grad needs a value for {leaf.name}", facts=[(str(leaf.name), leaf.type)]
+                )
+            point[leaf] = numpy.array(given[leaf], leaf.dtype.numpy)
+        elif leaf in given:
+            lifted = make_input(leaf.type, leaf.name or "state")
+            point[lifted] = numpy.array(given[leaf], leaf.dtype.numpy)
+            (cost, *targets) = substitute_tensors([cost, *targets], {leaf: lifted})
+    moved = [t for t in dict.fromkeys(targets) if not isinstance(t.node.op, Input)]
+    now = [numpy.asarray(a) for a in _compile(point, moved)(*point.values())]
+    replaced = {t: make_input(t.type, t.name or t.node.op.name) for t in moved}
+    for tensor, value in zip(moved, now, strict=True):
+        point[replaced[tensor]] = numpy.array(given.get(tensor, value), tensor.dtype.numpy)
+    (cost,) = substitute_tensors([cost], replaced)
+    return cost, [replaced.get(t, t) for t in targets], point
+
+
+def _compile(point: _Point, outputs: Any, **options: Any) -> Function:
+    """A function of the point's tensors, called by position: names may repeat."""
+    inputs = {f"v{i}": t for i, t in enumerate(point)}
+    return function(inputs, outputs, on_unused_input="ignore", **options)
 
 
 def _compare(
     cost: Tensor,
     targets: Sequence[Tensor],
     gradients: Sequence[Tensor],
-    point: Mapping[Tensor, Any],
+    point: _Point,
     rng: numpy.random.Generator,
-    level: int,
-) -> tuple[list[Comparison], list[str]]:
-    inputs = list(point)
-    f = function(inputs, cost, on_unused_input="ignore")
-    g = function(inputs, list(gradients), on_unused_input="ignore")
-    symbolic = g(*point.values())
-    complex_f, note = _complex_form(cost, inputs)
+    order: int,
+) -> tuple[list[Entry], list[str]]:
+    symbolic = _compile(point, list(gradients))(*point.values())
+    cost, point = _held(cost, point)
+    f = _compile(point, cost)
+    complex_f, notes = _complex_form(cost, list(point))
     found = []
     for target, gradient in zip(targets, symbolic, strict=True):
         label = target.name or target.node.op.name
-        label = label if level == 1 else f"{label}, order {level}"
         for _ in range(PROJECTIONS):
-            direction = rng.uniform(-1, 1, point[target].shape)
-            expected = float((gradient * direction).sum())
-            if complex_f is not None:
-                step = 1e-30
-                moved = {t: v + 1j * step * direction if t is target else v for t, v in point.items()}
-                numeric = float(
-                    numpy.imag(complex_f(*[numpy.asarray(v, complex) for v in moved.values()])) / step
-                )
-                found.append(Comparison(label, "complex step", expected, numeric, 1e-11))
+            direction = _direction(point[target], rng)
+            if complex_f is None:
+                found.append(_against_differences(f, point, target, gradient, direction, label, order))
             else:
-                numeric, tolerance = _central(f, point, target, direction)
-                found.append(Comparison(label, "differences", expected, numeric, tolerance))
-    return found, note
+                found.append(_against_complex(complex_f, point, target, gradient, direction, label, order))
+    return found, notes
 
 
-def _central(f: Any, point: Mapping[Tensor, Any], target: Tensor, direction: Any) -> tuple[float, float]:
-    """Central differences at two steps, combined so that the error is of fourth order (Richardson)."""
+def _held(cost: Tensor, point: _Point) -> tuple[Tensor, _Point]:
+    """The cost with each `stop_gradient` held at its value at the point."""
+    stops = [n.outputs[0] for n in ancestors([cost]) if n.op.name == "stop_gradient"]
+    if not stops:
+        return cost, point
+    now = _compile(point, stops)(*point.values())
+    held = {t: make_input(t.type, "held") for t in stops}
+    (cost,) = substitute_tensors([cost], held)
+    return cost, {**point, **{held[t]: numpy.asarray(a) for t, a in zip(stops, now, strict=True)}}
+
+
+def _direction(at: Any, rng: numpy.random.Generator) -> Any:
+    """A random direction, longer where the point is large."""
+    return rng.uniform(-1, 1, at.shape) * numpy.maximum(1, numpy.abs(at))
+
+
+def _against_complex(
+    f: Function, point: _Point, target: Tensor, gradient: Any, direction: Any, label: str, order: int
+) -> Entry:
+    step = 1e-30
+    ends = {**point, target: point[target] + 1j * step * direction}
+    with numpy.errstate(all="ignore"):
+        value = complex(f(*[numpy.asarray(v, complex) for v in ends.values()]))
+    terms = numpy.asarray(gradient, float) * direction
+    slope = value.imag / step
+    scale = max(float(numpy.abs(terms).sum()), abs(slope))
+    tolerance = 1e-11 * scale + _FLOOR["complex step"] * max(1.0, abs(value.real))
+    return Entry(label, order, "complex step", float(terms.sum()), slope, tolerance)
+
+
+def _against_differences(
+    f: Function, point: _Point, target: Tensor, gradient: Any, direction: Any, label: str, order: int
+) -> Entry:
+    terms = numpy.asarray(gradient, float) * direction
+    symbolic = float(terms.sum())
+    ladder = _ladder(f, point, target, direction)
+    low, high = sorted(ladder.sides)
+    if ladder.kink and low <= symbolic <= high:
+        remark = f"a kink at the point: any value from {low:.6g} to {high:.6g} is a slope"
+        tolerance = (high - low) / 2
+        return Entry(label, order, "one-sided differences", symbolic, (low + high) / 2, tolerance, remark)
+    scale = max(float(numpy.abs(terms).sum()), abs(ladder.slope))
+    relative = 2e-3 if target.dtype.itemsize == 4 else 1e-6
+    tolerance = relative * scale + 10 * ladder.error + _FLOOR["differences"]
+    remark = ""
+    if not ladder.error <= 0.02 * scale + 10 * ladder.noise + _FLOOR["differences"]:
+        tolerance, remark = 0.0, "differences do not settle here; try another point"
+    elif ladder.noise > 0.02 * scale > 0:
+        remark = "rounding hides the derivative: the cost is large beside it"
+    return Entry(label, order, "differences", symbolic, ladder.slope, tolerance, remark)
+
+
+@dataclass(frozen=True)
+class _Ladder:
+    """A slope by differences: its value, its estimated error and the part of that which is rounding; and the
+    slopes to either side at the smallest step, rounding allowed for, with whether they stay apart as steps
+    shrink."""
+
+    slope: float
+    error: float
+    noise: float
+    sides: tuple[float, float]
+    kink: bool
+
+
+def _ladder(f: Function, point: _Point, target: Tensor, direction: Any) -> _Ladder:
+    """Central differences at falling steps, extrapolated to step 0; the best by its own estimate."""
     single = target.dtype.itemsize == 4
-    scale = max(1.0, float(numpy.abs(point[target]).max(initial=0.0)))
-    h = (2e-2 if single else 1e-3) * scale
+    first, ratio, rungs = (0.125, 2.0, 7) if single else (2.0**-5, 4.0, 10)
+    eps = float(numpy.finfo(target.dtype.numpy).eps)
+    at = point[target]
 
-    def slope(step: float) -> float:
-        ends = []
-        for sign in (1, -1):
-            moved = {
-                t: numpy.asarray(v + sign * step * direction, v.dtype) if t is target else v
-                for t, v in point.items()
-            }
-            ends.append(float(f(*moved.values())))
-        return (ends[0] - ends[1]) / (2 * step)
+    def value(step: float) -> float:
+        moved = numpy.asarray(at + step * direction, at.dtype)
+        with numpy.errstate(all="ignore"):
+            return float(f(*[moved if t is target else v for t, v in point.items()]))
 
-    return (4 * slope(h / 2) - slope(h)) / 3, 5e-2 if single else 1e-6
+    here = value(0.0)
+    best = (float("nan"), float("inf"), float("inf"))
+    above: list[float] = []
+    sides: list[tuple[float, float]] = []
+    noise = 0.0
+    for rung in range(rungs):
+        step = first / ratio**rung
+        right, left = value(step), value(-step)
+        sides.append(((here - left) / step, (right - here) / step))
+        noise = 4 * eps * max(abs(right), abs(left)) / step
+        row = [(right - left) / (2 * step)]
+        for column, coarse in enumerate(above[:3], start=1):
+            weight = ratio ** (2 * column)
+            row.append((weight * row[-1] - coarse) / (weight - 1))
+            error = max(abs(row[-1] - row[-2]), abs(row[-1] - coarse)) + noise
+            if error < best[1]:
+                best = (row[-1], error, noise)
+        above = row
+    gaps = [abs(r - l) for l, r in sides[-2:]]
+    kink = gaps[1] > 0.5 * gaps[0] and gaps[1] > 100 * noise and gaps[1] > 1e-3 * max(map(abs, sides[-1]))
+    low, high = sorted(sides[-1])
+    return _Ladder(*best, (low - noise, high + noise), bool(kink))
 
 
-def _complex_form(cost: Tensor, inputs: Sequence[Tensor]) -> tuple[Any, list[str]]:
+def _complex_form(cost: Tensor, inputs: Sequence[Tensor]) -> tuple[Function | None, list[str]]:
     """The graph on complex inputs, for the complex step: None where an op is not analytic or refuses."""
     replaced: dict[Tensor, Tensor] = {}
     for tensor in inputs:
         if tensor.dtype.kind != "float":
-            return None, []
+            return None, [f"finite differences, since {tensor.name} is {tensor.dtype}"]
         replaced[tensor] = make_input(TensorType(COMPLEX128, tensor.shape), tensor.name or "x")
     for node in ancestors([cost]):
-        if isinstance(node.op, (Input, SharedState)):
-            continue
         op = node.op
+        if isinstance(op, (Input, SharedState)):
+            continue
         analytic = isinstance(op, Elementwise) and "complex" in op.accepts and not (op.selects or op.result)
         if node.inputs and not analytic and op.name not in _LINEAR:
-            return None, [
-                f"finite differences, since {node.op.name} is not analytic or takes no complex numbers"
-            ]
+            return None, [f"finite differences, since {op.name} is not analytic or takes no complex numbers"]
         operands = [replaced.get(t, t) for t in node.inputs]
         operands = [t.astype(COMPLEX128) if t.dtype.kind == "float" else t for t in operands]
         try:
-            outputs = apply_all(node.op, tuple(operands))
+            outputs = apply_all(op, tuple(operands))
         except SymgradError:
-            return None, [f"finite differences, since {node.op.name} takes no complex numbers"]
+            return None, [f"finite differences, since {op.name} takes no complex numbers"]
         replaced.update(zip(node.outputs, outputs, strict=True))
-    found = [replaced[t] for t in inputs]
-    return function(found, replaced[cost], on_unused_input="ignore", passes=()), []
-
-
-_LINEAR = frozenset({"sum", "broadcast", "reshape", "permute_dims", "matmul", "slice", "concat", "split"})
+    return _compile({replaced[t]: None for t in inputs}, replaced[cost], passes=()), []
 
 
 def _suspects(
-    cost: Tensor, targets: Sequence[Tensor], point: Mapping[Tensor, Any], rng: numpy.random.Generator
+    cost: Tensor, targets: Sequence[Tensor], point: _Point, rng: numpy.random.Generator
 ) -> tuple[str, ...]:
     """The ops on the way whose own rule disagrees with differences of that op alone."""
-    nodes = ancestors([cost])
+    nodes = [n for n in ancestors([cost]) if not is_leaf(n.outputs[0])]
     reached = descendants(nodes, targets)
+    operands = list(dict.fromkeys(t for n in nodes for t in n.inputs))
+    arrays = _compile(point, operands, passes=())(*point.values()) if operands else []
+    value = dict(zip(operands, map(numpy.asarray, arrays), strict=True))
     found: dict[str, None] = {}
     for node in nodes:
-        if is_leaf(node.outputs[0]):
-            continue
-        arrays = function(list(point), list(node.inputs), on_unused_input="ignore", passes=())(
-            *point.values()
-        )
         for i, operand in enumerate(node.inputs):
             name = f"{node.op.name}, operand {node.op.operand_name(i)}"
             concerned = operand in reached and operand.dtype.is_differentiable and name not in found
-            if concerned and not _node_is_right(node, i, [numpy.asarray(a) for a in arrays], rng):
+            if concerned and not _node_is_right(node, i, [value[t] for t in node.inputs], rng):
                 found[name] = None
     return tuple(found)
 
 
 def _node_is_right(node: Node, operand: int, arrays: Sequence[Any], rng: numpy.random.Generator) -> bool:
-    types = [TensorType(t.dtype, a.shape) for t, a in zip(node.inputs, arrays, strict=True)]
-    xs = [make_input(t, f"x{i}") for i, t in enumerate(types)]
+    """Whether the rule of one operand agrees with differences of the op alone, at these operands."""
+    if node.op.name == "stop_gradient":
+        return True
+    xs = [
+        make_input(TensorType(t.dtype, a.shape), f"x{i}")
+        for i, (t, a) in enumerate(zip(node.inputs, arrays, strict=True))
+    ]
+    point = dict(zip(xs, arrays, strict=True))
     try:
-        y = apply_all(node.op, tuple(xs))[0]
-        if not y.dtype.is_differentiable:
-            return True
-        weights = numpy.asarray(rng.uniform(0.5, 1.5, [int(str(d)) for d in y.shape]), y.dtype.numpy)
-        gradient = vjp(y, xs[operand], weights, stabilize=False, disconnected_inputs="ignore")
-        point = dict(zip(xs, arrays, strict=True))
-        value = function(xs, gradient, on_unused_input="ignore")(*arrays)
-        cost = function(xs, sum_of(y * weights), on_unused_input="ignore", passes=())
+        ys = [y for y in apply_all(node.op, tuple(xs)) if y.dtype.is_differentiable]
+        shapes = [[int(str(d)) for d in y.shape] for y in ys]
+        weights = [
+            numpy.asarray(rng.uniform(0.5, 1.5, s), y.dtype.numpy) for s, y in zip(shapes, ys, strict=True)
+        ]
+        gradient = vjp(ys, xs[operand], weights, stabilize=False, disconnected_inputs="ignore")
+        symbolic = _compile(point, gradient)(*arrays)
+        parts = [sum_of(y * w) for y, w in zip(ys, weights, strict=True)]
+        cost = _compile(point, functools.reduce(operator.add, parts), passes=())
     except (SymgradError, ValueError):
         return True  # the op cannot stand alone on these shapes
-    direction = rng.uniform(-1, 1, arrays[operand].shape)
-    numeric, tolerance = _central(cost, point, xs[operand], direction)
-    symbolic = float((value * direction).sum())
-    return Comparison("", "", symbolic, numeric, tolerance).ok
+    directions = [_direction(arrays[operand], rng) for _ in range(PROJECTIONS)]
+    return all(_against_differences(cost, point, xs[operand], symbolic, d, "", 1).ok for d in directions)
