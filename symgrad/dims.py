@@ -397,6 +397,11 @@ def assume_equal(a: Dim, b: Dim) -> Assumption:
     return Assumption(pair)
 
 
+def assumptions() -> tuple[tuple[Dim, Dim], ...]:
+    """The pairs of sizes that are assumed to be equal now."""
+    return tuple(_assumptions)
+
+
 def _assumed(difference: Size) -> Dim:
     """`difference` reduced by the assumptions in force, each used as a rewrite of one symbol."""
     rewrites: dict[str, Dim] = {}

@@ -54,7 +54,7 @@ OWNERS = {
     "sympy": ("symgrad.proofs",),
     "networkx": ("symgrad.interop.networkx",),
     "llvmlite": ("symgrad_compiler.backends.llvm",),
-    "scipy": ("symgrad_compiler.backends.special",),
+    "scipy": ("symgrad_compiler.backends.special", "symgrad_runtime.blas"),
     "matplotlib": (),
 }
 
@@ -62,6 +62,8 @@ OWNERS = {
 LAZY = {
     "symgrad.dims": ("symgrad.proofs",),
     "symgrad_compiler.backends.numpy": ("symgrad_compiler.backends.special",),
+    "symgrad_compiler.backends.llvm.compile": ("symgrad_runtime.blas",),
+    "symgrad_compiler.driver": ("symgrad_compiler.backends.llvm.compile",),
     "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),
 }
 

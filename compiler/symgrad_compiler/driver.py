@@ -1,19 +1,33 @@
-"""The way through the compiler: passes, then a backend."""
+"""The way through the compiler: passes, then a backend.
+
+The native backend is the default where llvmlite is installed; the NumPy backend is its reference.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+import importlib.util
+import platform
+import sys
+import sysconfig
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
 
 from symgrad.errors import CompileError
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
-from symgrad_compiler import passes as pipeline
 from symgrad_compiler.backends.numpy import compile_numpy
+from symgrad_compiler.passes import default as default_passes
+from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
+from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
 
-BACKENDS = ("numpy",)
+BACKENDS = ("llvm", "numpy")
+CODE_KINDS = ("numpy", "llvm", "asm")
 
 
 @dataclass(frozen=True)
@@ -27,13 +41,123 @@ class Options:
     cast: bool = False
 
 
-@without_collections
-def build(graph: Graph, options: Options) -> tuple[Graph, Program]:
-    """The optimised graph and its program."""
-    if options.backend not in BACKENDS:
+class Compiled:
+    """A program and the stages it came from; what a call does not need is made when it is asked for."""
+
+    program: Program | NativeProgram
+
+    @property
+    def optimized(self) -> Graph:
+        """The graph after the passes."""
+        raise NotImplementedError
+
+    def code(self, kind: str) -> str:
+        """Generated text: "numpy", "llvm" or "asm"."""
+        raise NotImplementedError
+
+    def report(self) -> str:
+        """The plan as text."""
+        raise NotImplementedError
+
+
+class _WithNumPy(Compiled):
+    def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
+        self._optimized = pipeline.run(graph, passes, validate=options.validate)
+        program = compile_numpy(self._optimized, cast=options.cast, nan_guard=options.nan_guard)
+        self.program = program
+        self._source, self._report = program.source, program.report
+
+    @property
+    def optimized(self) -> Graph:
+        return self._optimized
+
+    def code(self, kind: str) -> str:
+        if kind == "numpy":
+            return self._source()
         raise CompileError(
-            f"there is no backend {options.backend!r}", facts=[("available", ", ".join(BACKENDS))]
+            f"there is no {kind!r} code of a function on the NumPy backend", facts=[("available", "numpy")]
         )
-    passes = pipeline.default if options.passes is None else tuple(options.passes)
-    optimized = pipeline.run(graph, passes, validate=options.validate)
-    return optimized, compile_numpy(optimized, cast=options.cast, nan_guard=options.nan_guard)
+
+    def report(self) -> str:
+        return self._report()
+
+
+class _WithLlvm(Compiled):
+    def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
+        native = _native()
+        self._compilation = native.Compilation(graph, passes, options.validate)
+        self.program = self._compilation.program(options.cast)
+
+    @property
+    def optimized(self) -> Graph:
+        result: Graph = self._compilation.optimized
+        return result
+
+    @cached_property
+    def _source(self) -> str:
+        return compile_numpy(self.optimized).source()
+
+    def code(self, kind: str) -> str:
+        return self._source if kind == "numpy" else str(self._compilation.code(kind))
+
+    def report(self) -> str:
+        return str(self._compilation.report())
+
+
+@without_collections
+def build(graph: Graph, options: Options) -> Compiled:
+    """Compile a graph."""
+    check_backend(options.backend)
+    passes = default_passes if options.passes is None else tuple(options.passes)
+    if options.backend == "llvm" and not options.nan_guard:
+        return _WithLlvm(graph, passes, options)
+    return _WithNumPy(graph, passes, options)
+
+
+def check_backend(name: str) -> None:
+    """Raise unless there is such a backend here."""
+    if name not in BACKENDS:
+        raise CompileError(f"there is no backend {name!r}", facts=[("available", ", ".join(BACKENDS))])
+    reason = why_not_native()
+    if name == "llvm" and reason:
+        raise CompileError(f"the native backend does not run here: {reason}", hint='use backend="numpy"')
+
+
+@cache
+def why_not_native() -> str:
+    """Why native code cannot run here; "" if it can."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return "llvmlite is not installed"
+    if sys.platform not in ("linux", "darwin"):
+        return f"the platform is {sys.platform}"
+    if platform.machine().lower() not in ("x86_64", "amd64", "aarch64", "arm64"):
+        return f"the processor is {platform.machine()}"
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "it needs CPython with a global interpreter lock"
+    return ""
+
+
+@cache
+def default_backend() -> str:
+    """ "llvm" where it runs, else "numpy", which is said once."""
+    reason = why_not_native()
+    if reason:
+        warnings.warn(f"symgrad compiles for NumPy: {reason}", RuntimeWarning, stacklevel=2)
+    return "numpy" if reason else "llvm"
+
+
+def native_instance(base: type, program: NativeProgram) -> Callable[[], Any]:
+    """Makes instances of the native subclass of `base` that call the program."""
+    native = _native()
+
+    def make() -> Any:
+        cls = native.native_class(base)
+        instance = cls.__new__(cls)
+        native.attach(instance, program)
+        return instance
+
+    return make
+
+
+def _native() -> Any:
+    return importlib.import_module("symgrad_compiler.backends.llvm.compile")

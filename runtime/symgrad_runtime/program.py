@@ -70,6 +70,18 @@ class Program:
             self._idle.append((sizes, workspace))
         return outputs
 
+    def into(self, args: tuple[Any, ...], targets: Sequence[Any]) -> None:
+        """Compute into arrays of the right dtype and rank."""
+        results = self(args, {})
+        for i, (target, result) in enumerate(zip(targets, results, strict=True)):
+            if target.shape != numpy.shape(result):
+                raise InputError(
+                    f"the array for output {i} of {self.name} has the wrong shape",
+                    facts=[("expected", f"shape {numpy.shape(result)}"), ("got", f"shape {target.shape}")],
+                )
+        for target, result in zip(targets, results, strict=True):
+            numpy.copyto(target, result)
+
     def _take(self, sizes: tuple[int, ...]) -> tuple[Any, ...]:
         try:
             found, workspace = self._idle.pop()

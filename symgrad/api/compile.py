@@ -15,36 +15,75 @@ from symgrad.ir.graph import Graph, Tensors, Updates, check_updates, named_tenso
 from symgrad.ir.tensor import Shared, Tensor, is_leaf
 from symgrad.ir.traverse import ancestors
 from symgrad.registry import provide
-from symgrad_compiler.driver import BACKENDS, Options, build
+from symgrad_compiler.driver import (
+    CODE_KINDS,
+    Compiled,
+    Options,
+    build,
+    check_backend,
+    default_backend,
+    native_instance,
+)
 from symgrad_compiler.passes.pipeline import Pass
+from symgrad_runtime.native import NativeProgram
+from symgrad_runtime.program import Program
 
-_default = {"backend": os.environ.get("SYMGRAD_BACKEND", "numpy")}
+_default = {"backend": os.environ.get("SYMGRAD_BACKEND", "")}
 
 
 def set_backend(name: str) -> None:
     """The backend of functions compiled from now on (also: the environment variable SYMGRAD_BACKEND)."""
-    if name not in BACKENDS:
-        raise CompileError(f"there is no backend {name!r}", facts=[("available", ", ".join(BACKENDS))])
+    check_backend(name)
     _default["backend"] = name
+
+
+class _Caller:
+    """A program, and the form in which its results are given. Knows nothing of the function around it."""
+
+    __slots__ = ("keys", "program", "single")
+
+    def __init__(self, program: Program | NativeProgram, form: Any) -> None:
+        self.program = program
+        self.keys = list(form) if isinstance(form, Mapping) else None
+        self.single = isinstance(form, Tensor)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        outputs = self.program(args, kwargs)
+        if self.single:
+            return outputs[0]
+        return list(outputs) if self.keys is None else dict(zip(self.keys, outputs, strict=True))
 
 
 class Function:
     """A compiled function; made by `symgrad.function`."""
 
-    def __init__(self, graph: Graph, form: Any, options: Options) -> None:
-        self.graph = graph
-        self.optimized, self._program = build(graph, options)
-        self._form = form
-        self._keys = list(form) if isinstance(form, Mapping) else None
-        self._single = isinstance(form, Tensor)
-        self.name = graph.name
-        self.__name__ = graph.name
+    __slots__ = ("__dict__", "__weakref__", "_call", "_compiled", "graph", "name")
+
+    graph: Graph
+    name: str
+    _compiled: Compiled
+    _call: _Caller
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        outputs = self._program(args, kwargs)
-        if self._single:
-            return outputs[0]
-        return list(outputs) if self._keys is None else dict(zip(self._keys, outputs, strict=True))
+        return self._call(*args, **kwargs)
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def _program(self) -> Program | NativeProgram:
+        return self._call.program
+
+    @property
+    def optimized(self) -> Graph:
+        """The graph after the passes."""
+        return self._compiled.optimized
+
+    @property
+    def backend(self) -> str:
+        """What runs it: "llvm" or "numpy"."""
+        return "llvm" if isinstance(self._program, NativeProgram) else "numpy"
 
     def into(self, outputs: Any, *inputs: Any) -> None:
         """Compute into the caller's arrays, given in the form of the outputs.
@@ -56,52 +95,58 @@ class Function:
         >>> out
         array([2., 4.])
         """
-        given = (
-            [outputs] if self._single else [outputs[k] for k in self._keys] if self._keys else list(outputs)
-        )
+        keys = self._call.keys
+        given = [outputs] if self._call.single else [outputs[k] for k in keys] if keys else list(outputs)
         if len(given) != len(self.graph.outputs):
             raise InputError(f"{self.name} has {len(self.graph.outputs)} outputs, got {len(given)} arrays")
         for name, target, tensor in zip(self.graph.output_names, given, self.graph.outputs, strict=True):
-            if (
-                not isinstance(target, numpy.ndarray)
-                or target.dtype != tensor.dtype.numpy
-                or target.ndim != tensor.ndim
-            ):
-                got = (
-                    f"{target.dtype}{list(target.shape)}"
-                    if isinstance(target, numpy.ndarray)
-                    else type(target).__name__
-                )
-                raise InputError(
-                    f"the output {name!r} does not fit", facts=[("expected", tensor.type), ("got", got)]
-                )
-            if not target.flags.writeable:
-                raise InputError(f"the array for the output {name!r} is read-only")
-        results = self._program(inputs, {})
-        for name, target, result in zip(self.graph.output_names, given, results, strict=True):
-            if target.shape != numpy.shape(result):
-                raise InputError(
-                    f"the output {name!r} does not fit",
-                    facts=[("expected", f"shape {numpy.shape(result)}"), ("got", f"shape {target.shape}")],
-                )
-        for target, result in zip(given, results, strict=True):
-            numpy.copyto(target, result)
+            _check_target(name, target, tensor)
+        self._program.into(inputs, given)
 
     def code(self, kind: str = "numpy") -> str:
-        """The generated code."""
-        if kind != "numpy":
-            raise CompileError(f"there is no {kind!r} code", facts=[("available", "numpy")])
-        return self._program.source()
+        """The generated code: "numpy" (what the NumPy backend runs), "llvm" or "asm" (assembly)."""
+        if kind not in CODE_KINDS:
+            raise CompileError(f"there is no {kind!r} code", facts=[("available", ", ".join(CODE_KINDS))])
+        return self._compiled.code(kind)
 
     def plan(self) -> str:
-        """The steps, and the buffers with their bytes, as text."""
-        return self._program.report()
+        """The steps with their loops, flops and bytes, and the memory, as text."""
+        return self._compiled.report()
 
     def __repr__(self) -> str:
         names = ", ".join(
             f"{n}: {t.type}" for n, t in zip(self.graph.input_names, self.graph.inputs, strict=True)
         )
         return f"<function {self.name}({names})>"
+
+
+def _check_target(name: str, target: Any, tensor: Tensor) -> None:
+    fits = (
+        isinstance(target, numpy.ndarray)
+        and target.dtype == tensor.dtype.numpy
+        and target.dtype.isnative
+        and target.ndim == tensor.ndim
+    )
+    if not fits:
+        is_array = isinstance(target, numpy.ndarray)
+        got = f"{target.dtype}{list(target.shape)}" if is_array else type(target).__name__
+        raise InputError(f"the output {name!r} does not fit", facts=[("expected", tensor.type), ("got", got)])
+    if not target.flags.writeable:
+        raise InputError(f"the array for the output {name!r} is read-only")
+
+
+def _make_function(graph: Graph, form: Any, options: Options) -> Function:
+    """A function object: of the native class where calls can go to native code at once."""
+    compiled = build(graph, options)
+    program = compiled.program
+    call = _Caller(program, form)
+    if isinstance(program, NativeProgram):
+        program.context.answer_with(call, call.keys, call.single, fast=not program.states)
+        made: Function = native_instance(Function, program)()
+    else:
+        made = Function()
+    made.graph, made.name, made._compiled, made._call = graph, graph.name, compiled, call
+    return made
 
 
 def function(
@@ -127,10 +172,11 @@ def function(
         updates: shared tensor -> its value after the call.
         givens: tensor -> what to use instead.
         name: an identifier.
-        backend: "numpy"; default as set by `set_backend`.
+        backend: "llvm" (the default where it runs) or "numpy", the reference; see `set_backend`.
         on_unused_input: "raise", "warn" or "ignore".
         memory_budget: not available yet.
-        nan_guard: check every step, and name the first that makes a NaN or an infinity.
+        nan_guard: check every op, and name the first that makes a NaN or an infinity; this runs on NumPy, op
+            by op.
         passes: the pipeline, default `symgrad.passes.default`.
         validate: verify the graph after each pass.
         cast: convert arguments even where that loses digits.
@@ -161,13 +207,13 @@ def function(
     graph = Graph(inputs, outputs, updates, name or "main")
     _check_unused(graph, on_unused_input)
     options = Options(
-        backend=backend or _default["backend"],
+        backend=backend or _default["backend"] or default_backend(),
         passes=passes,
         validate=validate,
         nan_guard=nan_guard,
         cast=cast,
     )
-    return Function(graph, form, options)
+    return _make_function(graph, form, options)
 
 
 def _with_givens(outputs: Tensors, updates: Updates, givens: Mapping[Tensor, Any]) -> tuple[Any, Updates]:

@@ -20,6 +20,7 @@ from symgrad.ops.compare import equal
 from symgrad.ops.create import arange, as_tensor, fill
 from symgrad.ops.kinds import INTEGERS, Linear, declare
 from symgrad.ops.shape import broadcast_to, expand_dims, normalize_axis, reshape
+from symgrad.ops.strided import Strided
 from symgrad.registry import provide
 from symgrad.types import DTypeLike, TensorType, check_extent
 
@@ -53,6 +54,10 @@ class Slice(Linear):
 
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
         return apply(Unslice(self.starts, self.stops, self.steps, x.shape), g)
+
+    def strided(self, x: Strided) -> Strided:
+        shape = tuple(_slice_size(*s) for s in zip(self.starts, self.stops, self.steps, x.shape, strict=True))
+        return x.slice(self.starts, self.steps, shape)
 
 
 def _slice_size(start: Dim, stop: Dim, step: int, size: Dim) -> Dim:
@@ -263,6 +268,16 @@ class Split(Linear):
         types = self.infer(x.type)
         parts = [fill(0, t.shape, t.dtype) if p is None else p for p, t in zip(gs, types, strict=True)]
         return apply(Concat(self.axis), *parts)
+
+    def strided(self, x: Strided) -> tuple[Strided, ...]:
+        pieces = []
+        start: Dim = 0
+        for size in self.sizes:
+            starts = tuple(start if i == self.axis else 0 for i in range(len(x.shape)))
+            shape = tuple(size if i == self.axis else d for i, d in enumerate(x.shape))
+            pieces.append(x.slice(starts, (1,) * len(x.shape), shape))
+            start = start + size
+        return tuple(pieces)
 
 
 def _narrow(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor:

@@ -55,6 +55,13 @@ class TensorOp(Op):
     view: ClassVar[bool] = False
     #: Whether the op may raise when it runs (an index out of bounds, say).
     fails: ClassVar[bool] = False
+    #: Native form of an op that only moves elements: the layout of its output(s) in the memory of its operand,
+    #: from the operand's layout; None where there is none (see `strided.py`).
+    strided: ClassVar[Callable[..., Any] | None] = None
+    #: Native form of a reduction over `axes`: "add", "multiply", "maximum", "minimum", "argmax", "argmin".
+    reduction: ClassVar[str] = ""
+    #: Native form of a composite: the same in simpler ops of the language.
+    expand: ClassVar[Callable[..., Tensor] | None] = None
 
     def pull(
         self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool

@@ -190,8 +190,9 @@ def _strong_matmul(a: Array, b: Array, strong: str, out: Array) -> Array:
 
 def specify_shape(x: Array, shape: tuple[int, ...]) -> Array:
     """x, if it has that shape."""
-    if x.shape != tuple(shape):
-        raise ShapeError(f"sizes that were assumed equal differ: {x.shape} is not {tuple(shape)}")
+    for axis, (have, want) in enumerate(zip(x.shape, shape, strict=True)):
+        if have != want:
+            raise ShapeError(f"sizes that were assumed equal differ: {have} is not {want} (axis {axis})")
     return x
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,10 +10,10 @@ from typing import Any, ClassVar
 from symgrad.dims import Dim, Shape, product
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import reciprocal
+from symgrad.ops.arithmetic import log, reciprocal
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal
-from symgrad.ops.create import arange, as_tensor, size_tensor
+from symgrad.ops.create import arange, as_tensor, fill, size_tensor
 from symgrad.ops.kinds import BITS, FLOATS, INEXACT, NUMBERS, REALS, Custom, Linear, TensorOp, declare
 from symgrad.ops.select import where
 from symgrad.ops.shape import Broadcast, check_axes, normalize_axes, normalize_axis, permute_dims, reshape
@@ -42,6 +43,7 @@ class Sum(Linear):
     name: ClassVar[str] = "sum"
     operands = ("x",)
     numpy = "numpy.add.reduce({x}, axis={axes}, dtype={x}.dtype, out={out})"
+    reduction = "add"
 
     def infer(self, x: TensorType) -> TensorType:
         return _reduced(x, self.axes, "sum", NUMBERS)
@@ -59,6 +61,7 @@ class Max(Custom):
     name: ClassVar[str] = "max"
     operands = ("x",)
     numpy = "numpy.maximum.reduce({x}, axis={axes}, out={out})"
+    reduction = "maximum"
     selects = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -78,6 +81,7 @@ class Min(Max):
 
     name: ClassVar[str] = "min"
     numpy = "numpy.minimum.reduce({x}, axis={axes}, out={out})"
+    reduction = "minimum"
 
 
 @declare
@@ -89,7 +93,12 @@ class ArgMax(Custom):
     name: ClassVar[str] = "argmax"
     operands = ("x",)
     numpy = "numpy.argmax({x}, axis={axis}, out={out})"
+    reduction = "argmax"
     no_gradient: ClassVar = {"x": "an index is piecewise constant"}
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        return (self.axis,)
 
     def infer(self, x: TensorType) -> TensorType:
         _require_elements(x, (self.axis,), self.name)
@@ -103,6 +112,7 @@ class ArgMin(ArgMax):
 
     name: ClassVar[str] = "argmin"
     numpy = "numpy.argmin({x}, axis={axis}, out={out})"
+    reduction = "argmin"
 
 
 @declare
@@ -120,6 +130,10 @@ class LogSumExp(Custom):
 
     def vjp_x(self, g: Tensor, x: Tensor, out: Tensor) -> Tensor:
         return spread(g, x.shape, self.axes) * apply(Softmax(self.axes), x)
+
+    def expand(self, x: Tensor) -> Tensor:
+        e, shift = _exponentials(x, self.axes)
+        return log(apply(Sum(self.axes), e)) + shift
 
 
 @declare
@@ -142,6 +156,11 @@ class Softmax(Custom):
         weighted = out * g
         return weighted - out * spread(apply(Sum(self.axes), weighted), x.shape, self.axes)
 
+    def expand(self, x: Tensor) -> Tensor:
+        e, _ = _exponentials(x, self.axes)
+        total = apply(Sum(self.axes), e)
+        return e / spread(where(total == 0, 1, total), x.shape, self.axes)
+
 
 @declare
 @dataclass(frozen=True)
@@ -162,6 +181,10 @@ class LogSoftmax(Custom):
         total = apply(Sum(self.axes), g)
         return g - exp(out) * spread(total, x.shape, self.axes)
 
+    def expand(self, x: Tensor) -> Tensor:
+        shifted = x - spread(_shift(x, self.axes), x.shape, self.axes)
+        return shifted - spread(log(apply(Sum(self.axes), exp(shifted))), x.shape, self.axes)
+
 
 @declare
 @dataclass(frozen=True)
@@ -172,6 +195,7 @@ class Prod(Custom):
     name: ClassVar[str] = "prod"
     operands = ("x",)
     numpy = "numpy.multiply.reduce({x}, axis={axes}, dtype={x}.dtype, out={out})"
+    reduction = "multiply"
 
     def infer(self, x: TensorType) -> TensorType:
         return _reduced(x, self.axes, self.name, NUMBERS)
@@ -201,6 +225,20 @@ class Prod(Custom):
 def spread(x: Tensor, shape: Shape, axes: Sequence[int]) -> Tensor:
     """x broadcast to `shape`, its new axes at `axes`: the transpose of a reduction over them."""
     return apply(Broadcast(tuple(shape), tuple(axes)), x) if axes else x
+
+
+def _shift(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The maximum over `axes`, or 0 where it is -inf: exp(-inf - -inf) would be NaN."""
+    if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axes):
+        return fill(0, tuple(d for i, d in enumerate(x.shape) if i not in axes), x.dtype)
+    largest = apply(Max(axes), x) if axes else x
+    return where(largest == -math.inf, 0, largest)
+
+
+def _exponentials(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """exp(x - shift), and the shift."""
+    shift = _shift(x, axes)
+    return exp(x - spread(shift, x.shape, axes)), shift
 
 
 # ---- the language -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from symgrad.errors import ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.create import Fill, as_tensor
 from symgrad.ops.kinds import Linear, declare
+from symgrad.ops.strided import Strided
 from symgrad.registry import provide
 from symgrad.types import TensorType, as_dim, check_extent, format_shape
 
@@ -42,6 +43,9 @@ class Reshape(Linear):
 
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
         return reshape(g, x.shape)
+
+    def strided(self, x: Strided) -> Strided | None:
+        return x.reshape(self.shape)
 
     @staticmethod
     def finite_if(node: Node) -> Sequence[Tensor]:
@@ -75,6 +79,9 @@ class Broadcast(Linear):
         result: Tensor = registry.language["sum"](g, axis=self.axes)
         return result
 
+    def strided(self, x: Strided) -> Strided:
+        return x.broadcast(self.shape, self.axes)
+
     @staticmethod
     def finite_if(node: Node) -> Sequence[Tensor]:
         return node.inputs
@@ -101,6 +108,9 @@ class PermuteDims(Linear):
 
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
         return permute_dims(g, tuple(self.axes.index(i) for i in range(len(self.axes))))
+
+    def strided(self, x: Strided) -> Strided:
+        return x.permute(self.axes)
 
     @staticmethod
     def finite_if(node: Node) -> Sequence[Tensor]:
@@ -129,6 +139,9 @@ class SpecifyShape(Linear):
 
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
         return apply(SpecifyShape(x.shape), g)
+
+    def strided(self, x: Strided) -> Strided:
+        return Strided(self.shape, x.strides, x.offset)
 
 
 # ---- the language -----------------------------------------------------------------------------------

@@ -1,0 +1,110 @@
+"""Ops without native form, called from native code: their NumPy form on the memory of the frame."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from symgrad.dims import evaluate, size
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Tensor, apply_all, make_input
+from symgrad.types import BOOL, TensorType
+from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.numpy import compile_numpy
+from symgrad_compiler.plan.steps import Access, Callback, Number, Plan, SizeNumber, Source
+
+_TYPE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+
+
+class Callbacks:
+    """The call-backs of one program; `address` goes into its frame."""
+
+    def __init__(self, plan: Plan, frame: Frame) -> None:
+        self._local = threading.local()
+        self._forms = [_Form(step, plan, frame) for step in plan.callbacks]
+        self._words = frame.words
+        self._frame = frame
+        self._function = _TYPE(self._call) if self._forms else None
+        self.address: int = (ctypes.cast(self._function, ctypes.c_void_p).value or 0) if self._function else 0
+
+    def error(self) -> BaseException | None:
+        """The exception of this thread's last call-back that failed."""
+        found: BaseException | None = getattr(self._local, "error", None)
+        self._local.error = None
+        return found
+
+    def _call(self, frame: int, number: int) -> int:
+        try:
+            words = (ctypes.c_int64 * self._words).from_address(frame)
+            sizes = {n: int(words[self._frame.size_word(n)]) for n in self._frame.size_names}
+            self._forms[number](words, sizes)
+        except BaseException as error:  # handed to Python when the program returns
+            self._local.error = error
+            return 1
+        return 0
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An array somewhere in the frame."""
+
+    word: int
+    type: TensorType
+
+    def array(self, words: Any, sizes: dict[str, int]) -> Any:
+        shape = [evaluate(d, sizes) for d in self.type.shape]
+        count = 1
+        for size in shape:
+            count *= size
+        dtype = self.type.dtype.numpy
+        if count <= 0:
+            return numpy.empty([max(d, 0) for d in shape], dtype)
+        memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(words[self.word])
+        return numpy.frombuffer(memoryview(memory), dtype, count).reshape(shape)
+
+
+class _Form:
+    """One node as a little NumPy program of its own."""
+
+    def __init__(self, step: Callback, plan: Plan, frame: Frame) -> None:
+        node = step.node
+        inputs = [make_input(t.type, f"x{i}") for i, t in enumerate(node.inputs)]
+        outputs = apply_all(node.op, tuple(inputs))
+        self._outs = [
+            _Place(frame.word(a.storage), t.type) for a, t in zip(step.outs, node.outputs, strict=True)
+        ]
+        known = make_input(TensorType(BOOL, tuple(map(size, plan.size_names))), "sizes")
+        self._size_names = plan.size_names
+        graph = Graph([*inputs, known], list(outputs), name=node.op.name)
+        self._program = compile_numpy(graph)
+        self._operands = [_operand(s, t, frame) for s, t in zip(step.operands, node.inputs, strict=True)]
+
+    def __call__(self, words: Any, sizes: dict[str, int]) -> None:
+        values = tuple(sizes[n] for n in self._size_names)
+        arrays = [operand(words, sizes) for operand in self._operands]
+        buffers = self._program.allocate(*values)
+        with numpy.errstate(all="ignore"):
+            results = self._program.run([*arrays, None], (), (), values, buffers)
+        for place, result in zip(self._outs, results, strict=True):
+            numpy.copyto(place.array(words, sizes), result)
+
+
+def _operand(source: Source, tensor: Tensor, frame: Frame) -> Callable[[Any, dict[str, int]], Any]:
+    if isinstance(source, Access):
+        return _Place(frame.word(source.storage), tensor.type).array
+    dtype = tensor.type.dtype.numpy
+
+    def filled(_: Any, sizes: dict[str, int]) -> Any:
+        value = source.value.numpy if isinstance(source, Number) else _size_value(source, sizes)
+        return numpy.full([evaluate(d, sizes) for d in tensor.shape], value, dtype)
+
+    return filled
+
+
+def _size_value(source: SizeNumber, sizes: dict[str, int]) -> int:
+    return evaluate(source.size, sizes)

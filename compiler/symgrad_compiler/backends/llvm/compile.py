@@ -1,0 +1,234 @@
+"""A graph as a native program: from the cache on disk, or by passes, plan, LLVM IR and object code.
+
+What a start from the cache does not need (the optimised graph, the plan, texts) is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy
+
+from symgrad.dims import symbols
+from symgrad.ir import origin
+from symgrad.ir.graph import Graph
+from symgrad.types import DTYPES
+from symgrad_compiler.backends.llvm.callbacks import Callbacks
+from symgrad_compiler.backends.llvm.entry import CALL, LAUNCH, emit_entry
+from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, SGEMM, Frame
+from symgrad_compiler.backends.llvm.key import program_key, text_key
+from symgrad_compiler.backends.llvm.module import LAYOUT, PROGRAM, emit_module
+from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
+from symgrad_compiler.passes import pipeline
+from symgrad_compiler.passes.pipeline import Pass
+from symgrad_compiler.plan.describe import describe
+from symgrad_compiler.plan.fuse import make_plan
+from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
+from symgrad_runtime import cache
+from symgrad_runtime.callable import Launcher, connect, native_type
+from symgrad_runtime.context import Context, Shape
+from symgrad_runtime.entry import Entry, Parameter
+from symgrad_runtime.native import NativeProgram
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What a program is made of, as it is kept on disk."""
+
+    code: bytes
+    #: Counts of the frame.
+    shape: dict[str, int]
+    constants: list[Any]
+    #: Numbers of the graph's states: those that the program reads or writes, and those with spares.
+    states: list[int]
+    spares: list[int]
+    needs_blas: bool
+
+
+class Compilation:
+    """One graph on its way; the stages are made once, when they are first needed."""
+
+    def __init__(self, graph: Graph, passes: Sequence[Pass], validate: bool) -> None:
+        self.graph = graph
+        self.passes = tuple(passes)
+        self.validate = validate
+        self.target: Target = host()
+
+    @cached_property
+    def optimized(self) -> Graph:
+        """The graph after the passes."""
+        return pipeline.run(self.graph, self.passes, validate=self.validate)
+
+    @cached_property
+    def plan(self) -> Plan:
+        return make_plan(self.optimized)
+
+    @cached_property
+    def text(self) -> str:
+        """The LLVM IR as we write it."""
+        return emit_module(self.plan, self.target.machine)
+
+    def code(self, kind: str) -> str:
+        """The LLVM IR after LLVM's passes, or assembly."""
+        return (
+            assembly(self.text, self.target) if kind == "asm" else str(optimized(self.text, self.target)[0])
+        )
+
+    def describe_step(self, number: int) -> tuple[str, int]:
+        """The node of a step, for a message, and the axis that it works on."""
+        step = self.plan.steps[number]
+        assert isinstance(step, (BoundsCheck, Callback, MatMulStep))
+        node = step.node
+        where = origin.locate(node.origins)
+        names = ", ".join(f"{self.plan.graph.names[t]}: {t.type}" for t in node.outputs)
+        text = f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
+        return text, step.axis if isinstance(step, BoundsCheck) else 0
+
+    def report(self) -> str:
+        return describe(self.plan)
+
+    # ---- the program --------------------------------------------------------------------------------
+
+    def program(self, cast: bool) -> NativeProgram:
+        """The program, from the cache where there is one."""
+        key = None if self.validate else program_key(self.graph, self.passes, self.target.key())
+        built = self._load(key)
+        callbacks: Callbacks | None = None
+        if built is None:
+            built, callbacks = self._build()
+            if key is not None and callbacks is None:
+                self._store(key, built)
+        return self._assemble(built, callbacks, cast)
+
+    def _build(self) -> tuple[_Built, Callbacks | None]:
+        plan = self.plan
+        frame = Frame.of(plan)
+        code = compile_object(self.text, self.target)
+        numbers = {s.state: i for i, s in enumerate(self.graph.states)}
+        counts = Shape(
+            inputs=len(plan.graph.inputs),
+            outputs=len(plan.outputs),
+            states=len(plan.graph.states) + len(plan.spares),
+            static=frame.static,
+            sizes_at=frame.sizes,
+            arena_at=frame.arena,
+            error_at=frame.error,
+            words=frame.words,
+        )
+        built = _Built(
+            code=code,
+            shape=asdict(counts),
+            constants=[c.array for c in plan.constants],
+            states=[numbers[s.state] for s in plan.graph.states],
+            spares=[numbers[s.state] for s in plan.spares],
+            needs_blas=any(isinstance(s, MatMulStep) for s in plan.steps),
+        )
+        return built, Callbacks(plan, frame) if plan.callbacks else None
+
+    def _store(self, key: str, built: _Built) -> None:
+        header = {
+            "shape": built.shape,
+            "states": built.states,
+            "spares": built.spares,
+            "needs_blas": built.needs_blas,
+            "constants": [[c.dtype.name, list(c.shape)] for c in built.constants],
+        }
+        blobs = {"code": built.code} | {f"constant{i}": c.tobytes() for i, c in enumerate(built.constants)}
+        cache.store(key, cache.Entry(header, blobs))
+
+    def _load(self, key: str | None) -> _Built | None:
+        entry = None if key is None else cache.load(key)
+        if entry is None:
+            return None
+        header = entry.header
+        constants = [
+            numpy.frombuffer(entry.blobs[f"constant{i}"], DTYPES[dtype].numpy).reshape(shape)
+            for i, (dtype, shape) in enumerate(header["constants"])
+        ]
+        return _Built(
+            code=entry.blobs["code"],
+            shape=header["shape"],
+            constants=constants,
+            states=header["states"],
+            spares=header["spares"],
+            needs_blas=header["needs_blas"],
+        )
+
+    def _assemble(self, built: _Built, callbacks: Callbacks | None, cast: bool) -> NativeProgram:
+        graph = self.graph
+        size_names = tuple(sorted({n for t in graph.inputs for d in t.shape for n in symbols(d)}))
+        engine = Engine(built.code, self.target)
+        constants = [numpy.ascontiguousarray(c) for c in built.constants]
+        static = [0] * FIXED + [int(c.ctypes.data) for c in constants]
+        if callbacks is not None:
+            static[CALLBACK] = callbacks.address
+        if built.needs_blas:
+            blas = importlib.import_module("symgrad_runtime.blas")
+            static[SGEMM], static[DGEMM] = blas.address("sgemm"), blas.address("dgemm")
+        types = [t.type for t in graph.outputs]
+        context = Context(
+            Shape(**built.shape),
+            [t.type for t in graph.inputs],
+            types,
+            size_names,
+            static,
+            engine.address(PROGRAM),
+            engine.address(LAYOUT),
+        )
+        parameters = [Parameter(n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)]
+        return NativeProgram(
+            name=graph.name,
+            entry=Entry(graph.name, parameters, size_names, cast),
+            outputs=types,
+            states=tuple(graph.states[i].state for i in built.states),
+            spares=tuple(graph.states[i].state for i in built.spares),
+            launch=_launcher(context),
+            context=context,
+            describe=self.describe_step,
+            callback_error=callbacks.error if callbacks else _no_error,
+            report=self.report,
+            code=self.code,
+            kept=(engine, constants, callbacks),
+        )
+
+
+def _no_error() -> BaseException | None:
+    return None
+
+
+# ---- the entry ----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _entry() -> Engine:
+    """The entry code; compiled once a process, kept on disk."""
+    target = host()
+    text = emit_entry()
+    key = text_key(text, target.key())
+    kept = cache.load(key)
+    code = kept.blobs["code"] if kept else compile_object(text, target)
+    if kept is None:
+        cache.store(key, cache.Entry({}, {"code": code}))
+    return Engine(code, target)
+
+
+@lru_cache(maxsize=8)
+def native_class(base: type) -> type:
+    """The native subclass of a class of functions."""
+    return native_type(base, f"symgrad.Native{base.__name__}")
+
+
+def attach(instance: Any, program: NativeProgram) -> None:
+    """Let calls of an instance of a native class go to a program, which the instance must keep."""
+    connect(instance, _entry().address(CALL), int(program.context.words.ctypes.data))
+
+
+def _launcher(context: Context) -> Callable[..., Any]:
+    made: Any = object.__new__(native_class(Launcher))
+    connect(made, _entry().address(LAUNCH), int(context.words.ctypes.data))
+    found: Callable[..., Any] = made
+    return found

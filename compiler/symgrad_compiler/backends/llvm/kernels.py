@@ -1,0 +1,813 @@
+"""A kernel's loop nest.
+
+Axes along which all memory advances evenly are merged. The innermost axis is run through in vectors; its last,
+incomplete vector is masked (or, without masks, done element by element). Where a kernel reduces,
+
+    rows      the innermost axis is reduced:    for kept: for reduced: acc += ...; store acc
+    columns   the innermost axis is kept:       for block of rows: for column: for row: acc += ...; result += acc
+
+Each level of a reduction has its own accumulator, and long ones are cut into blocks of fixed length: rounding
+errors grow with the depth, not with the length, and do not depend on how work is split.
+A value is computed in the outermost loop in which it is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy
+
+from symgrad.dims import Dim
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.ir.values import Scalar
+from symgrad.ops.cast import AsType
+from symgrad.ops.kinds import Elementwise
+from symgrad.ops.strided import Strided
+from symgrad.types import BY_SHORT
+from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal, vector_type
+from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.scalars import Code, kind_of
+from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.plan.steps import (
+    IOTA,
+    Access,
+    Kernel,
+    Number,
+    Reduction,
+    Scatter,
+    SizeNumber,
+    Storage,
+)
+
+#: Rounds of one accumulator before its value goes to the next level.
+BLOCK = 128
+#: Kernels up to this weight get a main loop without masks beside the masked end.
+LIGHT = 40
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the generated code may use."""
+
+    vector_bytes: int
+    has_masks: bool
+    has_fma: bool
+
+
+@dataclass(eq=False)
+class _Stream:
+    """A layout that the loops walk along, and where it is now: a pointer, or a position for an iota."""
+
+    storage: Storage
+    strides: tuple[Dim, ...]  # by merged axis
+    offset: Dim
+    at: list[Value] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.storage.dtype)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    extent: Dim
+    reduced: bool
+
+
+def emit_kernel(
+    module: Module, maths: Maths, machine: Machine, frame: Frame, kernel: Kernel, name: str
+) -> None:
+    """The function `void name(ptr frame)`."""
+    _KernelEmitter(module, maths, machine, frame, kernel, name).run()
+
+
+class _KernelEmitter:
+    def __init__(
+        self, module: Module, maths: Maths, machine: Machine, frame: Frame, kernel: Kernel, name: str
+    ) -> None:
+        self.kernel = kernel
+        self.machine = machine
+        self.f: Function = module.function(name, [("frame", "ptr")])
+        self.code = Code(self.f, maths, machine.has_fma)
+        maths.inline = bool(kernel.space)
+        self.frame = frame
+        self.sizes = Sizes(self.f, self._size)
+        self.pointers: dict[int, Value] = {}
+        self._collect()
+        self._order()
+        self._choose_lanes()
+
+    # ---- frame --------------------------------------------------------------------------------------
+
+    def _word(self, index: int, kind: str) -> Value:
+        address = self.f.field(self.f.parameters["frame"], 8 * index)
+        return self.f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
+
+    def _size(self, name: str) -> Value:
+        return self._word(self.frame.size_word(name), "i64")
+
+    # ---- axes ---------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """The streams, over merged axes."""
+        kernel = self.kernel
+        rank = len(kernel.space)
+        reduced = set(kernel.reductions[0].axes) if kernel.reductions else set()
+        kept = [i for i in range(rank) if i not in reduced]
+        layouts: list[tuple[Storage, tuple[Dim, ...], Dim]] = []
+
+        def add(storage: Storage, layout: Strided) -> int:
+            layouts.append((storage, layout.strides, layout.offset))
+            return len(layouts) - 1
+
+        def add_result(access: Access) -> int:
+            strides: list[Dim] = [0] * rank
+            for axis, stride in zip(kept, access.layout.strides, strict=True):
+                strides[axis] = stride
+            layouts.append((access.storage, tuple(strides), access.layout.offset))
+            return len(layouts) - 1
+
+        sources = {t: add(s.storage, s.layout) for t, s in kernel.sources.items() if isinstance(s, Access)}
+        gathers = {
+            t: (add(g.storage, g.layout), add(g.index.storage, g.index.layout))
+            for t, g in kernel.gathers.items()
+        }
+        scatters = [(add(s.storage, s.layout), add(s.index.storage, s.index.layout)) for s in kernel.scatters]
+        stores = [add(a.storage, a.layout) for _, a in kernel.stores]
+        results = [add_result(a) for _, a in kernel.results]
+
+        self.axes, groups = _merge(
+            kernel.space, reduced, [strides for _, strides, _ in layouts], self._positional()
+        )
+        streams = [
+            _Stream(storage, tuple(strides[g] for g in groups), offset)
+            for storage, strides, offset in layouts
+        ]
+        self.streams = streams
+        self.source_streams = {t: streams[i] for t, i in sources.items()}
+        self.gather_streams = {t: (streams[a], streams[b]) for t, (a, b) in gathers.items()}
+        self.scatter_streams = [(streams[a], streams[b]) for a, b in scatters]
+        self.store_streams = [streams[i] for i in stores]
+        self.result_streams = [streams[i] for i in results]
+
+    def _positional(self) -> bool:
+        return any(r.kind.startswith("arg") for r in self.kernel.reductions)
+
+    def _order(self) -> None:
+        """The loops from outside in, and which of them runs in vectors."""
+        count = len(self.axes)
+        reduced = [i for i, a in enumerate(self.axes) if a.reduced]
+        kept = [i for i, a in enumerate(self.axes) if not a.reduced]
+        self.columns = bool(reduced) and bool(kept) and kept[-1] == count - 1
+        self.order = [*kept, *reduced] if reduced else kept
+        self.vector_axis = count - 1 if count else -1
+        self.position = {axis: i for i, axis in enumerate(self.order)}
+
+    def _choose_lanes(self) -> None:
+        kernel = self.kernel
+        kinds = {s.kind for s in self.streams if s.storage.kind != IOTA}
+        for node in kernel.nodes:
+            kinds |= {kind_of(t.dtype) for t in (*node.inputs, *node.outputs)}
+        alone = (
+            self.vector_axis < 0
+            or bool(kinds & {"c64", "c128"})
+            or (self._positional() and not self.columns)
+            or any(
+                index.strides[self.vector_axis] != 0 or base.strides[self.vector_axis] != 1
+                for base, index in self.scatter_streams
+            )
+        )
+        floats = kinds & {"f32", "f64"}
+        widest = max((BITS[k] // 8 or 1 for k in (floats or kinds)), default=8)
+        self.lanes = 1 if alone else max(2, self.machine.vector_bytes // widest)
+
+    # ---- the nest -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        f = self.f
+        for stream in self.streams:
+            base = self.sizes(stream.offset)
+            if stream.storage.kind == IOTA:
+                stream.at.append(base)
+                continue
+            pointer = self._word(self.frame.word(stream.storage), "ptr")
+            stream.at.append(pointer if base.number == 0 else f.offset(pointer, base, stream.kind))
+        self.extents = [self.sizes(a.extent) for a in self.axes]
+        self.strides = {s: [self.sizes(d) for d in s.strides] for s in self.streams}
+        self.values: dict[Tensor, Value] = {}
+        self.indices: dict[Tensor, Value] = {}
+        self.depths = self._depths()
+        self.current_lanes = 1
+        self.mask: Value | None = None
+        self.index_of: dict[int, Value] = {}
+        self._compute(0)
+        if self.columns and self._is_blocked_columns():
+            self._blocked_columns()
+        else:
+            self._loops(0)
+        f.do("ret void")
+
+    def _depths(self) -> dict[Tensor, int]:
+        """The number of loops inside which a value is known."""
+        depths: dict[Tensor, int] = {}
+        for tensor, stream in self.source_streams.items():
+            depths[tensor] = self._depth(stream)
+        for tensor, source in self.kernel.sources.items():
+            if not isinstance(source, Access):
+                depths[tensor] = 0
+        for node in self.kernel.nodes:
+            out = node.outputs[0]
+            if out in self.gather_streams:
+                depths[out] = max(map(self._depth, self.gather_streams[out]))
+            else:
+                depths[out] = max((depths[t] for t in node.inputs), default=0)
+        return depths
+
+    def _depth(self, stream: _Stream) -> int:
+        return max((self.position[a] + 1 for a, s in enumerate(stream.strides) if s != 0), default=0)
+
+    def _compute(self, depth: int) -> None:
+        """Load and compute what is known now."""
+        for tensor, source in self.kernel.sources.items():
+            if self.depths[tensor] == depth:
+                self.values[tensor] = self._source(tensor, source)
+        for node in self.kernel.nodes:
+            if self.depths[node.outputs[0]] == depth:
+                self._node(node)
+
+    def _loops(self, level: int) -> None:
+        """The loops from `level` on, without or before reductions."""
+        reductions = self.kernel.reductions
+        if reductions and self.columns and level == len(self._kept()) - 1:
+            self._column_loop(level)
+            return
+        if reductions and level == len(self._kept()):
+            accumulators = self._reduce(level, self._identities(1))
+            self._finish_rows(accumulators)
+            return
+        if level == len(self.order):
+            self._innermost()
+            return
+        axis = self.order[level]
+
+        def body(index: Value, _: list[Value]) -> list[Value]:
+            self._enter(level, index)
+            self._compute(level + 1)
+            self._loops(level + 1)
+            self._leave(level)
+            return []
+
+        if axis == self.vector_axis:
+            self._vector_loop(axis, [], body)
+        else:
+            self.f.loop(literal(0, "i64"), self.extents[axis], literal(1, "i64"), [], body)
+
+    def _kept(self) -> list[int]:
+        return [a for a in self.order if not self.axes[a].reduced]
+
+    def _enter(self, level: int, index: Value) -> None:
+        """Advance all streams to an index of the loop at `level`."""
+        axis = self.order[level]
+        self.index_of[axis] = index
+        f = self.f
+        for stream in self.streams:
+            stride = self.strides[stream][axis]
+            now = stream.at[-1]
+            if stride.number == 0:
+                stream.at.append(now)
+                continue
+            step = index if stride.number == 1 else f.emit(f"mul i64 {index.text}, {stride.text}", "i64")
+            if stream.storage.kind == IOTA:
+                stream.at.append(f.emit(f"add i64 {now.text}, {step.text}", "i64"))
+            else:
+                stream.at.append(f.offset(now, step, stream.kind))
+
+    def _leave(self, level: int) -> None:
+        for stream in self.streams:
+            stream.at.pop()
+
+    # ---- vectors ------------------------------------------------------------------------------------
+
+    def _segments(self, axis: int) -> list[tuple[int, bool]]:
+        """(lanes, masked) of the loops that together run through the vector axis."""
+        extent = self.axes[axis].extent
+        lanes = self.lanes
+        if lanes == 1 or (isinstance(extent, int) and extent % lanes == 0):
+            return [(lanes, False)]
+        if not self.machine.has_masks:
+            return [(lanes, False), (1, False)]
+        if isinstance(extent, int) and extent < lanes:
+            return [(lanes, True)]
+        if self.kernel.weight <= LIGHT:
+            return [(lanes, False), (lanes, True)]
+        return [(lanes, True)]
+
+    def _vector_loop(
+        self,
+        axis: int,
+        carried: Sequence[Value],
+        body: Callable[[Value, list[Value]], Sequence[Value]],
+        start: Value | None = None,
+        stop: Value | None = None,
+    ) -> list[Value]:
+        """Run through the vector axis. Accumulators are vectors and are handed from loop to loop; where a loop
+        has other lanes, they are folded into one first."""
+        f = self.f
+        start = start or literal(0, "i64")
+        stop = stop or self.extents[axis]
+        accumulators = list(carried)
+        segments = self._segments(axis)
+        for number, (lanes, masked) in enumerate(segments):
+            end = stop
+            if number < len(segments) - 1:
+                length = f.emit(f"sub i64 {stop.text}, {start.text}", "i64")
+                rest = f.emit(f"srem i64 {length.text}, {lanes}", "i64")
+                end = f.emit(f"sub i64 {stop.text}, {rest.text}", "i64")
+                empty = f.emit(f"icmp slt i64 {length.text}, 0", "i1")
+                end = f.emit(f"select i1 {empty.text}, i64 {start.text}, i64 {end.text}", "i64")
+            if accumulators and accumulators[0].lanes != lanes:
+                accumulators = self._fold(accumulators)
+            saved = (self.current_lanes, self.mask)
+
+            def inside(
+                index: Value, now: list[Value], lanes: int = lanes, masked: bool = masked
+            ) -> Sequence[Value]:
+                self.current_lanes = lanes
+                self.mask = self._lane_mask(index, stop, lanes) if masked else None
+                return body(index, now)
+
+            accumulators = f.loop(start, end, literal(lanes, "i64"), accumulators, inside)
+            self.current_lanes, self.mask = saved
+            start = end
+        return accumulators
+
+    def _lane_mask(self, index: Value, stop: Value, lanes: int) -> Value:
+        """The lanes that are inside."""
+        f = self.f
+        left = f.emit(f"sub i64 {stop.text}, {index.text}", "i64")
+        short = f.emit(f"trunc i64 {left.text} to i32", "i32")
+        full = f.emit(f"icmp sgt i64 {left.text}, {lanes}", "i1")
+        count = f.emit(f"select i1 {full.text}, i32 {lanes}, i32 {short.text}", "i32")
+        steps = ", ".join(f"i32 {i}" for i in range(lanes))
+        counts = self.code.splat(count, lanes)
+        return f.emit(f"icmp ult <{lanes} x i32> <{steps}>, {counts.text}", "i1", lanes)
+
+    def _all_lanes(self) -> Value:
+        return self.mask or literal(1, "i1", self.current_lanes)
+
+    def _source(self, tensor: Tensor, source: object) -> Value:
+        if isinstance(source, Number):
+            return number(source.value)
+        if isinstance(source, SizeNumber):
+            return self.sizes(source.size)
+        stream = self.source_streams[tensor]
+        return self._read(stream, stream.at[-1])
+
+    def _vector_stride(self, stream: _Stream) -> Value:
+        """The stride along the vector axis, if vectors are being run; else 0."""
+        if self.current_lanes == 1 or self.vector_axis < 0 or self.vector_axis not in self.index_of:
+            return literal(0, "i64")
+        return self.strides[stream][self.vector_axis]
+
+    def _read(self, stream: _Stream, at: Value) -> Value:
+        """The element(s) of a stream where it is now."""
+        stride, lanes, f = self._vector_stride(stream), self.current_lanes, self.f
+        kind = stream.kind
+        if stream.storage.kind == IOTA:
+            position = at
+            if stride.number != 0:
+                position = self.code.add(position, self.code.multiply(self._lane_numbers(lanes), stride))
+            return self.code.convert(position, kind)
+        if stride.number == 0:
+            return self._from_memory(f.load(at, _memory_kind(kind)), kind)
+        if stride.number == 1:
+            return self._from_memory(self._load_vector(at, _memory_kind(kind), lanes), kind)
+        steps = self.code.multiply(self._lane_numbers(lanes), stride)
+        return self._gather(at, steps, kind, lanes)
+
+    def _lane_numbers(self, lanes: int) -> Value:
+        steps = ", ".join(f"i64 {i}" for i in range(lanes))
+        return Value(f"<{steps}>", "i64", lanes)
+
+    def _load_vector(self, at: Value, kind: str, lanes: int) -> Value:
+        f = self.f
+        type_ = vector_type(kind, lanes)
+        align = BITS[kind] // 8
+        if self.mask is None:
+            return f.volatile(f"load {type_}, ptr {at.text}, align {align}", kind, lanes)
+        name = f"llvm.masked.load.v{lanes}{_suffix(kind)}.p0"
+        f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
+        return f.volatile(
+            f"call {type_} @{name}(ptr {at.text}, i32 {align}, {self.mask.type} {self.mask.text}, {type_} zeroinitializer)",
+            kind,
+            lanes,
+        )
+
+    def _gather(self, at: Value, steps: Value, kind: str, lanes: int) -> Value:
+        """Elements at distances `steps` from `at`."""
+        f = self.f
+        memory = _memory_kind(kind)
+        pointers = f.emit(
+            f"getelementptr {LLVM_TYPES[memory]}, ptr {at.text}, <{lanes} x i64> {steps.text}", "ptr", lanes
+        )
+        type_ = vector_type(memory, lanes)
+        name = f"llvm.masked.gather.v{lanes}{_suffix(memory)}.v{lanes}p0"
+        f.module.declare(f"declare {type_} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {type_})")
+        mask = self._all_lanes()
+        loaded = f.volatile(
+            f"call {type_} @{name}(<{lanes} x ptr> {pointers.text}, i32 {BITS[memory] // 8}, "
+            f"{mask.type} {mask.text}, {type_} zeroinitializer)",
+            memory,
+            lanes,
+        )
+        return self._from_memory(loaded, kind)
+
+    def _write(self, value: Value, stream: _Stream, at: Value) -> None:
+        f, lanes = self.f, self.current_lanes
+        kind = stream.kind
+        stride = self._vector_stride(stream)
+        value = self._to_memory(value, kind)
+        if lanes == 1:
+            f.store(value, at)
+            return
+        value = self.code.splat(value, lanes)
+        align = BITS[value.kind] // 8
+        if stride.number == 1 and self.mask is None:
+            f.do(f"store {value.type} {value.text}, ptr {at.text}, align {align}")
+            return
+        mask = self._all_lanes()
+        if stride.number == 1:
+            name = f"llvm.masked.store.v{lanes}{_suffix(value.kind)}.p0"
+            f.module.declare(f"declare void @{name}({value.type}, ptr, i32 immarg, <{lanes} x i1>)")
+            f.do(
+                f"call void @{name}({value.type} {value.text}, ptr {at.text}, i32 {align}, {mask.type} {mask.text})"
+            )
+            return
+        steps = self.code.multiply(self._lane_numbers(lanes), stride)
+        pointers = f.emit(
+            f"getelementptr {LLVM_TYPES[value.kind]}, ptr {at.text}, <{lanes} x i64> {steps.text}",
+            "ptr",
+            lanes,
+        )
+        name = f"llvm.masked.scatter.v{lanes}{_suffix(value.kind)}.v{lanes}p0"
+        f.module.declare(f"declare void @{name}({value.type}, <{lanes} x ptr>, i32 immarg, <{lanes} x i1>)")
+        f.do(
+            f"call void @{name}({value.type} {value.text}, <{lanes} x ptr> {pointers.text}, i32 {align}, "
+            f"{mask.type} {mask.text})"
+        )
+
+    def _from_memory(self, value: Value, kind: str) -> Value:
+        if kind == "i1":
+            return self.code.convert(value, "i1")
+        return Value(value.text, kind, value.lanes)
+
+    def _to_memory(self, value: Value, kind: str) -> Value:
+        return self.code.convert(value, "u8") if kind == "i1" else value
+
+    # ---- the innermost body -------------------------------------------------------------------------
+
+    def _node(self, node: Node) -> None:
+        out = node.outputs[0]
+        if out in self.gather_streams:
+            self.values[out] = self._gathered(out)
+            return
+        operands = [self.values[t] for t in node.inputs]
+        if isinstance(node.op, AsType):
+            value = self.code.convert(operands[0], kind_of(node.op.dtype))
+        else:
+            assert isinstance(node.op, Elementwise)
+            value = node.op.scalar(self.code, *operands)
+        self.values[out] = value
+
+    def _gathered(self, tensor: Tensor) -> Value:
+        base, index = self.gather_streams[tensor]
+        gather = self.kernel.gathers[tensor]
+        f = self.f
+        at = self._position_of(index, self.sizes(gather.size), self.sizes(gather.stride))
+        if at.lanes == 1:
+            return self._read(base, f.offset(base.at[-1], at, base.kind))
+        along = self._vector_stride(base)
+        if along.number != 0:
+            at = self.code.add(at, self.code.multiply(self._lane_numbers(at.lanes), along))
+        return self._gather(base.at[-1], at, base.kind, at.lanes)
+
+    def _position_of(self, index: _Stream, size: Value, stride: Value) -> Value:
+        """(index, counted from the end where negative) * stride."""
+        code = self.code
+        found = code.convert(self._read(index, index.at[-1]), "i64")
+        negative = code.less(found, literal(0, "i64", found.lanes))
+        found = code.select(negative, code.add(found, size), found)
+        return found if stride.number == 1 else code.multiply(found, stride)
+
+    def _innermost(self) -> None:
+        for (tensor, _), stream in zip(self.kernel.stores, self.store_streams, strict=True):
+            self._write(self.values[tensor], stream, stream.at[-1])
+        for scatter, (base, index) in zip(self.kernel.scatters, self.scatter_streams, strict=True):
+            self._scatter(scatter, base, index)
+
+    def _scatter(self, scatter: Scatter, base: _Stream, index: _Stream) -> None:
+        step = self._position_of(index, self.sizes(scatter.size), self.sizes(scatter.stride))
+        at = self.f.offset(base.at[-1], step, base.kind)
+        if base.kind == "i1":
+            total = self.code.logical_or(self._read(base, at), self.values[scatter.value])
+        else:
+            total = self.code.add(self._read(base, at), self.values[scatter.value])
+        self._write(total, base, at)
+
+    # ---- reductions ---------------------------------------------------------------------------------
+
+    def _accumulator_kinds(self, reduction: Reduction) -> list[str]:
+        kind = kind_of(reduction.value.dtype)
+        return [kind, "i64"] if reduction.kind.startswith("arg") else [kind]
+
+    def _identities(self, lanes: int) -> list[Value]:
+        found = []
+        for reduction in self.kernel.reductions:
+            kinds = self._accumulator_kinds(reduction)
+            found.append(literal(identity(reduction.kind, kinds[0]), kinds[0], lanes))
+            if len(kinds) == 2:
+                found.append(literal(-1, "i64", lanes))
+        return found
+
+    def _combine(self, accumulators: Sequence[Value], others: Sequence[Value]) -> list[Value]:
+        """Accumulators of one level into those of the next."""
+        code, result, i = self.code, [], 0
+        for reduction in self.kernel.reductions:
+            if reduction.kind.startswith("arg"):
+                result += self._better(reduction.kind, accumulators[i : i + 2], others[i : i + 2])
+                i += 2
+            else:
+                result.append(combine(code, reduction.kind, accumulators[i], others[i]))
+                i += 1
+        return result
+
+    def _better(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
+        """The extreme so far and its position: the first one, a NaN before all else."""
+        code = self.code
+        value, position = new
+        wins = code.less(best[0], value) if kind == "argmax" else code.less(value, best[0])
+        if value.kind in ("f32", "f64"):
+            nan_wins = code.logical_and(code.is_nan(value), code.logical_not(code.is_nan(best[0])))
+            wins = code.logical_or(wins, nan_wins)
+        wins = code.logical_or(wins, code.less(best[1], literal(0, "i64", best[1].lanes)))
+        return [code.select(wins, value, best[0]), code.select(wins, position, best[1])]
+
+    def _contributions(self, lanes: int) -> list[Value]:
+        """What the current element(s) add; in masked lanes nothing."""
+        found = []
+        for reduction in self.kernel.reductions:
+            value = self.code.splat(self.values[reduction.value], lanes)
+            if self.mask is not None and not self.columns:
+                nothing = literal(identity(reduction.kind, value.kind), value.kind, lanes)
+                value = self.code.select(self.mask, value, nothing)
+            found.append(value)
+            if reduction.kind.startswith("arg"):
+                axes = [i for i, a in enumerate(self.axes) if a.reduced]
+                position = self.index_of[axes[0]] if axes else literal(0, "i64")
+                found.append(self.code.splat(position, lanes))
+        return found
+
+    def _reduce(self, level: int, initial: list[Value]) -> list[Value]:
+        """The loops over reduced axes from `level` on: their accumulated values, starting from `initial`."""
+        if level == len(self.order):
+            self._innermost()
+            lanes = self.current_lanes
+            return self._combine([self.code.splat(v, lanes) for v in initial], self._contributions(lanes))
+        axis = self.order[level]
+        vector = axis == self.vector_axis
+        last = level == len(self.order) - 1
+
+        def element(index: Value, carried: list[Value]) -> list[Value]:
+            self._enter(level, index)
+            self._compute(level + 1)
+            lanes = carried[0].lanes
+            if last:
+                result = self._reduce(level + 1, carried)
+            else:
+                inner = self._reduce(level + 1, self._identities(1 if not self.columns else lanes))
+                result = self._combine(carried, inner)
+            self._leave(level)
+            return result
+
+        def run(start: Value, stop: Value, carried: list[Value]) -> list[Value]:
+            if vector:
+                return self._vector_loop(axis, carried, element, start, stop)
+            return self.f.loop(start, stop, literal(1, "i64"), carried, element)
+
+        zero, extent = literal(0, "i64"), self.extents[axis]
+        lanes = self.lanes if vector else initial[0].lanes
+        length = BLOCK * (lanes if vector else 1)
+        begin = self._identities(lanes) if vector else initial
+        if not self._needs_blocks(axis, length):
+            found = run(zero, extent, begin)
+            return self._combine(initial, self._fold(found)) if vector else found
+
+        def block(start: Value, carried: list[Value]) -> list[Value]:
+            stop = self._minimum(self._binary("add", start, literal(length, "i64")), extent)
+            partial = run(start, stop, self._identities(carried[0].lanes))
+            if partial[0].lanes != carried[0].lanes:  # the end was done element by element
+                return [*self._combine(carried, self._into_lane(partial, carried))]
+            return self._combine(carried, partial)
+
+        found = self.f.loop(zero, extent, literal(length, "i64"), begin, block)
+        return self._combine(initial, self._fold(found)) if vector else found
+
+    def _into_lane(self, scalars: list[Value], like: list[Value]) -> list[Value]:
+        """Vectors that hold scalars in their first lane, and the identity in the others."""
+        result = []
+        for value, vector, nothing in zip(scalars, like, self._identities(like[0].lanes), strict=True):
+            result.append(
+                self.f.emit(
+                    f"insertelement {vector.type} {nothing.text}, {LLVM_TYPES[value.kind]} {value.text}, i64 0",
+                    value.kind,
+                    vector.lanes,
+                )
+            )
+        return result
+
+    def _needs_blocks(self, axis: int, length: int) -> bool:
+        """Whether a sum of floats along this axis is long enough to be cut."""
+        extent = self.axes[axis].extent
+        if isinstance(extent, int) and extent <= length:
+            return False
+        return all(r.kind == "add" and r.value.dtype.kind == "float" for r in self.kernel.reductions)
+
+    def _binary(self, instruction: str, a: Value, b: Value) -> Value:
+        return self.f.emit(f"{instruction} i64 {a.text}, {b.text}", "i64")
+
+    def _minimum(self, a: Value, b: Value) -> Value:
+        first = self.f.emit(f"icmp slt i64 {a.text}, {b.text}", "i1")
+        return self.f.emit(f"select i1 {first.text}, i64 {a.text}, i64 {b.text}", "i64")
+
+    def _fold(self, accumulators: Sequence[Value]) -> list[Value]:
+        """Vectors to scalars: halves onto halves."""
+        if accumulators[0].lanes == 1:
+            return list(accumulators)
+        result, i = [], 0
+        for reduction in self.kernel.reductions:
+            value = accumulators[i]
+            i += len(self._accumulator_kinds(reduction))
+            while value.lanes > 1:
+                half = value.lanes // 2
+                value = combine(
+                    self.code, reduction.kind, self._part(value, 0, half), self._part(value, half, half)
+                )
+            result.append(value)
+        return result
+
+    def _part(self, value: Value, start: int, count: int) -> Value:
+        f = self.f
+        if count == 1:
+            return f.emit(f"extractelement {value.type} {value.text}, i64 {start}", value.kind)
+        lanes = ", ".join(f"i32 {start + i}" for i in range(count))
+        return f.emit(
+            f"shufflevector {value.type} {value.text}, {value.type} poison, <{count} x i32> <{lanes}>",
+            value.kind,
+            count,
+        )
+
+    def _finish_rows(self, accumulators: list[Value]) -> None:
+        self._store_results(self._results_of(accumulators))
+
+    def _results_of(self, accumulators: list[Value]) -> list[Value]:
+        """What is stored of the accumulators: the position, of a positional reduction."""
+        result, i = [], 0
+        for reduction in self.kernel.reductions:
+            count = len(self._accumulator_kinds(reduction))
+            result.append(accumulators[i + count - 1])
+            i += count
+        return result
+
+    def _store_results(self, values: list[Value]) -> None:
+        for (reduction, _), stream in zip(self.kernel.results, self.result_streams, strict=True):
+            self._write(values[self.kernel.reductions.index(reduction)], stream, stream.at[-1])
+
+    # ---- columns ------------------------------------------------------------------------------------
+
+    def _column_loop(self, level: int) -> None:
+        """The innermost kept axis in vectors, and the reduced axes inside."""
+        axis = self.order[level]
+
+        def body(index: Value, _: list[Value]) -> list[Value]:
+            self._enter(level, index)
+            self._compute(level + 1)
+            accumulators = self._reduce(level + 1, self._identities(self.current_lanes))
+            self._store_results(self._results_of(accumulators))
+            self._leave(level)
+            return []
+
+        self._vector_loop(axis, [], body)
+
+    def _is_blocked_columns(self) -> bool:
+        kept = self._kept()
+        first = self.order[len(kept)]
+        return len(kept) == 1 and self._needs_blocks(first, BLOCK)
+
+    def _blocked_columns(self) -> None:
+        """Blocks of rows outside, so that memory is read nearly in order; results are added up in memory."""
+        f = self.f
+        axis, first = self.order[0], self.order[1]
+        zero, one = literal(0, "i64"), literal(1, "i64")
+
+        def clear(index: Value, _: list[Value]) -> list[Value]:
+            self._enter(0, index)
+            self._store_results([self.code.splat(v, self.current_lanes) for v in self._identities(1)])
+            self._leave(0)
+            return []
+
+        self._vector_loop(axis, [], clear)
+
+        def block(start: Value, _: list[Value]) -> list[Value]:
+            stop = self._minimum(self._binary("add", start, literal(BLOCK, "i64")), self.extents[first])
+
+            def column(index: Value, _: list[Value]) -> list[Value]:
+                self._enter(0, index)
+                self._compute(1)
+                lanes = self.current_lanes
+
+                def row(index: Value, carried: list[Value]) -> list[Value]:
+                    self._enter(1, index)
+                    self._compute(2)
+                    if len(self.order) == 2:
+                        result = self._reduce(2, carried)
+                    else:
+                        result = self._combine(carried, self._reduce(2, self._identities(lanes)))
+                    self._leave(1)
+                    return result
+
+                found = f.loop(start, stop, one, self._identities(lanes), row)
+                before = [self._read(s, s.at[-1]) for s in self.result_streams]
+                self._store_results(self._combine(before, found))
+                self._leave(0)
+                return []
+
+            self._vector_loop(axis, [], column)
+            return []
+
+        f.loop(zero, self.extents[first], literal(BLOCK, "i64"), [], block)
+
+
+def _merge(
+    space: Sequence[Dim], reduced: set[int], strides: Sequence[tuple[Dim, ...]], positional: bool
+) -> tuple[list[_Axis], list[int]]:
+    """The axes of the nest, and which axis of the space each advances by: axes of size 1 are dropped, and
+    neighbours along which every stream advances evenly become one."""
+    axes: list[_Axis] = []
+    last: list[int] = []
+    for i, extent in enumerate(space):
+        if extent == 1:
+            continue
+        is_reduced = i in reduced
+        if axes and axes[-1].reduced == is_reduced and not (positional and is_reduced):
+            before = last[-1]
+            if all(s[before] == s[i] * extent for s in strides):
+                axes[-1] = _Axis(axes[-1].extent * extent, is_reduced)
+                last[-1] = i
+                continue
+        axes.append(_Axis(extent, is_reduced))
+        last.append(i)
+    return axes, last
+
+
+def number(scalar: Scalar) -> Value:
+    """A literal of a dtype."""
+    kind = kind_of(scalar.dtype)
+    if scalar.dtype.kind == "complex":
+        return Value(str(int.from_bytes(scalar.bits, "little")), kind)
+    return literal(scalar.python, kind)  # type: ignore[arg-type]
+
+
+def identity(kind: str, element: str) -> float | int:
+    """What a reduction starts from."""
+    if kind == "add":
+        return 0
+    if kind == "multiply":
+        return 1
+    low = kind in ("maximum", "argmax")
+    if element in ("f32", "f64"):
+        return -math.inf if low else math.inf
+    if element == "i1":
+        return 0 if low else 1
+    limits = numpy.iinfo(BY_SHORT[element].numpy)
+    return int(limits.min if low else limits.max)
+
+
+def combine(code: Code, kind: str, a: Value, b: Value) -> Value:
+    """One step of a reduction."""
+    if kind == "add":
+        return code.add(a, b)
+    if kind == "multiply":
+        return code.multiply(a, b)
+    return code.call(kind, a, b)
+
+
+def _memory_kind(kind: str) -> str:
+    return "u8" if kind == "i1" else kind
+
+
+def _suffix(kind: str) -> str:
+    """As intrinsics spell element types."""
+    return kind if kind in ("f32", "f64") else f"i{BITS[kind]}"

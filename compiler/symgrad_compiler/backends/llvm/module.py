@@ -1,0 +1,164 @@
+"""A plan as an LLVM module: a function for each step, and two that the runtime calls.
+
+i32  <name>(ptr frame)                  the program: 0, or 1 and an error record in the frame
+void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimensions of all outputs
+"""
+
+from __future__ import annotations
+
+from symgrad.dims import Dim, product
+from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.kernels import Machine, emit_kernel
+from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.backends.llvm.steps import StepEmitter
+from symgrad_compiler.plan.memory import ALIGNMENT
+from symgrad_compiler.plan.steps import BoundsCheck, Callback, FillStep, Kernel, MatMulStep, Plan, Step
+
+PROGRAM, LAYOUT = "program", "layout"
+#: Calls of steps in one function: more are split, which keeps compilation linear.
+PART = 500
+
+
+def emit_module(plan: Plan, machine: Machine) -> str:
+    """The text of the module."""
+    module = Module()
+    maths = Maths(module, machine.has_fma)
+    frame = Frame.of(plan)
+    calls: list[tuple[str, bool]] = []
+    callbacks = 0
+    for number, step in enumerate(plan.steps):
+        name = f"step{number}.{_title(step)}"
+        if isinstance(step, Kernel):
+            emit_kernel(module, maths, machine, frame, step, name)
+            calls.append((name, False))
+            continue
+        emitter = StepEmitter(module, frame, name, number)
+        if isinstance(step, MatMulStep):
+            emitter.matmul(step)
+        elif isinstance(step, BoundsCheck):
+            emitter.check(step)
+        elif isinstance(step, FillStep):
+            emitter.zeros(step)
+        else:
+            emitter.callback(step, callbacks)
+            callbacks += 1
+        calls.append((name, True))
+    _program(module, frame, plan, calls)
+    _layout(module, plan)
+    return module.text()
+
+
+def _title(step: Step) -> str:
+    """A word for a step, in names of functions."""
+    if isinstance(step, Kernel):
+        return "kernel"
+    return {MatMulStep: "matmul", BoundsCheck: "check", FillStep: "zeros", Callback: "callback"}[type(step)]
+
+
+def _program(module: Module, frame: Frame, plan: Plan, calls: list[tuple[str, bool]]) -> None:
+    parts = [calls[i : i + PART] for i in range(0, len(calls), PART)]
+    for i, part in enumerate(parts):
+        f = module.function(f"part{i}", [("frame", "ptr")], "i32")
+        _calls(f, part)
+    f = module.function(PROGRAM, [("frame", "ptr")], "i32", linkage="")
+    _place_slots(f, frame, plan)
+    _calls(f, [(f"part{i}", True) for i in range(len(parts))])
+
+
+def _calls(f: Function, calls: list[tuple[str, bool]]) -> None:
+    for name, fallible in calls:
+        if not fallible:
+            f.do(f"call void @{name}(ptr %frame)")
+            continue
+        status = f.volatile(f"call i32 @{name}(ptr %frame)", "i32")
+        failed = f.volatile(f"icmp ne i32 {status.text}, 0", "i1")
+        bad, good = f.label(), f.label()
+        f.branch_if(failed, bad, good)
+        f.start(bad)
+        f.do(f"ret i32 {status.text}")
+        f.start(good)
+    f.do("ret i32 0")
+
+
+def _place_slots(f: Function, frame: Frame, plan: Plan) -> None:
+    """Write the address of each slot into the frame."""
+
+    def word(index: int, kind: str) -> Value:
+        address = f.field(f.parameters["frame"], 8 * index)
+        return f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
+
+    if not plan.slots:
+        return
+    sizes = Sizes(f, lambda name: word(frame.size_word(name), "i64"))
+    at = word(frame.arena, "ptr")
+    for i, bytes in enumerate(plan.slots):
+        f.store(at, f.field(f.parameters["frame"], 8 * (frame.slots + i)))
+        room = _aligned(f, sizes(bytes))
+        at = f.emit(f"getelementptr i8, ptr {at.text}, i64 {room.text}", "ptr")
+
+
+def _aligned(f: Function, bytes: Value) -> Value:
+    """Rounded up; 0 for a negative size."""
+    if bytes.number is not None:
+        return literal(-(-int(bytes.number) // ALIGNMENT) * ALIGNMENT, "i64")
+    negative = f.emit(f"icmp slt i64 {bytes.text}, 0", "i1")
+    size = f.emit(f"select i1 {negative.text}, i64 0, i64 {bytes.text}", "i64")
+    up = f.emit(f"add i64 {size.text}, {ALIGNMENT - 1}", "i64")
+    return f.emit(f"and i64 {up.text}, {-ALIGNMENT}", "i64")
+
+
+def _layout(module: Module, plan: Plan) -> None:
+    f = module.function(LAYOUT, [("sizes", "ptr"), ("out", "ptr")], linkage="")
+
+    def read(name: str) -> Value:
+        address = f.field(f.parameters["sizes"], 8 * plan.size_names.index(name))
+        return f.emit(f"load i64, ptr {address.text}, align 8", "i64")
+
+    sizes = Sizes(f, read)
+    place = 0
+
+    def write(value: Value) -> None:
+        nonlocal place
+        f.store(value, f.field(f.parameters["out"], 8 * place))
+        place += 1
+
+    total = literal(0, "i64")
+    for bytes in plan.slots:
+        room = _aligned(f, sizes(bytes))
+        if total.number is not None and room.number is not None:
+            total = literal(int(total.number) + int(room.number), "i64")
+        else:
+            total = f.emit(f"add i64 {total.text}, {room.text}", "i64")
+    write(total)
+    write(sizes(work(plan)))
+    for tensor in plan.graph.outputs:
+        for dim in tensor.shape:
+            size = sizes(dim)
+            if size.number is None:
+                negative = f.emit(f"icmp slt i64 {size.text}, 0", "i1")
+                size = f.emit(f"select i1 {negative.text}, i64 0, i64 {size.text}", "i64")
+            write(size)
+    f.do("ret void")
+
+
+def work(plan: Plan) -> Dim:
+    """About how many simple operations a call takes."""
+    total: Dim = 0
+    for step in plan.steps:
+        total = total + step_work(step)
+    return total
+
+
+def step_work(step: Step) -> Dim:
+    """About how many simple operations a step takes."""
+    if isinstance(step, Kernel):
+        return product(step.space) * (step.weight + 1)
+    if isinstance(step, MatMulStep):
+        return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
+    if isinstance(step, Callback):
+        return 1000
+    if isinstance(step, FillStep):
+        return step.out.storage.size
+    return product(step.index.layout.shape) if step.index is not None else 1

@@ -1,0 +1,167 @@
+"""A plan as text: steps with their loops, code, memory, flops and bytes; then the arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from symgrad.dims import Dim, Size, product
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.types import format_shape
+from symgrad_compiler.plan.memory import bytes_of
+from symgrad_compiler.plan.steps import (
+    ARENA,
+    IOTA,
+    Access,
+    BoundsCheck,
+    FillStep,
+    Gather,
+    Kernel,
+    MatMulStep,
+    Number,
+    Plan,
+    SizeNumber,
+    Source,
+    Step,
+    Storage,
+)
+
+
+def describe(plan: Plan) -> str:
+    """The plan as text."""
+    graph = plan.graph
+    flops = _total(map(_flops, plan.steps))
+    traffic = _total(map(_bytes, plan.steps))
+    arena = _total(plan.slots)
+    kernels = sum(isinstance(s, Kernel) for s in plan.steps)
+    head = f"{graph.name}: {len(plan.steps)} steps, {kernels} of them kernels; flops {flops}, bytes {traffic}"
+    lines = [head]
+    for number, step in enumerate(plan.steps):
+        lines += [
+            f"{number:3}  {line}" if i == 0 else f"     {line}" for i, line in enumerate(_step(plan, step))
+        ]
+    lines.append(f"buffers: {len(plan.slots)}, {arena} bytes")
+    lines += [f"  buffer{i}: {size} bytes" for i, size in enumerate(plan.slots)]
+    for state in plan.in_place:
+        lines.append(f"  {graph.names[state]}: written in place")
+    for state in plan.spares:
+        lines.append(f"  {graph.names[state]}: changes places with a spare array")
+    return "\n".join(lines)
+
+
+def _total(sizes: Iterable[Dim]) -> Dim:
+    total: Dim = 0
+    for size in sizes:
+        total = total + size
+    return total
+
+
+def _step(plan: Plan, step: Step) -> Iterator[str]:
+    names = plan.graph.names
+    if isinstance(step, Kernel):
+        yield f"kernel over {format_shape(step.space)}: flops {_flops(step)}, bytes {_bytes(step)}"
+        for tensor, source in step.sources.items():
+            yield f"  {_name(names, tensor)} = {_source(source)}"
+        for node in step.nodes:
+            yield f"  {_code(names, node, step)}"
+        for reduction in step.reductions:
+            target = _name(names, reduction.tensor)
+            yield f"  {target} = {reduction.kind} over axes {reduction.axes} of {_name(names, reduction.value)}"
+        for tensor, access in step.stores:
+            yield f"  {_access(access)} <- {_name(names, tensor)}"
+        for reduction, access in step.results:
+            yield f"  {_access(access)} <- {_name(names, reduction.tensor)}"
+        for scatter in step.scatters:
+            yield f"  {scatter.storage}[{_access(scatter.index)}] += {_name(names, scatter.value)}"
+    elif isinstance(step, MatMulStep):
+        strong = f", strong zeros of {step.strong}" if step.strong else ""
+        yield f"matmul {_access(step.out)} <- {_access(step.a)} @ {_access(step.b)}{strong}: flops {_flops(step)}"
+    elif isinstance(step, BoundsCheck):
+        if step.equal is not None:
+            yield f"check {step.equal[0]} == {step.equal[1]}"
+        elif step.index is None:
+            yield f"check that {step.first} and {step.last} are below {step.size}"
+        else:
+            yield f"check {_access(step.index)} against {step.size}"
+    elif isinstance(step, FillStep):
+        yield f"zeros {_access(step.out)}"
+    else:
+        outs = ", ".join(_access(a) for a in step.outs)
+        operands = ", ".join(map(_source, step.operands))
+        yield f"call back {outs} <- {step.node.op.name}({operands}): no native form for these dtypes"
+
+
+def _name(names: dict[Tensor, str], tensor: Tensor) -> str:
+    return names.get(tensor) or f"{tensor.node.op.name}_{tensor.node.id}"
+
+
+def _code(names: dict[Tensor, str], node: Node, kernel: Kernel) -> str:
+    out = node.outputs[0]
+    gather = kernel.gathers.get(out)
+    if gather is not None:
+        return f"{_name(names, out)} = {gather.storage}[{_index(gather)}]"
+    operands = ", ".join(_operand(names, t, kernel) for t in node.inputs)
+    return f"{_name(names, out)} = {node.op.name}({operands})"
+
+
+def _operand(names: dict[Tensor, str], tensor: Tensor, kernel: Kernel) -> str:
+    source = kernel.sources.get(tensor)
+    return str(source.value.python) if isinstance(source, Number) else _name(names, tensor)
+
+
+def _index(gather: Gather) -> str:
+    return f"{_access(gather.index)} of {gather.size}"
+
+
+def _source(source: Source) -> str:
+    if isinstance(source, Number):
+        return str(source.value.python)
+    if isinstance(source, SizeNumber):
+        return str(source.size)
+    return _access(source)
+
+
+def _access(access: Access) -> str:
+    """A storage, with the layout where it is not plainly contiguous."""
+    storage, layout = access.storage, access.layout
+    place = f" in buffer{storage.index}" if storage.kind == ARENA else ""
+    plain = layout.is_contiguous and layout.offset == 0
+    shape = f"[{', '.join(map(str, layout.shape))}]"
+    if plain:
+        return f"{_storage(storage)}{shape}{place}"
+    offset = "" if layout.offset == 0 else f" from {layout.offset}"
+    return f"{_storage(storage)}{shape} by ({', '.join(map(str, layout.strides))}){offset}{place}"
+
+
+def _storage(storage: Storage) -> str:
+    return str(storage) if storage.kind != ARENA or storage.label else f"{storage.dtype.short}"
+
+
+def _flops(step: Step) -> Dim:
+    if isinstance(step, Kernel):
+        return product(step.space) * (len(step.nodes) + len(step.reductions) - len(step.gathers))
+    if isinstance(step, MatMulStep):
+        return 2 * product(step.out.layout.shape) * step.a.layout.shape[-1]
+    return 0
+
+
+def _bytes(step: Step) -> Dim:
+    """Memory that is touched, each storage once."""
+    seen: dict[Storage, None] = {}
+    for access in (*step.reads(), *step.writes()):
+        if access.storage.kind != IOTA:
+            seen[access.storage] = None
+    return _total(_touched(step, s) for s in seen)
+
+
+def _touched(step: Step, storage: Storage) -> Dim:
+    most: Dim = 0
+    for access in (*step.reads(), *step.writes()):
+        if access.storage is storage:
+            size: Dim = 1
+            for extent, stride in zip(access.layout.shape, access.layout.strides, strict=True):
+                size = size * (extent if stride != 0 else 1)
+            if isinstance(size, Size) or isinstance(most, Size) or size > most:
+                most = size
+    whole = bytes_of(storage)
+    touched = most * storage.dtype.itemsize
+    return min(whole, touched) if isinstance(whole, int) and isinstance(touched, int) else touched

@@ -1,0 +1,32 @@
+"""Composites in simpler ops: `softmax` as max, exp, sum and a division. The native backend fuses those."""
+
+from __future__ import annotations
+
+from symgrad.ir import origin
+from symgrad.ir.collector import without_collections
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Tensor
+from symgrad.ops.kinds import TensorOp
+from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.rewrite.engine import rebuild
+
+
+@without_collections
+def expand(graph: Graph) -> Graph:
+    """The graph with each op that has an `expand` replaced by what that gives."""
+    if not any(_expands(n.op) for n in graph.nodes):
+        return graph
+    replaced: dict[Tensor, Tensor] = {}
+    for node in graph.nodes:
+        current = rebuild(node, replaced)
+        op = current.op
+        outputs = current.outputs
+        if isinstance(op, TensorOp) and op.expand is not None:
+            with origin.scope(node.origins):
+                outputs = (op.expand(*current.inputs),)
+        replaced.update((old, new) for old, new in zip(node.outputs, outputs, strict=True) if old is not new)
+    return replace_results(graph, replaced)
+
+
+def _expands(op: object) -> bool:
+    return isinstance(op, TensorOp) and op.expand is not None

@@ -1,0 +1,254 @@
+"""What a plan is made of: memory, and the steps that read and write it.
+
+    Plan = storages + steps          in order; every step reads what earlier steps wrote
+    Step = Kernel                    a loop nest: loads, scalar code, reductions, stores
+         | MatMulStep                a library call
+         | BoundsCheck               an index tensor, or a slice, against the size of an axis
+         | FillStep                  memory set to one number
+         | Callback                  an op without native form: its NumPy form, called from native code
+
+A `Storage` is contiguous memory; an `Access` is a layout in one. Nothing here knows LLVM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from symgrad.dims import Dim, Shape
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Node, Shared, Tensor
+from symgrad.ir.values import ArrayData, Scalar
+from symgrad.ops.strided import Strided
+from symgrad.types import DType
+
+#: Kinds of storage. Iota is memory that needs none: the element at position p is p.
+INPUT, OUTPUT, STATE, SPARE, CONSTANT, ARENA, IOTA = (
+    "input",
+    "output",
+    "state",
+    "spare",
+    "constant",
+    "arena",
+    "iota",
+)
+
+
+@dataclass(eq=False)
+class Storage:
+    """Memory for `size` elements in a row. `index` counts within the kind; in the arena it is a slot."""
+
+    kind: str
+    dtype: DType
+    size: Dim
+    index: int = -1
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or f"{self.kind}{self.index}"
+
+
+@dataclass(frozen=True)
+class Access:
+    """A layout in a storage."""
+
+    storage: Storage
+    layout: Strided
+
+
+@dataclass(frozen=True)
+class Number:
+    """A known number in the place of memory."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True)
+class SizeNumber:
+    """A size in the place of memory, as an int64."""
+
+    size: Dim
+
+
+Source: TypeAlias = Access | Number | SizeNumber
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Elements at indices found in memory: layout position + index * stride, for each (index, stride, size)."""
+
+    storage: Storage
+    layout: Strided
+    index: Access
+    stride: Dim
+    size: Dim
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A reduction of a kernel's value over some axes of its space."""
+
+    node: Node
+    kind: str
+    value: Tensor
+    axes: tuple[int, ...]
+
+    @property
+    def tensor(self) -> Tensor:
+        return self.node.outputs[0]
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Adds a kernel's value to memory at an index found in memory."""
+
+    value: Tensor
+    storage: Storage
+    layout: Strided
+    index: Access
+    stride: Dim
+    size: Dim
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A loop nest over `space`: `nodes` are computed element by element, in registers."""
+
+    space: Shape
+    nodes: list[Node] = field(default_factory=list)
+    sources: dict[Tensor, Source] = field(default_factory=dict)
+    gathers: dict[Tensor, Gather] = field(default_factory=dict)
+    reductions: list[Reduction] = field(default_factory=list)
+    #: Elementwise results: value -> where it goes, laid out over the space.
+    stores: list[tuple[Tensor, Access]] = field(default_factory=list)
+    #: Reduced results: where they go, laid out over the axes that are kept.
+    results: list[tuple[Reduction, Access]] = field(default_factory=list)
+    scatters: list[Scatter] = field(default_factory=list)
+    weight: int = 0
+
+    def computes(self, tensor: Tensor) -> bool:
+        """Whether the tensor is a value of each element here."""
+        return tensor in self._values
+
+    def __post_init__(self) -> None:
+        self._values: set[Tensor] = set()
+
+    def add(self, node: Node) -> None:
+        """Take in an elementwise node."""
+        self.nodes.append(node)
+        self._values.update(node.outputs)
+
+    def reads(self) -> Iterator[Access]:
+        for source in self.sources.values():
+            if isinstance(source, Access):
+                yield source
+        indexed: list[Gather | Scatter] = [*self.gathers.values(), *self.scatters]
+        for each in indexed:
+            yield Access(each.storage, each.layout)
+            yield each.index
+
+    def writes(self) -> Iterator[Access]:
+        for _, access in (*self.stores, *self.results):
+            yield access
+        for scatter in self.scatters:
+            yield Access(scatter.storage, scatter.layout)
+
+
+@dataclass(eq=False)
+class MatMulStep:
+    """out = a b, batch by batch."""
+
+    node: Node
+    strong: str
+    a: Access
+    b: Access
+    out: Access
+
+    def reads(self) -> Iterator[Access]:
+        yield self.a
+        yield self.b
+
+    def writes(self) -> Iterator[Access]:
+        yield self.out
+
+
+@dataclass(eq=False)
+class BoundsCheck:
+    """Every index must be in -size <= index < size; a slice must stay within its axis."""
+
+    node: Node
+    axis: int
+    size: Dim
+    index: Access | None = None
+    #: Of a slice: the first and the last position, checked where `count` is positive.
+    first: Dim = 0
+    last: Dim = 0
+    count: Dim = 0
+    #: Of sizes assumed equal: both.
+    equal: tuple[Dim, Dim] | None = None
+
+    def reads(self) -> Iterator[Access]:
+        if self.index is not None:
+            yield self.index
+
+    def writes(self) -> Iterator[Access]:
+        yield from ()
+
+
+@dataclass(eq=False)
+class FillStep:
+    """Zeros."""
+
+    out: Access
+
+    def reads(self) -> Iterator[Access]:
+        yield from ()
+
+    def writes(self) -> Iterator[Access]:
+        yield self.out
+
+
+@dataclass(eq=False)
+class Callback:
+    """A node without native form."""
+
+    node: Node
+    operands: tuple[Source, ...]
+    outs: tuple[Access, ...]
+
+    def reads(self) -> Iterator[Access]:
+        for source in self.operands:
+            if isinstance(source, Access):
+                yield source
+
+    def writes(self) -> Iterator[Access]:
+        yield from self.outs
+
+
+Step: TypeAlias = Kernel | MatMulStep | BoundsCheck | FillStep | Callback
+
+
+@dataclass(eq=False)
+class Plan:
+    """A program: what native code is generated from."""
+
+    graph: Graph
+    #: The symbolic sizes, in the order in which a call passes them.
+    size_names: tuple[str, ...]
+    steps: tuple[Step, ...]
+    #: Bytes of each slot of the arena.
+    slots: tuple[Dim, ...]
+    constants: tuple[ArrayData, ...]
+    outputs: tuple[Storage, ...]
+    #: The states whose new value goes to a spare array that then takes the place of the old one.
+    spares: tuple[Shared, ...]
+    #: The states that are written in place.
+    in_place: tuple[Shared, ...]
+
+    @property
+    def callbacks(self) -> tuple[Callback, ...]:
+        return tuple(s for s in self.steps if isinstance(s, Callback))
+
+    def can_fail(self) -> bool:
+        return any(isinstance(s, (BoundsCheck, Callback, MatMulStep)) for s in self.steps)

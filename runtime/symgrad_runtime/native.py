@@ -1,0 +1,161 @@
+"""A program in native code, and the sequence of one call that Python has a part in.
+
+Functions without state take the native entry alone (`context.py`, `callable.py`). Here is what remains: calls
+whose arguments need conversion, calls with state, results in the caller's arrays, and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+
+from symgrad.dims import Dim, evaluate
+from symgrad.errors import ExecutionError, InputError
+from symgrad.types import TensorType
+from symgrad_runtime.context import Context
+from symgrad_runtime.entry import Entry
+from symgrad_runtime.program import StateCell
+from symgrad_runtime.signals import Uninterrupted
+
+#: What an error record says went wrong.
+INDEX_ERROR, SLICE_ERROR, SHAPE_ERROR, TOO_LARGE, CALLBACK_ERROR = 1, 2, 3, 4, 5
+
+
+@dataclass(eq=False)
+class NativeProgram:
+    """A program that `launch(*inputs, *outputs, *states, *spares)` runs on checked arrays.
+
+    `launch` returns None, or (step, what, number, number) if it failed; no state has changed then.
+    """
+
+    name: str
+    entry: Entry
+    outputs: Sequence[TensorType]
+    states: tuple[StateCell, ...]
+    #: The states whose new value is computed into their spare array.
+    spares: tuple[StateCell, ...]
+    launch: Callable[..., tuple[int, int, int, int] | None]
+    context: Context
+    #: The step of an error record -> (the node as text, the axis concerned).
+    describe: Callable[[int], tuple[str, int]]
+    #: The exception of the last call-back that failed in this thread.
+    callback_error: Callable[[], BaseException | None]
+    #: The text of the plan, and of the generated code by kind.
+    report: Callable[[], str]
+    code: Callable[[str], str]
+    #: What must live as long as the code runs.
+    kept: tuple[Any, ...] = ()
+    _shapes: dict[tuple[int, ...], list[tuple[int, ...]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._locked = sorted({id(s): s for s in self.states}.values(), key=id)
+
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+        arrays, sizes = self._arguments(args, kwargs)
+        results = [
+            numpy.empty(shape, t.dtype.numpy)
+            for t, shape in zip(self.outputs, self._output_shapes(sizes), strict=True)
+        ]
+        self._run(arrays, results)
+        return tuple([r if r.ndim else r[()] for r in results])
+
+    def into(self, args: tuple[Any, ...], targets: Sequence[Any]) -> None:
+        """Compute into arrays of the right dtype and rank."""
+        arrays, sizes = self._arguments(args, {})
+        shapes = self._output_shapes(sizes)
+        for i, (target, shape) in enumerate(zip(targets, shapes, strict=True)):
+            if target.shape != shape:
+                raise InputError(
+                    f"the array for output {i} of {self.name} has the wrong shape",
+                    facts=[("expected", f"shape {shape}"), ("got", f"shape {target.shape}")],
+                )
+        direct = [_is_plain(t) and not _overlaps(t, i, arrays, targets) for i, t in enumerate(targets)]
+        results = [
+            t if fits else numpy.empty(t.shape, t.dtype) for t, fits in zip(targets, direct, strict=True)
+        ]
+        self._run(arrays, results)
+        for target, result in zip(targets, results, strict=True):
+            if target is not result:
+                numpy.copyto(target, result)
+
+    def _arguments(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[list[Any], tuple[int, ...]]:
+        arrays = self.entry.arguments(args, kwargs)
+        sizes = self.entry.bind(arrays)
+        return [a if _is_plain(a) else numpy.array(a, order="C") for a in arrays], sizes
+
+    def _output_shapes(self, sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
+        found = self._shapes.get(sizes)
+        if found is None:
+            values = dict(zip(self.entry.sizes, sizes, strict=True))
+            found = [tuple(_extent(d, values) for d in t.shape) for t in self.outputs]
+            self._shapes.clear()
+            self._shapes[sizes] = found
+        return found
+
+    def _run(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+        if not self.states:
+            self._check(self.launch(*arrays, *results))
+            return
+        taken = 0
+        try:
+            for state in self._locked:
+                state.lock.acquire()
+                taken += 1
+            if self.spares:
+                with Uninterrupted():
+                    self._launch_locked(arrays, results)
+            else:
+                self._launch_locked(arrays, results)
+        finally:
+            for state in self._locked[:taken]:
+                state.lock.release()
+
+    def _launch_locked(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+        for state in self.spares:
+            if state.spare is None:
+                state.spare = numpy.empty_like(state.array)
+        now = [s.array for s in self.states]
+        self._check(self.launch(*arrays, *results, *now, *[s.spare for s in self.spares]))
+        for state in self.spares:
+            state.array, state.spare = state.spare, state.array
+
+    def _check(self, failure: tuple[int, int, int, int] | None) -> None:
+        if failure is None:
+            return
+        step, what, a, b = failure
+        if step < 0:
+            raise MemoryError(f"no memory for the arena of {self.name}")
+        where, axis = self.describe(step)
+        if what in (INDEX_ERROR, SLICE_ERROR):
+            raise IndexError(f"index {a} is out of bounds for axis {axis} with size {b}\n  in {where}")
+        if what == SHAPE_ERROR:
+            raise InputError(f"sizes that were assumed equal differ: {a} is not {b} (axis {axis})", at=where)
+        if what == TOO_LARGE:
+            raise ExecutionError(f"a matrix product of this size is too large for BLAS: {a}\n  in {where}")
+        error = self.callback_error()
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        for kind in (IndexError, MemoryError):
+            if type(error) is kind:
+                raise kind(f"{error}\n  in {where}") from error
+        raise ExecutionError(f"{error}\n  in {where}") from error
+
+
+def _extent(dim: Dim, values: Mapping[str, int]) -> int:
+    return max(0, evaluate(dim, values))
+
+
+def _is_plain(array: Any) -> bool:
+    flags = array.flags
+    return bool(flags.c_contiguous and flags.aligned)
+
+
+def _overlaps(target: Any, number: int, arrays: Sequence[Any], targets: Sequence[Any]) -> bool:
+    """Whether writing the target could change an input or another result."""
+    others = [*arrays, *[t for i, t in enumerate(targets) if i != number]]
+    return any(numpy.may_share_memory(target, other) for other in others)
