@@ -20,6 +20,8 @@ import idx
 import network
 import numpy as np
 
+import symgrad as sg
+
 BATCH = 128
 RATE = 0.05
 PLAIN_RATE = 0.1
@@ -38,7 +40,7 @@ def main() -> int:
         return 1
     rng = np.random.default_rng(0)
     parameters = network.parameters([784, 128, 64, 10], rng)
-    net = network.build(*parameters, batch=BATCH)
+    net = network.build_on(*parameters, sg.shared(x, "images"), sg.shared(y, "labels"), batch=BATCH)
     step = network.gradient_step(net, PLAIN_RATE) if options.plain else network.momentum_step(net)
     predict = network.predictor(network.build(*parameters))
     for epoch in range(1, options.epochs + 1):
@@ -47,8 +49,7 @@ def main() -> int:
         start = time.perf_counter()
         loss = np.float32(np.nan)
         for k in range(0, len(x) - BATCH + 1, BATCH):
-            rows = order[k : k + BATCH]
-            loss = step(x[rows], y[rows], *rate)
+            loss = step(order[k : k + BATCH], *rate)
         seconds = time.perf_counter() - start
         accuracy = np.mean(predict(xt) == yt)
         print(

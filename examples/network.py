@@ -14,10 +14,11 @@ import symgrad as sg
 
 @dataclass
 class Network:
-    """Parameters, and for batches of one size: inputs and results, all symbolic."""
+    """Parameters, inputs and results, all symbolic."""
 
     weights: list[Any]
     biases: list[Any]
+    inputs: list[Any]
     x: Any
     y: Any
     loss: Any
@@ -42,6 +43,16 @@ def build(weights: list[Any], biases: list[Any], batch: int | str = "n") -> Netw
     """The network on batches of a fixed number of rows, or of any number: a symbolic size."""
     x = sg.tensor("x", (batch, weights[0].shape[0]), "float32")
     y = sg.tensor("y", (batch,), "int64")
+    return _network(weights, biases, [x, y], x, y)
+
+
+def build_on(weights: list[Any], biases: list[Any], images: Any, labels: Any, batch: int) -> Network:
+    """The network on a data set that is shared state; the input is which rows make the batch."""
+    rows = sg.vector("rows", size=batch, dtype="int64")
+    return _network(weights, biases, [rows], sg.take(images, rows).named("x"), sg.take(labels, rows).named("y"))
+
+
+def _network(weights: list[Any], biases: list[Any], inputs: list[Any], x: Any, y: Any) -> Network:
     h = x
     for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
         z = (h @ w + b).named(f"z{i}")
@@ -49,14 +60,14 @@ def build(weights: list[Any], biases: list[Any], batch: int | str = "n") -> Netw
     log_probability = sg.log_softmax(h, axis=1)
     classes = weights[-1].shape[1]
     loss = -sg.mean(sg.sum(log_probability * sg.one_hot(y, classes, "float32"), axis=1))
-    return Network(weights, biases, x, y, loss.named("loss"), sg.argmax(h, axis=1).named("digit"))
+    return Network(weights, biases, inputs, x, y, loss.named("loss"), sg.argmax(h, axis=1).named("digit"))
 
 
 def gradient_step(net: Network, rate: float) -> Callable[..., Any]:
     """One step of plain gradient descent: the loss before it, the parameters updated in place."""
     gradients = sg.grad(net.loss, net.parameters)
     updates = {p: p - rate * g for p, g in zip(net.parameters, gradients, strict=True)}
-    return sg.function([net.x, net.y], net.loss, updates=updates, name="step")
+    return sg.function(net.inputs, net.loss, updates=updates, name="step")
 
 
 def momentum_step(net: Network, momentum: float = 0.9) -> Callable[..., Any]:
@@ -67,7 +78,7 @@ def momentum_step(net: Network, momentum: float = 0.9) -> Callable[..., Any]:
         velocity = sg.shared(np.zeros(p.shape, np.float32), f"velocity_{p.name}")
         updates[velocity] = momentum * velocity - rate * g
         updates[p] = p + updates[velocity]
-    return sg.function([net.x, net.y, rate], net.loss, updates=updates, name="step")
+    return sg.function([*net.inputs, rate], net.loss, updates=updates, name="step")
 
 
 def predictor(net: Network) -> Callable[..., Any]:

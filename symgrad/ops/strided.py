@@ -8,6 +8,7 @@ Sizes, offsets and strides may be symbolic.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,7 +85,7 @@ class Strided:
         strides: list[Dim] = []
         for (a, b), (c, d) in groups:
             part = old[a:b]
-            for (_, outer), (size, inner) in zip(part, part[1:], strict=False):
+            for (_, outer), (size, inner) in itertools.pairwise(part):
                 if outer != inner * size:
                     return None
             step = part[-1][1]

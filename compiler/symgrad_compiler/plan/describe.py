@@ -74,7 +74,9 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             yield f"  {scatter.storage}[{_access(scatter.index)}] += {_name(names, scatter.value)}"
     elif isinstance(step, MatMulStep):
         strong = f", strong zeros of {step.strong}" if step.strong else ""
-        yield f"matmul {_access(step.out)} <- {_access(step.a)} @ {_access(step.b)}{strong}: flops {_flops(step)}"
+        arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
+        product = f"{_access(step.a)} @ {_access(step.b)}{strong}"
+        yield f"matmul {_access(step.out)} {arrow} {product}: flops {_flops(step)}"
     elif isinstance(step, BoundsCheck):
         if step.equal is not None:
             yield f"check {step.equal[0]} == {step.equal[1]}"

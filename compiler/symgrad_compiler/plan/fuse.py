@@ -8,9 +8,10 @@ elements are layouts (`strided.py`) and get none, unless no layout does what the
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from symgrad.dims import Dim, Shape, Size, product, symbols
 from symgrad.errors import CompileError
@@ -19,6 +20,7 @@ from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Shared, Tensor, is_leaf
 from symgrad.ir.values import ArrayData
+from symgrad.ops.arithmetic import add, multiply, subtract
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf
@@ -105,8 +107,11 @@ class _Planner:
         self.spares: dict[Shared, Storage] = {}
         #: Where a tensor should lie when it gets memory: a result's own array.
         self.preferred: dict[Tensor, Storage] = {}
-        #: The kernels that write states in place.
+        #: The kernels that write states in place, and the products that are added to states.
         self.commits: set[int] = set()
+        self.sums: dict[Node, _Sum] = _sums(graph)
+        self.skipped = {n for s in self.sums.values() for n in s.nodes}
+        self.added: list[MatMulStep] = []
 
     def plan(self) -> Plan:
         graph = self.graph
@@ -118,7 +123,8 @@ class _Planner:
             if isinstance(value.node.op, MatMul) and value not in self.preferred:
                 self.preferred[value] = self._spare(state)
         for node in graph.nodes:
-            self._node(node)
+            if node not in self.skipped:
+                self._node(node)
         for tensor, storage in zip(graph.outputs, self.outputs, strict=True):
             self._deliver(tensor, storage)
         in_place = self._updates()
@@ -377,6 +383,12 @@ class _Planner:
 
     def _matmul(self, node: Node, op: MatMul) -> None:
         a, b = (self._matrix(t) for t in node.inputs)
+        added = self.sums.get(node)
+        if added is not None:
+            plain = Strided.contiguous(added.state.shape)
+            target = Access(self.states[added.state], plain)
+            self.added.append(MatMulStep(node, op.strong, a, b, target, added.factor))
+            return
         out = self._place(node.outputs[0])
         self._wrote(out.storage, self._open(MatMulStep(node, op.strong, a, b, out)))
 
@@ -496,10 +508,10 @@ class _Planner:
 
     def _updates(self) -> set[Shared]:
         """Write the new values of states; returns those that are written over the old value."""
-        in_place: set[Shared] = set()
+        in_place = {s.state for s in self.sums.values()}
         waiting: dict[Shared, int] = {}
         for state, value in self.graph.updates.items():
-            if state in self.spares:
+            if state in self.spares or state in in_place:
                 continue
             number = self.computed.get(value)
             if number is not None and self._only_reads_itself(state, number):
@@ -519,7 +531,7 @@ class _Planner:
                 (self.graph.updates[state], Access(self.states[state], Strided.contiguous(state.shape)))
             )
             in_place.add(state)
-        self.commits = {waiting[s] for s in in_place}
+        self.commits = set(waiting.values())
         return in_place
 
     def _only_reads_itself(self, state: Shared, number: int) -> bool:
@@ -536,6 +548,8 @@ class _Planner:
     def _may_be_last(self, state: Shared, number: int, commits: set[int]) -> bool:
         """Whether the kernel can run after all steps that may fail, and no later step reads the state."""
         kernel = self.steps[number]
+        if self.states[state] in {a.storage for step in self.added for a in step.reads()}:
+            return False
         results = {a.storage for a in kernel.writes() if a.storage.kind not in (OUTPUT, SPARE)}
         everything = {a.storage for a in kernel.writes()}
         for other, step in enumerate(self.steps):
@@ -558,7 +572,54 @@ class _Planner:
             if i not in self.commits and not (isinstance(s, BoundsCheck) and s.index is None)
         ]
         last = [self.steps[i] for i in sorted(self.commits)]
-        return [s for s in (*checks, *middle, *last) if not _is_idle(s)]
+        return [s for s in (*checks, *middle, *last, *self.added) if not _is_idle(s)]
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """An update `state + factor * product` that a matrix product can add by itself; and its other nodes."""
+
+    state: Shared
+    factor: float
+    nodes: tuple[Node, ...]
+
+
+def _sums(graph: Graph) -> dict[Node, _Sum]:
+    """The products that nothing but one such update reads."""
+    found: dict[Node, _Sum] = {}
+    results = Counter([*graph.outputs, *graph.updates.values()])
+    for state, value in graph.updates.items():
+        node = value.node
+        if state.ndim != 2 or results[value] != 1 or graph.consumers(value) or node.op not in (add, subtract):
+            continue
+        first, second = node.inputs
+        if second is state and node.op is add:
+            first, second = second, first
+        if first is not state or second is state:
+            continue
+        factor = -1.0 if node.op is subtract else 1.0
+        nodes = [node]
+        if second.node.op is multiply and graph.consumers(second) == (node,) and not results[second]:
+            nodes.append(second.node)
+            number, other = sorted(second.node.inputs, key=lambda t: not isinstance(t.node.op, Fill))
+            if not isinstance(number.node.op, Fill):
+                continue
+            factor *= float(number.node.op.value.numpy)
+            second = other
+        product = second.node
+        is_alone = graph.consumers(second) == (nodes[-1],) and not results[second]
+        operands_stay = not any(isinstance(_behind(t), Shared) for t in product.inputs)
+        fits = isinstance(product.op, MatMul) and second.dtype.kind == "float" and math.isfinite(factor)
+        if fits and is_alone and operands_stay:
+            found[product] = _Sum(state, factor, tuple(nodes))
+    return found
+
+
+def _behind(tensor: Tensor) -> Tensor:
+    """What a chain of layouts lies in."""
+    while isinstance(tensor.node.op, TensorOp) and tensor.node.op.strided is not None:
+        tensor = tensor.node.inputs[0]
+    return tensor
 
 
 def _is_idle(step: Step) -> bool:

@@ -157,17 +157,20 @@ class Kernel:
 
 @dataclass(eq=False)
 class MatMulStep:
-    """out = a b, batch by batch."""
+    """out = a b, batch by batch; or, of one matrix, out += factor a b."""
 
     node: Node
     strong: str
     a: Access
     b: Access
     out: Access
+    factor: float | None = None
 
     def reads(self) -> Iterator[Access]:
         yield self.a
         yield self.b
+        if self.factor is not None:
+            yield self.out
 
     def writes(self) -> Iterator[Access]:
         yield self.out

@@ -59,8 +59,8 @@ class _Place:
     def array(self, words: Any, sizes: dict[str, int]) -> Any:
         shape = [evaluate(d, sizes) for d in self.type.shape]
         count = 1
-        for size in shape:
-            count *= size
+        for extent in shape:
+            count *= extent
         dtype = self.type.dtype.numpy
         if count <= 0:
             return numpy.empty([max(d, 0) for d in shape], dtype)

@@ -176,6 +176,17 @@ class Function:
         self.branch(after)
         self.start(after)
 
+    def either(self, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        """if condition: yes() else: no()"""
+        first, second, after = self.label(), self.label(), self.label()
+        self.branch_if(condition, first, second)
+        for label, body in ((first, yes), (second, no)):
+            self.start(label)
+            with self.scope():
+                body()
+            self.branch(after)
+        self.start(after)
+
     def choose(self, condition: Value, yes: Callable[[], Value], no: Callable[[], Value]) -> Value:
         """yes() if condition else no(), by a branch."""
         a, b, after = self.label(), self.label(), self.label()

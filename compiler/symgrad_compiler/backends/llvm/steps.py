@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from symgrad.dims import Dim
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, SGEMM, Frame
-from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.ir import (
+    BITS,
+    LLVM_TYPES,
+    Function,
+    Module,
+    Value,
+    literal,
+    vector_type,
+)
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.steps import Access, BoundsCheck, Callback, FillStep, MatMulStep
@@ -20,6 +28,9 @@ _INT_BYTES = 4
 
 class StepEmitter:
     """Emits one step as `i32 name(ptr frame)`, 0 where all went well."""
+
+    #: Where the arguments of a library call are put: integers, and two floats.
+    room: tuple[Value, Value]
 
     def __init__(self, module: Module, frame: Frame, name: str, number: int) -> None:
         self.module = module
@@ -144,6 +155,8 @@ class StepEmitter:
         m, n = (self.sizes(d) for d in out.layout.shape[-2:])
         k = self.sizes(a.layout.shape[-1])
         if kind in ("f32", "f64"):
+            floats = self.f.volatile(f"alloca [2 x {LLVM_TYPES[kind]}], align 16", "ptr")
+            self.room = (self.f.volatile("alloca [8 x i64], align 16", "ptr"), floats)
             self._require_small([m, n, k, *(self.sizes(s) for x in (a, b) for s in x.layout.strides[-2:])])
         starts = [self.pointer(x) for x in (a, b, out)]
         batch = out.layout.shape[:-2]
@@ -154,22 +167,42 @@ class StepEmitter:
                 for p, x in zip(starts, (a, b, out), strict=True)
             ]
             if kind not in ("f32", "f64"):
-                self._plain(step, pointers, m, n, k, kind, strong="")
-                return
-            self._gemm(step, pointers, m, n, k, kind)
-            if step.strong:
-                count = self.code.multiply(m, n)
-                self.module_finite(kind)
-                finite = self.f.volatile(
-                    f"call i1 @all_finite.{kind}(ptr {pointers[2].text}, i64 {count.text})", "i1"
-                )
-                self.f.when(
-                    self.code.logical_not(finite),
-                    lambda: self._plain(step, pointers, m, n, k, kind, strong=step.strong),
-                )
+                self._plain(step, pointers, m, n, k, kind)
+            elif not step.strong:
+                self._gemm(step, pointers, m, n, k, kind)
+            else:
+                self._strong(step, pointers, m, n, k, kind)
 
         self.nest(batch, one)
         self.finish()
+
+    def _strong(
+        self, step: MatMulStep, pointers: Sequence[Value], m: Value, n: Value, k: Value, kind: str
+    ) -> None:
+        """Strong zeros matter where the other factor is not finite; then the product is not either."""
+        other = {"a": 1, "b": 0}.get(step.strong)
+        if other is not None and _is_dense((step.a, step.b)[other].layout):
+            rows, columns = (n, k) if other == 1 else (m, k)
+            count = self.code.multiply(rows, columns)
+            finite = self._all_finite(pointers[other], count, kind)
+
+            def rarely() -> None:
+                self._plain(step, pointers, m, n, k, kind)
+
+            self.f.either(finite, lambda: self._gemm(step, pointers, m, n, k, kind), rarely)
+            return
+        if step.factor is not None:  # the product alone is not at hand
+            self._plain(step, pointers, m, n, k, kind)
+            return
+        self._gemm(step, pointers, m, n, k, kind)
+        finite = self._all_finite(pointers[2], self.code.multiply(m, n), kind)
+        self.f.when(
+            self.code.logical_not(finite), lambda: self._plain(step, pointers, m, n, k, kind)
+        )
+
+    def _all_finite(self, pointer: Value, count: Value, kind: str) -> Value:
+        self.module_finite(kind)
+        return self.f.volatile(f"call i1 @all_finite.{kind}(ptr {pointer.text}, i64 {count.text})", "i1")
 
     def _require_small(self, values: Sequence[Value]) -> None:
         """BLAS counts in 32 bits."""
@@ -185,8 +218,7 @@ class StepEmitter:
     ) -> None:
         """BLAS stores columns first: out^T = b^T a^T."""
         f = self.f
-        room = f.volatile("alloca [8 x i64], align 16", "ptr")
-        floats = f.volatile(f"alloca [2 x {LLVM_TYPES[kind]}], align 16", "ptr")
+        room, floats = self.room
 
         def put(slot: int, value: Value) -> Value:
             at = f.field(room, 8 * slot)
@@ -196,8 +228,8 @@ class StepEmitter:
         flags_a, lead_a = self._orientation(step.a, k)
         flags_b, lead_b = self._orientation(step.b, n)
         one, zero = f.field(floats, 0), f.field(floats, BITS[kind] // 8)
-        f.store(literal(1, kind), one)
-        f.store(literal(0, kind), zero)
+        f.store(literal(1 if step.factor is None else step.factor, kind), one)
+        f.store(literal(0 if step.factor is None else 1, kind), zero)
         letters = f.field(room, 56)
         f.store(literal(flags_b, "u8"), letters)
         f.store(literal(flags_a, "u8"), f.field(room, 57))
@@ -244,21 +276,18 @@ class StepEmitter:
             return
         f = self.module.function(name, [("p", "ptr"), ("n", "i64")], "i1")
         self.module.made[name] = f
-        lanes = 16
+        lanes = 64  # several registers, so that their additions overlap
         code = Code(f)
-        whole = f.emit("and i64 %n, -16", "i64")
-        zero, ok = literal(0, "i64"), literal(0, kind, lanes)
+        whole = f.emit(f"and i64 %n, {-lanes}", "i64")
+        zero, nothing = literal(0, "i64"), literal(0, kind, lanes)
 
         def wide(i: Value, carried: list[Value]) -> list[Value]:
             at = f.offset(f.parameters["p"], i, kind)
-            x = f.volatile(
-                f"load <16 x {LLVM_TYPES[kind]}>, ptr {at.text}, align {BITS[kind] // 8}", kind, lanes
-            )
-            return [
-                code.add(carried[0], code.multiply(x, literal(0, kind, lanes)))
-            ]  # 0 x is NaN if x is not finite
+            type_ = vector_type(kind, lanes)
+            x = f.volatile(f"load {type_}, ptr {at.text}, align {BITS[kind] // 8}", kind, lanes)
+            return [code.muladd(x, nothing, carried[0])]  # 0 x is NaN if x is not finite
 
-        (total,) = f.loop(zero, whole, literal(lanes, "i64"), [ok], wide)
+        (total,) = f.loop(zero, whole, literal(lanes, "i64"), [nothing], wide)
 
         def narrow(i: Value, carried: list[Value]) -> list[Value]:
             x = f.load(f.offset(f.parameters["p"], i, kind), kind)
@@ -270,14 +299,7 @@ class StepEmitter:
         f.do(f"ret i1 {result.text}")
 
     def _plain(
-        self,
-        step: MatMulStep,
-        pointers: Sequence[Value],
-        m: Value,
-        n: Value,
-        k: Value,
-        kind: str,
-        strong: str,
+        self, step: MatMulStep, pointers: Sequence[Value], m: Value, n: Value, k: Value, kind: str
     ) -> None:
         """Three loops: for integers, and for products of numbers that are not finite with strong zeros."""
         code, f = self.code, self.f
@@ -295,15 +317,31 @@ class StepEmitter:
                     product = code.multiply(x, y)
                     nothing = literal(0, kind)
                     for letter, factor in (("a", x), ("b", y)):
-                        if letter in strong:
+                        if letter in step.strong:
                             product = code.select(code.equal(factor, nothing), nothing, product)
                     return [code.add(carried[0], product)]
 
                 (total,) = f.loop(zero, k, one, [literal(0, kind)], term)
-                f.store(total, element(2, i, j))
+                at = element(2, i, j)
+                if step.factor is not None:
+                    total = code.add(f.load(at, kind), code.multiply(literal(step.factor, kind), total))
+                f.store(total, at)
                 return []
 
             f.loop(zero, n, one, [], column)
             return []
 
         f.loop(zero, m, one, [], row)
+
+
+def _is_dense(layout: Strided) -> bool:
+    """Whether a layout, in some order of its axes, is contiguous."""
+    step: Dim = 1
+    left = [(d, s) for d, s in zip(layout.shape, layout.strides, strict=True) if d != 1]
+    while left:
+        found = next((pair for pair in left if pair[1] == step), None)
+        if found is None:
+            return False
+        left.remove(found)
+        step = step * found[0]
+    return True
