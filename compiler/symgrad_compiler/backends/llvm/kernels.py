@@ -14,6 +14,7 @@ A value is computed in the outermost loop in which it is known.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ import numpy
 from symgrad.dims import Dim
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.values import Scalar
+from symgrad.ops.arithmetic import divide, reciprocal
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.strided import Strided
@@ -29,7 +31,7 @@ from symgrad.types import BY_SHORT
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.maths import Maths
-from symgrad_compiler.backends.llvm.scalars import Code, kind_of
+from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.steps import (
     IOTA,
@@ -44,17 +46,11 @@ from symgrad_compiler.plan.steps import (
 
 #: Rounds of one accumulator before its value goes to the next level.
 BLOCK = 128
+#: How many vectors are run side by side; half as many in kernels beyond this weight.
+MOST_VECTORS = 4
+MODERATE = 60
 #: Kernels up to this weight get a main loop without masks beside the masked end.
 LIGHT = 40
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the generated code may use."""
-
-    vector_bytes: int
-    has_masks: bool
-    has_fma: bool
 
 
 @dataclass(eq=False)
@@ -91,7 +87,7 @@ class _KernelEmitter:
         self.kernel = kernel
         self.machine = machine
         self.f: Function = module.function(name, [("frame", "ptr")])
-        self.code = Code(self.f, maths, machine.has_fma)
+        self.code = Code(self.f, maths, machine)
         maths.inline = bool(kernel.space)
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
@@ -182,7 +178,16 @@ class _KernelEmitter:
         )
         floats = kinds & {"f32", "f64"}
         widest = max((BITS[k] // 8 or 1 for k in (floats or kinds)), default=8)
-        self.lanes = 1 if alone else max(2, self.machine.vector_bytes // widest)
+        self.lanes = 1 if alone else self._wide(max(2, self.machine.vector_bytes // widest))
+
+    def _wide(self, lanes: int) -> int:
+        """Several vectors side by side, so that their chains of operations overlap: not more than the axis is
+        long, and fewer where one needs many registers."""
+        extent = self.axes[self.vector_axis].extent
+        times = MOST_VECTORS if self.kernel.weight <= MODERATE else MOST_VECTORS // 2
+        while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
+            times //= 2
+        return lanes * times
 
     # ---- the nest -----------------------------------------------------------------------------------
 
@@ -200,6 +205,7 @@ class _KernelEmitter:
         self.values: dict[Tensor, Value] = {}
         self.indices: dict[Tensor, Value] = {}
         self.depths = self._depths()
+        self.shared_divisors = self._shared_divisors()
         self.current_lanes = 1
         self.mask: Value | None = None
         self.index_of: dict[int, Value] = {}
@@ -209,6 +215,14 @@ class _KernelEmitter:
         else:
             self._loops(0)
         f.do("ret void")
+
+    def _shared_divisors(self) -> set[Tensor]:
+        """What several quotients divide by: one division then serves all, see `quotient`."""
+        if not self.machine.has_fma or self.lanes == 1:
+            return set()
+        nodes = [n for n in self.kernel.nodes if n.op in (divide, reciprocal)]
+        count = Counter(n.inputs[-1] for n in nodes)
+        return {t for t, k in count.items() if k > 1}
 
     def _depths(self) -> dict[Tensor, int]:
         """The number of loops inside which a value is known."""
@@ -477,6 +491,9 @@ class _KernelEmitter:
         operands = [self.values[t] for t in node.inputs]
         if isinstance(node.op, AsType):
             value = self.code.convert(operands[0], kind_of(node.op.dtype))
+        elif node.op in (divide, reciprocal) and node.inputs[-1] in self.shared_divisors:
+            inverse = self.code.divide(self.code.constant(1, operands[-1]), operands[-1])
+            value = inverse if node.op is reciprocal else quotient(self.code, *operands, inverse)
         else:
             assert isinstance(node.op, Elementwise)
             value = node.op.scalar(self.code, *operands)
@@ -802,6 +819,20 @@ def combine(code: Code, kind: str, a: Value, b: Value) -> Value:
     if kind == "multiply":
         return code.multiply(a, b)
     return code.call(kind, a, b)
+
+
+def quotient(code: Code, x: Value, y: Value, inverse: Value) -> Value:
+    """x / y from 1 / y, correctly rounded: one step of Newton's (Markstein 1990). Not so where 1 / y overflows."""
+    x, y, inverse = code.level(x, y, inverse)
+    first = code.multiply(x, inverse)
+    rest = code.fma(code.negative(first), y, x)
+    better = code.fma(rest, inverse, first)
+    near = code.select(code.is_nan(better), first, better)  # infinities and zeros
+    infinite = code.equal(code.unary("fabs", inverse), code.constant(math.inf, x))
+    lost = code.logical_and(infinite, code.logical_not(code.equal(y, code.constant(0, y))))
+    if lost.lanes > 1:
+        lost = code.f.intrinsic(f"llvm.vector.reduce.or.v{lost.lanes}i1", ("i1", 1), lost)
+    return code.f.choose(lost, lambda: code.divide(x, y), lambda: near)
 
 
 def _memory_kind(kind: str) -> str:

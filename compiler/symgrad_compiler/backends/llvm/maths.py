@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable
 
 from symgrad_compiler.backends.llvm.ir import Module, Value, literal, vector_type
-from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
+from symgrad_compiler.backends.llvm.scalars import Code, Machine, power_by_squaring
 
 #: (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2
 _EXP = (
-    0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326112, 0.001388888888888373,
-    0.0001984126987490126, 2.4801587325605324e-05, 2.7557255297969643e-06, 2.755727357010214e-07,
-    2.5105259538448494e-08, 2.0914717341716378e-09,
+    0.5000000000000001, 0.16666666666666669, 0.04166666666662399, 0.008333333333330051,
+    0.0013888888917281794, 0.00019841269863105968, 2.480152119021773e-05, 2.7557268378684192e-06,
+    2.7620138719733994e-07, 2.5100424157005067e-08,
 )  # fmt: skip
 _EXP_SINGLE = (
     0.5000000013498178, 0.16666666681659179, 0.04166646460202654, 0.008333310889582076,
@@ -67,9 +67,9 @@ MAX_REPEATED = 8
 class Maths:
     """The elementary functions of one module. `inline(function)` says whether a call is inlined."""
 
-    def __init__(self, module: Module, has_fma: bool) -> None:
+    def __init__(self, module: Module, machine: Machine) -> None:
         self.module = module
-        self.has_fma = has_fma
+        self.machine = machine
         self.inline = True
 
     def __call__(self, code: Code, function: str, *operands: Value) -> Value:
@@ -90,7 +90,7 @@ class Maths:
         names = ["x", "y"][:count]
         made = self.module.function(name, [(n, type_) for n in names], type_)
         self.module.made[name] = made
-        inner = Code(made, self, self.has_fma)
+        inner = Code(made, self, self.machine)
         operands = [Value(f"%{n}", kind, lanes) for n in names]
         implementation = FUNCTIONS[function]
         if kind == "f32":
@@ -125,11 +125,42 @@ def _power_of_two(b: Code, n: Value) -> Value:
     return b.bits(b.shift_left(b.add(n, _int(n, 1023)), 52), "f64")
 
 
-def _scale(b: Code, x: Value, n: Value) -> Value:
-    """x 2^n, right also where 2^n or the result is subnormal or too large."""
+def _scale(b: Code, x: Value, n: Value, whole: Value) -> Value:
+    """x 2^n, right also where 2^n or the result is subnormal or too large; `whole` is n as a float."""
+    if b.machine.has_avx512 and x.lanes % 8 == 0:
+        return _by_parts(b, x, whole, 8, _scalef)
     half = b.shift_right(n, 1)
     rest = b.subtract(n, half)
     return b.multiply(b.multiply(x, _power_of_two(b, half)), _power_of_two(b, rest))
+
+
+def _scalef(b: Code, x: Value, whole: Value) -> Value:
+    """One instruction of AVX-512: x 2^whole."""
+    name = "llvm.x86.avx512.mask.scalef.pd.512"
+    b.f.module.declare(f"declare <8 x double> @{name}(<8 x double>, <8 x double>, <8 x double>, i8, i32 immarg)")
+    listed = f"<8 x double> {x.text}, <8 x double> {whole.text}, <8 x double> zeroinitializer, i8 -1, i32 4"
+    return b.f.emit(f"call <8 x double> @{name}({listed})", "f64", 8)
+
+
+def _by_parts(
+    b: Code, x: Value, y: Value, lanes: int, function: Callable[[Code, Value, Value], Value]
+) -> Value:
+    """A function of exactly `lanes` lanes on wider vectors."""
+    if x.lanes == lanes:
+        return function(b, x, y)
+    half = x.lanes // 2
+    parts = []
+    for start in (0, half):
+        chosen = ", ".join(f"i32 {start + i}" for i in range(half))
+        pieces = [
+            b.f.emit(f"shufflevector {v.type} {v.text}, {v.type} poison, <{half} x i32> <{chosen}>", v.kind, half)
+            for v in (x, y)
+        ]
+        parts.append(_by_parts(b, pieces[0], pieces[1], lanes, function))
+    low, high = parts
+    chosen = ", ".join(f"i32 {i}" for i in range(x.lanes))
+    joined = f"shufflevector {low.type} {low.text}, {high.type} {high.text}, <{x.lanes} x i32> <{chosen}>"
+    return b.f.emit(joined, x.kind, x.lanes)
 
 
 def _clamp(b: Code, x: Value, low: float, high: float) -> Value:
@@ -138,11 +169,11 @@ def _clamp(b: Code, x: Value, low: float, high: float) -> Value:
     return b.select(b.less(x, _like(x, low)), _like(x, low), x)
 
 
-def _reduce_exp(b: Code, x: Value) -> tuple[Value, Value]:
-    """x = n ln(2) + r: (r, n)."""
+def _reduce_exp(b: Code, x: Value) -> tuple[Value, Value, Value]:
+    """x = n ln(2) + r: (r, n, n as a float)."""
     whole, n = _round(b, b.multiply(x, _like(x, _LOG2_E)))
     r = b.fma(whole, _like(x, -_LN2_HIGH), x)
-    return b.muladd(whole, _like(x, -_LN2_LOW), r), n
+    return b.muladd(whole, _like(x, -_LN2_LOW), r), n, whole
 
 
 def _exp_minus_one(b: Code, r: Value, single: bool) -> Value:
@@ -154,19 +185,19 @@ def _exp_minus_one(b: Code, r: Value, single: bool) -> Value:
 def exp(b: Code, x: Value, single: bool) -> Value:
     """2^n exp(r)."""
     if single:  # the result is far from the limits of float64
-        r, n = _reduce_exp(b, _clamp(b, x, -200.0, 200.0))
+        r, n, _ = _reduce_exp(b, _clamp(b, x, -200.0, 200.0))
         return b.multiply(b.add(_exp_minus_one(b, r, single), _like(x, 1)), _power_of_two(b, n))
-    r, n = _reduce_exp(b, _clamp(b, x, -750.0, 710.0))
-    return _scale(b, b.add(_exp_minus_one(b, r, single), _like(x, 1)), n)
+    r, n, whole = _reduce_exp(b, _clamp(b, x, -750.0, 710.0))
+    return _scale(b, b.add(_exp_minus_one(b, r, single), _like(x, 1)), n, whole)
 
 
 def expm1(b: Code, x: Value, single: bool) -> Value:
     """2^n (exp(r) - 1 + (1 - 2^-n)), which is exact in its first term where n is 0."""
-    r, n = _reduce_exp(b, _clamp(b, x, -40.0, 710.0))
+    r, n, whole = _reduce_exp(b, _clamp(b, x, -40.0, 710.0))
     down = b.subtract(_int(x, 0), n)
     down = b.select(b.less(down, _int(x, -60)), _int(x, -60), down)
     shifted = b.subtract(_like(x, 1), _power_of_two(b, down))
-    result = _scale(b, b.add(_exp_minus_one(b, r, single), shifted), n)
+    result = _scale(b, b.add(_exp_minus_one(b, r, single), shifted), n, whole)
     return b.select(b.equal(x, _like(x, 0)), x, result)
 
 
@@ -334,9 +365,7 @@ def _angle_function(name: str, pick: Callable[[Code, Value, Value, Value], Value
         fast = pick(b, sine, cosine, n)
         if name != "cos":
             fast = b.select(b.equal(x, _like(x, 0)), x, fast)
-        finite = b.less(b.call("absolute", x), _like(x, math.inf))
-        fast = b.select(finite, fast, _like(x, math.nan))
-        large = b.logical_and(finite, b.less(_like(x, _LARGE_ANGLE), b.call("absolute", x)))
+        large = b.less(_like(x, _LARGE_ANGLE), b.call("absolute", x))  # infinities too
         return _or_by_lane(b, name, x, large, fast)
 
     return function
@@ -465,9 +494,9 @@ def power(b: Code, x: Value, y: Value, single: bool) -> Value:
     rest = b.fma(y, low, rest)
     clamped = _clamp(b, product, -800.0, 800.0)
     rest = b.select(b.equal(clamped, product), rest, zero)
-    r, n = _reduce_exp(b, clamped)
+    r, n, scale = _reduce_exp(b, clamped)
     r = b.add(r, rest)
-    size = _scale(b, b.add(_exp_minus_one(b, r, single), one), n)
+    size = _scale(b, b.add(_exp_minus_one(b, r, single), one), n, scale)
     # x = 0 or infinite
     grows = b.less(zero, y)
     at_zero = b.select(grows, zero, infinity)

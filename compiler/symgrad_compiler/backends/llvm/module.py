@@ -9,8 +9,9 @@ from __future__ import annotations
 from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
-from symgrad_compiler.backends.llvm.kernels import Machine, emit_kernel
+from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.memory import ALIGNMENT
@@ -24,7 +25,7 @@ PART = 500
 def emit_module(plan: Plan, machine: Machine) -> str:
     """The text of the module."""
     module = Module()
-    maths = Maths(module, machine.has_fma)
+    maths = Maths(module, machine)
     frame = Frame.of(plan)
     calls: list[tuple[str, bool]] = []
     callbacks = 0

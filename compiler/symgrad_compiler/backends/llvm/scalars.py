@@ -7,12 +7,26 @@ width give 0, integer division by 0 gives 0, `maximum` hands NaN on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from symgrad.types import DType
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Value, literal, vector_type
 
 FLOATS = ("f32", "f64")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the generated code may use."""
+
+    vector_bytes: int
+    has_masks: bool
+    has_fma: bool
+    has_avx512: bool = False
+
+
+PLAIN = Machine(16, False, False)
 
 
 class MathLibrary(Protocol):
@@ -29,10 +43,12 @@ def kind_of(dtype: DType) -> str:
 class Code:
     """Emits operations on values into a function."""
 
-    def __init__(self, function: Function, maths: MathLibrary | None = None, has_fma: bool = True) -> None:
+    def __init__(
+        self, function: Function, maths: MathLibrary | None = None, machine: Machine = PLAIN
+    ) -> None:
         self.f = function
         self.maths = maths
-        self.has_fma = has_fma
+        self.machine = machine
 
     # ---- shapes of values ---------------------------------------------------------------------------
 
@@ -91,10 +107,18 @@ class Code:
 
     def muladd(self, x: Value, y: Value, z: Value) -> Value:
         """x y + z, rounded once or twice, whatever is faster."""
-        return self.fma(x, y, z) if self.has_fma else self.add(self.multiply(x, y), z)
+        return self.fma(x, y, z) if self.machine.has_fma else self.add(self.multiply(x, y), z)
 
     def polynomial(self, x: Value, coefficients: tuple[float, ...]) -> Value:
-        """c0 + c1 x + c2 x^2 ..., by Horner's rule."""
+        """c0 + c1 x + c2 x^2 ..., as even part + x * odd part, each by Horner's rule in x^2: two chains of
+        operations, half as long as one."""
+        if len(coefficients) < 4:
+            return self._horner(x, coefficients)
+        square = self.multiply(x, x)
+        even, odd = self._horner(square, coefficients[::2]), self._horner(square, coefficients[1::2])
+        return self.muladd(odd, x, even)
+
+    def _horner(self, x: Value, coefficients: tuple[float, ...]) -> Value:
         result = self.constant(coefficients[-1], x)
         for c in reversed(coefficients[:-1]):
             result = self.muladd(result, x, self.constant(c, x))

@@ -15,7 +15,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from symgrad.errors import CompileError
-from symgrad_compiler.backends.llvm.kernels import Machine
+from symgrad_compiler.backends.llvm.scalars import Machine
 
 #: Instructions of kernels up to which LLVM combines them; larger ones are emitted as they are.
 _SPEED = 2
@@ -34,7 +34,7 @@ class Target:
         """What generated code may use."""
         has = {f[1:] for f in self.features.split(",") if f.startswith("+")}
         if "avx512f" in has and "avx512vl" in has and "avx512dq" in has and "avx512bw" in has:
-            return Machine(64, True, True)
+            return Machine(64, True, True, True)
         if "avx2" in has:
             return Machine(32, True, "fma" in has)
         return Machine(16, False, self.triple.startswith(("aarch64", "arm64")) or "fma" in has)
@@ -97,6 +97,7 @@ def optimized(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMac
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
+    passes.add_new_gvn_pass()
     passes.run(module, builder)
     return module, machine
 
