@@ -49,7 +49,9 @@ def build(weights: list[Any], biases: list[Any], batch: int | str = "n") -> Netw
 def build_on(weights: list[Any], biases: list[Any], images: Any, labels: Any, batch: int) -> Network:
     """The network on a data set that is shared state; the input is which rows make the batch."""
     rows = sg.vector("rows", size=batch, dtype="int64")
-    return _network(weights, biases, [rows], sg.take(images, rows).named("x"), sg.take(labels, rows).named("y"))
+    return _network(
+        weights, biases, [rows], sg.take(images, rows).named("x"), sg.take(labels, rows).named("y")
+    )
 
 
 def _network(weights: list[Any], biases: list[Any], inputs: list[Any], x: Any, y: Any) -> Network:

@@ -68,7 +68,8 @@ def load(key: str) -> Entry | None:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
-                return _refuse(path, "it belongs to somebody else, or others may write it")
+                _refuse(path, "it belongs to somebody else, or others may write it")
+                return None
             content = file.read()
     except OSError:
         return None
@@ -78,12 +79,16 @@ def load(key: str) -> Entry | None:
 def _parse(path: Path, key: str, content: bytes) -> Entry | None:
     start = len(_MAGIC) + _DIGEST
     body = content[start:]
+    fault = ""
     if not content.startswith(_MAGIC) or len(content) < start + _KEY + _LENGTH:
-        return _refuse(path, "it is no whole entry")
-    if hashlib.sha256(body).digest() != content[len(_MAGIC) : start]:
-        return _refuse(path, "its digest is wrong")
-    if body[:_KEY] != key.encode():
-        return _refuse(path, "it is the entry of another program")
+        fault = "it is no whole entry"
+    elif hashlib.sha256(body).digest() != content[len(_MAGIC) : start]:
+        fault = "its digest is wrong"
+    elif body[:_KEY] != key.encode():
+        fault = "it is the entry of another program"
+    if fault:
+        _refuse(path, fault)
+        return None
     at = _KEY + _LENGTH
     length = int.from_bytes(body[_KEY:at], "little")
     header = json.loads(body[at : at + length])

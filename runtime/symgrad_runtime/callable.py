@@ -1,7 +1,7 @@
 """Python types whose instances are called natively: heap types with a vectorcall slot.
 
-An instance is an ordinary object (attributes, methods, weak references, subclasses) followed by two words: where
-its entry code starts, and its context.
+An instance is an ordinary object (attributes, methods, weak references, subclasses) followed by two words:
+where its entry code starts, and its context.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What native entry code knows about a program and about Python, as arrays of 8-byte words.
 
-The entry (`symgrad_compiler.backends.llvm.entry`) is the same for every program: it reads a context. No address
-is part of compiled code, so compiled code can be kept on disk.
+The entry (`symgrad_compiler.backends.llvm.entry`) is the same for every program: it reads a context. No
+address is part of compiled code, so compiled code can be kept on disk.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             yield f"  {_code(names, node, step)}"
         for reduction in step.reductions:
             target = _name(names, reduction.tensor)
-            yield f"  {target} = {reduction.kind} over axes {reduction.axes} of {_name(names, reduction.value)}"
+            value = _name(names, reduction.value)
+            yield f"  {target} = {reduction.kind} over axes {reduction.axes} of {value}"
         for tensor, access in step.stores:
             yield f"  {_access(access)} <- {_name(names, tensor)}"
         for reduction, access in step.results:

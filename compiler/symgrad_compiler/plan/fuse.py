@@ -67,10 +67,30 @@ from symgrad_compiler.plan.steps import (
 #: Elementary functions, which cost about so many simple operations.
 COSTLY = 16
 _COSTLY_OPS = frozenset(
-    ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sech_squared", "sigmoid", "softplus", "logaddexp", "pow", "remainder", "floor_divide"]
+    [
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "sech_squared",
+        "sigmoid",
+        "softplus",
+        "logaddexp",
+        "pow",
+        "remainder",
+        "floor_divide",
+    ]
 )
 #: The largest kernel, in simple operations: beyond, compile time grows faster than the graph.
 MAX_WEIGHT = 500
+#: The same for numbers without dimensions, whose code is one long block.
+MAX_SCALAR_WEIGHT = 120
 #: The most memory streams of a kernel.
 MAX_STREAMS = 24
 #: How many earlier kernels of the same space are looked at for a node that reads what they read.
@@ -171,7 +191,8 @@ class _Planner:
         return access
 
     def source(self, tensor: Tensor) -> Source:
-        """What a read of `tensor` finds outside the kernel that computes it; gives it memory if it has none."""
+        """What a read of `tensor` finds outside the kernel that computes it; gives it memory if it has
+        none."""
         found = self.sources.get(tensor)
         if found is not None:
             return found
@@ -297,7 +318,8 @@ class _Planner:
                 self._open(BoundsCheck(node, axis, size, first=start, last=last, count=count))
 
     def _elementwise(self, node: Node) -> None:
-        weight = COSTLY if node.op.name in _COSTLY_OPS else 1
+        costly = COSTLY if node.outputs[0].shape else 2  # a call, for a single number
+        weight = costly if node.op.name in _COSTLY_OPS else 1
         number = self._join(node.outputs[0].shape, node.inputs, weight)
         kernel = self.steps[number]
         assert isinstance(kernel, Kernel)
@@ -314,8 +336,8 @@ class _Planner:
         after: int = 0,
         axes: tuple[int, ...] | None = None,
     ) -> int:
-        """The kernel for something that reads `operands` element by element: one that computes an operand, one
-        of the same space that reads one, or a new one."""
+        """The kernel for something that reads `operands` element by element: one that computes an operand,
+        one of the same space that reads one, or a new one."""
         best = -1
         for tensor in operands:
             number = self.computed.get(tensor)
@@ -334,12 +356,19 @@ class _Planner:
                 break
             kernel = self.steps[number]
             assert isinstance(kernel, Kernel)
-            if self._fits(number, space, weight, axes) and any(t in kernel.sources for t in operands):
+            if self._fits(number, space, weight, axes) and (not space or self._shares(kernel, operands)):
                 return number
         kernel = Kernel(space)
         number = self._open(kernel)
         self.by_space[space].append(number)
         return number
+
+    def _shares(self, kernel: Kernel, operands: Sequence[Tensor]) -> bool:
+        """Whether the kernel reads one of the operands, or results of a kernel that computes one."""
+        if any(t in kernel.sources for t in operands):
+            return True
+        makers = {self.computed[t] for t in operands if t in self.computed}
+        return bool(makers) and any(self.computed.get(t) in makers for t in kernel.sources)
 
     def _fits(self, number: int, space: Shape, weight: int, axes: tuple[int, ...] | None) -> bool:
         kernel = self.steps[number]
@@ -347,7 +376,9 @@ class _Planner:
             return False
         if axes is not None and any(r.axes != axes for r in kernel.reductions):
             return False
-        return kernel.weight + weight <= MAX_WEIGHT and len(kernel.sources) + len(kernel.stores) < MAX_STREAMS
+        return kernel.weight + weight <= (MAX_WEIGHT if space else MAX_SCALAR_WEIGHT) and (
+            not space or len(kernel.sources) + len(kernel.stores) < MAX_STREAMS
+        )
 
     def _read(self, kernel: Kernel, number: int, operands: Iterable[Tensor]) -> None:
         """Let the kernel read operands that it does not compute."""
@@ -563,8 +594,8 @@ class _Planner:
         return True
 
     def _order(self) -> list[Step]:
-        """The steps in order: checks of sizes first; those that write states in place last, after all that may
-        fail."""
+        """The steps in order: checks of sizes first; those that write states in place last, after all that
+        may fail."""
         checks = [s for s in self.steps if isinstance(s, BoundsCheck) and s.index is None]
         middle = [
             s
@@ -647,7 +678,8 @@ def _is_positive(stride: Dim) -> bool:
 def _indexed(
     op: Take | TakeAlongAxis, base: Strided, index: Strided, shape: Shape
 ) -> tuple[Strided, Strided]:
-    """The layouts of the gathered tensor without the index, and of the index, over the space of the result."""
+    """The layouts of the gathered tensor without the index, and of the index, over the space of the
+    result."""
     axis = op.axis
     if isinstance(op, TakeAlongAxis):
         strides = tuple(0 if i == axis else s for i, s in enumerate(base.strides))

@@ -76,7 +76,8 @@ Source: TypeAlias = Access | Number | SizeNumber
 
 @dataclass(frozen=True)
 class Gather:
-    """Elements at indices found in memory: layout position + index * stride, for each (index, stride, size)."""
+    """Elements at indices found in memory: layout position + index * stride, for each (index, stride,
+    size)."""
 
     storage: Storage
     layout: Strided

@@ -54,6 +54,7 @@ class _Place:
     """An array somewhere in the frame."""
 
     word: int
+    bytes: int
     type: TensorType
 
     def array(self, words: Any, sizes: dict[str, int]) -> Any:
@@ -64,7 +65,7 @@ class _Place:
         dtype = self.type.dtype.numpy
         if count <= 0:
             return numpy.empty([max(d, 0) for d in shape], dtype)
-        memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(words[self.word])
+        memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(words[self.word] + self.bytes)
         return numpy.frombuffer(memoryview(memory), dtype, count).reshape(shape)
 
 
@@ -76,7 +77,7 @@ class _Form:
         inputs = [make_input(t.type, f"x{i}") for i, t in enumerate(node.inputs)]
         outputs = apply_all(node.op, tuple(inputs))
         self._outs = [
-            _Place(frame.word(a.storage), t.type) for a, t in zip(step.outs, node.outputs, strict=True)
+            _Place(*frame.place(a.storage), t.type) for a, t in zip(step.outs, node.outputs, strict=True)
         ]
         known = make_input(TensorType(BOOL, tuple(map(size, plan.size_names))), "sizes")
         self._size_names = plan.size_names
@@ -96,7 +97,7 @@ class _Form:
 
 def _operand(source: Source, tensor: Tensor, frame: Frame) -> Callable[[Any, dict[str, int]], Any]:
     if isinstance(source, Access):
-        return _Place(frame.word(source.storage), tensor.type).array
+        return _Place(*frame.place(source.storage), tensor.type).array
     dtype = tensor.type.dtype.numpy
 
     def filled(_: Any, sizes: dict[str, int]) -> Any:

@@ -3,9 +3,9 @@
     call     a function: checks arguments by reading the array objects, allocates results, runs the program
     launch   a program on checked arrays: inputs, outputs, states, spares
 
-`call` takes arrays that need no conversion, and NumPy and Python scalars for 0-d inputs. Whatever else it meets,
-a failure of the program included, goes to the slow Python path, which converts or raises. The layouts of
-`PyArrayObject` and `PyArray_Descr` are part of NumPy's ABI, the same in all versions from 1.20 on.
+`call` takes arrays that need no conversion, and NumPy and Python scalars for 0-d inputs. Whatever else it
+meets, a failure of the program included, goes to the slow Python path, which converts or raises. The layouts
+of `PyArrayObject` and `PyArray_Descr` are part of NumPy's ABI, the same in all versions from 1.20 on.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from symgrad_compiler.plan.memory import ALIGNMENT
 from symgrad_compiler.plan.steps import ARENA, CONSTANT, INPUT, OUTPUT, SPARE, STATE, Plan, Storage
 
 CALLBACK, SGEMM, DGEMM, FIXED = 0, 1, 2, 3
@@ -33,6 +34,10 @@ class Frame:
     error: int
     slots: int
     words: int
+    #: Where each slot of fixed size starts in the arena; these come first. None for a slot with a word.
+    fixed_slots: tuple[int | None, ...]
+    #: The slots that have a word, in the order in which they lie behind the fixed ones.
+    placed_slots: tuple[int, ...]
 
     @classmethod
     def of(cls, plan: Plan) -> Frame:
@@ -45,30 +50,60 @@ class Frame:
             len(plan.size_names),
             1,
             ERROR_WORDS,
-            len(plan.slots),
+            sum(not isinstance(size, int) for size in plan.slots),
         ]
         starts = [FIXED]
         for count in counts:
             starts.append(starts[-1] + count)
-        return cls(tuple(plan.size_names), *starts)
+        offsets: list[int | None] = []
+        end = 0
+        for size in plan.slots:
+            offsets.append(end if isinstance(size, int) else None)
+            end += aligned(size) if isinstance(size, int) else 0
+        placed = tuple(i for i, size in enumerate(plan.slots) if not isinstance(size, int))
+        constants, inputs, outputs, states, spares, sizes, arena, error, slots, words = starts
+        return cls(
+            size_names=plan.size_names,
+            constants=constants,
+            inputs=inputs,
+            outputs=outputs,
+            states=states,
+            spares=spares,
+            sizes=sizes,
+            arena=arena,
+            error=error,
+            slots=slots,
+            words=words,
+            fixed_slots=tuple(offsets),
+            placed_slots=placed,
+        )
 
     @property
     def static(self) -> int:
         """How many words are the same in every call."""
         return self.inputs
 
-    def word(self, storage: Storage) -> int:
-        """The word that points to a storage."""
+    def place(self, storage: Storage) -> tuple[int, int]:
+        """The word that points to a storage, and how many bytes further it starts."""
+        if storage.kind == ARENA:
+            fixed = self.fixed_slots[storage.index]
+            if fixed is not None:
+                return self.arena, fixed
+            return self.slots + self.placed_slots.index(storage.index), 0
         start = {
             INPUT: self.inputs,
             OUTPUT: self.outputs,
             STATE: self.states,
             SPARE: self.spares,
             CONSTANT: self.constants,
-            ARENA: self.slots,
         }[storage.kind]
-        return start + storage.index
+        return start + storage.index, 0
 
     def size_word(self, name: str) -> int:
         """The word that holds a symbolic size."""
         return self.sizes + self.size_names.index(name)
+
+
+def aligned(size: int) -> int:
+    """A size rounded up to whole cache lines."""
+    return -(-size // ALIGNMENT) * ALIGNMENT

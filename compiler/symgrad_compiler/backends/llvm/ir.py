@@ -1,8 +1,8 @@
 """LLVM IR as text: a function under construction.
 
 Values know their type and number of lanes. What is computed once is not emitted again: each loop body is a
-scope of common subexpressions, inside those around it. Control flow is structured (`loop`, `when`), so what an
-outer scope computed is always there.
+scope of common subexpressions, inside those around it. Control flow is structured (`loop`, `when`), so what
+an outer scope computed is always there.
 """
 
 from __future__ import annotations
@@ -159,10 +159,9 @@ class Function:
         self.lines[patch] = (
             f"  {index.text} = phi i64 [ {start.text}, %{before} ], [ {following.text}, %{latch} ]"
         )
-        for k, (place, initial, result) in enumerate(zip(places, carried, results, strict=True)):
-            self.lines[patch + 1 + k] = (
-                f"  {place.text} = phi {place.type} [ {initial.text}, %{before} ], [ {result.text}, %{latch} ]"
-            )
+        for k, (place, initial, result) in enumerate(zip(places, carried, results, strict=True), start=1):
+            coming = f"[ {initial.text}, %{before} ], [ {result.text}, %{latch} ]"
+            self.lines[patch + k] = f"  {place.text} = phi {place.type} {coming}"
         self.start(after)
         return places
 

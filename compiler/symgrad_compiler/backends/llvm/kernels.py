@@ -1,10 +1,11 @@
 """A kernel's loop nest.
 
-Axes along which all memory advances evenly are merged. The innermost axis is run through in vectors; its last,
-incomplete vector is masked (or, without masks, done element by element). Where a kernel reduces,
+Axes along which all memory advances evenly are merged. The innermost axis is run through in vectors; its
+last, incomplete vector is masked (or, without masks, done element by element). Where a kernel reduces,
 
-    rows      the innermost axis is reduced:    for kept: for reduced: acc += ...; store acc
-    columns   the innermost axis is kept:       for block of rows: for column: for row: acc += ...; result += acc
+    rows      the innermost axis is reduced:  for kept: for reduced: acc += ...; store acc
+    columns   the innermost axis is kept:     for block of rows: for column: for row: acc += ...
+                                                                             result += acc
 
 Each level of a reduction has its own accumulator, and long ones are cut into blocks of fixed length: rounding
 errors grow with the depth, not with the length, and do not depend on how work is split.
@@ -33,6 +34,7 @@ from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.plan.fuse import COSTLY
 from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
@@ -88,7 +90,7 @@ class _KernelEmitter:
         self.machine = machine
         self.f: Function = module.function(name, [("frame", "ptr")])
         self.code = Code(self.f, maths, machine)
-        maths.inline = bool(kernel.space)
+        maths.inline = bool(kernel.space) and maths.may_inline(kernel.weight // COSTLY)
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
         self.pointers: dict[int, Value] = {}
@@ -193,18 +195,15 @@ class _KernelEmitter:
 
     def run(self) -> None:
         f = self.f
-        for stream in self.streams:
-            base = self.sizes(stream.offset)
-            if stream.storage.kind == IOTA:
-                stream.at.append(base)
-                continue
-            pointer = self._word(self.frame.word(stream.storage), "ptr")
-            stream.at.append(pointer if base.number == 0 else f.offset(pointer, base, stream.kind))
+        if self.order:  # else each is found when it is used
+            for stream in self.streams:
+                stream.at.append(self._start(stream))
         self.extents = [self.sizes(a.extent) for a in self.axes]
         self.strides = {s: [self.sizes(d) for d in s.strides] for s in self.streams}
         self.values: dict[Tensor, Value] = {}
         self.indices: dict[Tensor, Value] = {}
         self.depths = self._depths()
+        self._by_depth()
         self.shared_divisors = self._shared_divisors()
         self.current_lanes = 1
         self.mask: Value | None = None
@@ -244,13 +243,67 @@ class _KernelEmitter:
         return max((self.position[a] + 1 for a, s in enumerate(stream.strides) if s != 0), default=0)
 
     def _compute(self, depth: int) -> None:
-        """Load and compute what is known now."""
-        for tensor, source in self.kernel.sources.items():
-            if self.depths[tensor] == depth:
-                self.values[tensor] = self._source(tensor, source)
-        for node in self.kernel.nodes:
-            if self.depths[node.outputs[0]] == depth:
-                self._node(node)
+        """Load and compute what is known now. In the innermost loop, values are loaded when they are first
+        read and stored as soon as they are known, so that few are alive at a time."""
+        innermost = depth == len(self.order)
+        for tensor in self.sources_at[depth]:
+            self.values.pop(tensor, None)
+        if not innermost:
+            for tensor in self.sources_at[depth]:
+                self._value(tensor)
+        for node in self.nodes_at[depth]:
+            self._node(node)
+            out = node.outputs[0]
+            if innermost and out in self.stores_of:
+                for stream in self.stores_of[out]:
+                    self._store(out, stream)
+        if innermost:
+            for tensor in self.late_stores:
+                for stream in self.stores_of[tensor]:
+                    self._store(tensor, stream)
+
+    def _value(self, tensor: Tensor) -> Value:
+        """A value of the kernel, loaded now if it is a source that was not read yet."""
+        found = self.values.get(tensor)
+        if found is None:
+            found = self.values[tensor] = self._source(tensor, self.kernel.sources[tensor])
+        return found
+
+    def _store(self, tensor: Tensor, stream: _Stream) -> None:
+        """Write a value, after all has been read that lies in the same memory."""
+        for source, other in self.source_streams.items():
+            if other.storage.kind == stream.storage.kind and other.storage.index == stream.storage.index:
+                self._value(source)
+        self._write(self._value(tensor), stream, self._at(stream))
+
+    def _start(self, stream: _Stream) -> Value:
+        """The first element: its address, or the position of an iota."""
+        base = self.sizes(stream.offset)
+        if stream.storage.kind == IOTA:
+            return base
+        word, bytes_ = self.frame.place(stream.storage)
+        pointer = self._word(word, "ptr")
+        pointer = self.f.field(pointer, bytes_) if bytes_ else pointer
+        return pointer if base.number == 0 else self.f.offset(pointer, base, stream.kind)
+
+    def _at(self, stream: _Stream) -> Value:
+        """Where a stream is now."""
+        return stream.at[-1] if stream.at else self._start(stream)
+
+    def _by_depth(self) -> None:
+        """What is loaded, computed and stored at which depth."""
+        kernel, innermost = self.kernel, len(self.order)
+        self.sources_at: list[list[Tensor]] = [[] for _ in range(innermost + 1)]
+        self.nodes_at: list[list[Node]] = [[] for _ in range(innermost + 1)]
+        for tensor in kernel.sources:
+            self.sources_at[self.depths[tensor]].append(tensor)
+        for node in kernel.nodes:
+            self.nodes_at[self.depths[node.outputs[0]]].append(node)
+        self.stores_of: dict[Tensor, list[_Stream]] = {}
+        for (tensor, _), stream in zip(kernel.stores, self.store_streams, strict=True):
+            self.stores_of.setdefault(tensor, []).append(stream)
+        early = {n.outputs[0] for n in self.nodes_at[innermost]}
+        self.late_stores = [t for t in self.stores_of if t not in early]
 
     def _loops(self, level: int) -> None:
         """The loops from `level` on, without or before reductions."""
@@ -289,7 +342,7 @@ class _KernelEmitter:
         f = self.f
         for stream in self.streams:
             stride = self.strides[stream][axis]
-            now = stream.at[-1]
+            now = self._at(stream)
             if stride.number == 0:
                 stream.at.append(now)
                 continue
@@ -327,8 +380,8 @@ class _KernelEmitter:
         start: Value | None = None,
         stop: Value | None = None,
     ) -> list[Value]:
-        """Run through the vector axis. Accumulators are vectors and are handed from loop to loop; where a loop
-        has other lanes, they are folded into one first."""
+        """Run through the vector axis. Accumulators are vectors and are handed from loop to loop; where a
+        loop has other lanes, they are folded into one first."""
         f = self.f
         start = start or literal(0, "i64")
         stop = stop or self.extents[axis]
@@ -378,7 +431,7 @@ class _KernelEmitter:
         if isinstance(source, SizeNumber):
             return self.sizes(source.size)
         stream = self.source_streams[tensor]
-        return self._read(stream, stream.at[-1])
+        return self._read(stream, self._at(stream))
 
     def _vector_stride(self, stream: _Stream) -> Value:
         """The stride along the vector axis, if vectors are being run; else 0."""
@@ -415,7 +468,8 @@ class _KernelEmitter:
         name = f"llvm.masked.load.v{lanes}{_suffix(kind)}.p0"
         f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
         return f.volatile(
-            f"call {type_} @{name}(ptr {at.text}, i32 {align}, {self.mask.type} {self.mask.text}, {type_} zeroinitializer)",
+            f"call {type_} @{name}(ptr {at.text}, i32 {align}, {self.mask.type} {self.mask.text}, "
+            f"{type_} zeroinitializer)",
             kind,
             lanes,
         )
@@ -457,7 +511,8 @@ class _KernelEmitter:
             name = f"llvm.masked.store.v{lanes}{_suffix(value.kind)}.p0"
             f.module.declare(f"declare void @{name}({value.type}, ptr, i32 immarg, <{lanes} x i1>)")
             f.do(
-                f"call void @{name}({value.type} {value.text}, ptr {at.text}, i32 {align}, {mask.type} {mask.text})"
+                f"call void @{name}({value.type} {value.text}, ptr {at.text}, i32 {align}, "
+                f"{mask.type} {mask.text})"
             )
             return
         steps = self.code.multiply(self._lane_numbers(lanes), stride)
@@ -488,12 +543,14 @@ class _KernelEmitter:
         if out in self.gather_streams:
             self.values[out] = self._gathered(out)
             return
-        operands = [self.values[t] for t in node.inputs]
+        operands = [self._value(t) for t in node.inputs]
         if isinstance(node.op, AsType):
             value = self.code.convert(operands[0], kind_of(node.op.dtype))
         elif node.op in (divide, reciprocal) and node.inputs[-1] in self.shared_divisors:
             inverse = self.code.divide(self.code.constant(1, operands[-1]), operands[-1])
-            value = inverse if node.op is reciprocal else quotient(self.code, *operands, inverse)
+            value = inverse
+            if node.op is divide:
+                value = quotient(self.code, operands[0], operands[1], inverse)
         else:
             assert isinstance(node.op, Elementwise)
             value = node.op.scalar(self.code, *operands)
@@ -505,33 +562,31 @@ class _KernelEmitter:
         f = self.f
         at = self._position_of(index, self.sizes(gather.size), self.sizes(gather.stride))
         if at.lanes == 1:
-            return self._read(base, f.offset(base.at[-1], at, base.kind))
+            return self._read(base, f.offset(self._at(base), at, base.kind))
         along = self._vector_stride(base)
         if along.number != 0:
             at = self.code.add(at, self.code.multiply(self._lane_numbers(at.lanes), along))
-        return self._gather(base.at[-1], at, base.kind, at.lanes)
+        return self._gather(self._at(base), at, base.kind, at.lanes)
 
     def _position_of(self, index: _Stream, size: Value, stride: Value) -> Value:
         """(index, counted from the end where negative) * stride."""
         code = self.code
-        found = code.convert(self._read(index, index.at[-1]), "i64")
+        found = code.convert(self._read(index, self._at(index)), "i64")
         negative = code.less(found, literal(0, "i64", found.lanes))
         found = code.select(negative, code.add(found, size), found)
         return found if stride.number == 1 else code.multiply(found, stride)
 
     def _innermost(self) -> None:
-        for (tensor, _), stream in zip(self.kernel.stores, self.store_streams, strict=True):
-            self._write(self.values[tensor], stream, stream.at[-1])
         for scatter, (base, index) in zip(self.kernel.scatters, self.scatter_streams, strict=True):
             self._scatter(scatter, base, index)
 
     def _scatter(self, scatter: Scatter, base: _Stream, index: _Stream) -> None:
         step = self._position_of(index, self.sizes(scatter.size), self.sizes(scatter.stride))
-        at = self.f.offset(base.at[-1], step, base.kind)
+        at = self.f.offset(self._at(base), step, base.kind)
         if base.kind == "i1":
-            total = self.code.logical_or(self._read(base, at), self.values[scatter.value])
+            total = self.code.logical_or(self._read(base, at), self._value(scatter.value))
         else:
-            total = self.code.add(self._read(base, at), self.values[scatter.value])
+            total = self.code.add(self._read(base, at), self._value(scatter.value))
         self._write(total, base, at)
 
     # ---- reductions ---------------------------------------------------------------------------------
@@ -576,7 +631,7 @@ class _KernelEmitter:
         """What the current element(s) add; in masked lanes nothing."""
         found = []
         for reduction in self.kernel.reductions:
-            value = self.code.splat(self.values[reduction.value], lanes)
+            value = self.code.splat(self._value(reduction.value), lanes)
             if self.mask is not None and not self.columns:
                 nothing = literal(identity(reduction.kind, value.kind), value.kind, lanes)
                 value = self.code.select(self.mask, value, nothing)
@@ -638,7 +693,8 @@ class _KernelEmitter:
         for value, vector, nothing in zip(scalars, like, self._identities(like[0].lanes), strict=True):
             result.append(
                 self.f.emit(
-                    f"insertelement {vector.type} {nothing.text}, {LLVM_TYPES[value.kind]} {value.text}, i64 0",
+                    f"insertelement {vector.type} {nothing.text}, "
+                    f"{LLVM_TYPES[value.kind]} {value.text}, i64 0",
                     value.kind,
                     vector.lanes,
                 )
@@ -700,7 +756,7 @@ class _KernelEmitter:
 
     def _store_results(self, values: list[Value]) -> None:
         for (reduction, _), stream in zip(self.kernel.results, self.result_streams, strict=True):
-            self._write(values[self.kernel.reductions.index(reduction)], stream, stream.at[-1])
+            self._write(values[self.kernel.reductions.index(reduction)], stream, self._at(stream))
 
     # ---- columns ------------------------------------------------------------------------------------
 
@@ -756,7 +812,7 @@ class _KernelEmitter:
                     return result
 
                 found = f.loop(start, stop, one, self._identities(lanes), row)
-                before = [self._read(s, s.at[-1]) for s in self.result_streams]
+                before = [self._read(s, self._at(s)) for s in self.result_streams]
                 self._store_results(self._combine(before, found))
                 self._leave(0)
                 return []
@@ -822,7 +878,8 @@ def combine(code: Code, kind: str, a: Value, b: Value) -> Value:
 
 
 def quotient(code: Code, x: Value, y: Value, inverse: Value) -> Value:
-    """x / y from 1 / y, correctly rounded: one step of Newton's (Markstein 1990). Not so where 1 / y overflows."""
+    """x / y from 1 / y, correctly rounded: one step of Newton's (Markstein 1990). Not so where 1 / y
+    overflows."""
     x, y, inverse = code.level(x, y, inverse)
     first = code.multiply(x, inverse)
     rest = code.fma(code.negative(first), y, x)

@@ -25,7 +25,8 @@ _PACKAGES = ("symgrad", "symgrad_compiler", "symgrad_runtime")
 
 
 def program_key(graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target: str) -> str | None:
-    """The key; None where the program depends on code that is not ours, a user's op or pass, which may change."""
+    """The key; None where the program depends on code that is not ours, a user's op or pass, which may
+    change."""
     if not all(_is_ours(step) for step in passes):
         return None
     digest = hashlib.sha256()
@@ -87,7 +88,8 @@ def _op_is_ours(op: Op) -> bool:
 
 @cache
 def _sources() -> str:
-    """The version, and the size and time of every source file, so that changed code is never taken for old."""
+    """The version, and the size and time of every source file, so that changed code is never taken for
+    old."""
     parts: list[Any] = []
     files = (errors.__file__, runtime_cache.__file__)
     folders = [*[Path(f).parent for f in files], Path(__file__).parents[2]]

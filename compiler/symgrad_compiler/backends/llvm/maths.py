@@ -1,8 +1,8 @@
 """Elementary functions on vectors, as LLVM functions that a module makes on first use.
 
 Each works on float64; float32 goes through float64 with shorter polynomials, which rounds correctly but for
-rare ties. Polynomials are near-minimax fits (Chebyshev interpolation at high precision) of the quotients named
-beside them. Where a fast reduction ends (sin of 1e9), lanes go through the C library one by one.
+rare ties. Polynomials are near-minimax fits (Chebyshev interpolation at high precision) of the quotients
+named beside them. Where a fast reduction ends (sin of 1e9), lanes go through the C library one by one.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ _LARGE_ANGLE = 1e9
 _MANTISSA = (1 << 52) - 1
 _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 
+#: Calls that are inlined, in one kernel and in one module; more are left as calls.
+MOST_INLINED = 8
+MOST_INLINED_IN_ALL = 100
 #: The largest power that is computed by multiplying.
 MAX_REPEATED = 8
 
@@ -71,6 +74,15 @@ class Maths:
         self.module = module
         self.machine = machine
         self.inline = True
+        self._inlined = 0
+
+    def may_inline(self, calls: int) -> bool:
+        """Whether a kernel with so many calls gets them inlined: compile time must stay linear in the
+        graph."""
+        if calls > MOST_INLINED or self._inlined + calls > MOST_INLINED_IN_ALL:
+            return False
+        self._inlined += calls
+        return True
 
     def __call__(self, code: Code, function: str, *operands: Value) -> Value:
         x = operands[0]
@@ -137,7 +149,9 @@ def _scale(b: Code, x: Value, n: Value, whole: Value) -> Value:
 def _scalef(b: Code, x: Value, whole: Value) -> Value:
     """One instruction of AVX-512: x 2^whole."""
     name = "llvm.x86.avx512.mask.scalef.pd.512"
-    b.f.module.declare(f"declare <8 x double> @{name}(<8 x double>, <8 x double>, <8 x double>, i8, i32 immarg)")
+    b.f.module.declare(
+        f"declare <8 x double> @{name}(<8 x double>, <8 x double>, <8 x double>, i8, i32 immarg)"
+    )
     listed = f"<8 x double> {x.text}, <8 x double> {whole.text}, <8 x double> zeroinitializer, i8 -1, i32 4"
     return b.f.emit(f"call <8 x double> @{name}({listed})", "f64", 8)
 
@@ -153,7 +167,9 @@ def _by_parts(
     for start in (0, half):
         chosen = ", ".join(f"i32 {start + i}" for i in range(half))
         pieces = [
-            b.f.emit(f"shufflevector {v.type} {v.text}, {v.type} poison, <{half} x i32> <{chosen}>", v.kind, half)
+            b.f.emit(
+                f"shufflevector {v.type} {v.text}, {v.type} poison, <{half} x i32> <{chosen}>", v.kind, half
+            )
             for v in (x, y)
         ]
         parts.append(_by_parts(b, pieces[0], pieces[1], lanes, function))

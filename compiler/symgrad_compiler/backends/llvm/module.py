@@ -7,7 +7,7 @@ void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimen
 from __future__ import annotations
 
 from symgrad.dims import Dim, product
-from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.frame import Frame, aligned
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
@@ -84,26 +84,29 @@ def _calls(f: Function, calls: list[tuple[str, bool]]) -> None:
 
 
 def _place_slots(f: Function, frame: Frame, plan: Plan) -> None:
-    """Write the address of each slot into the frame."""
+    """Write the addresses of slots of symbolic sizes into the frame."""
 
     def word(index: int, kind: str) -> Value:
         address = f.field(f.parameters["frame"], 8 * index)
         return f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
 
-    if not plan.slots:
+    if not frame.placed_slots:
         return
     sizes = Sizes(f, lambda name: word(frame.size_word(name), "i64"))
-    at = word(frame.arena, "ptr")
-    for i, bytes in enumerate(plan.slots):
+    at = f.field(word(frame.arena, "ptr"), _fixed_bytes(plan))
+    for i, slot in enumerate(frame.placed_slots):
         f.store(at, f.field(f.parameters["frame"], 8 * (frame.slots + i)))
-        room = _aligned(f, sizes(bytes))
+        room = _aligned(f, sizes(plan.slots[slot]))
         at = f.emit(f"getelementptr i8, ptr {at.text}, i64 {room.text}", "ptr")
+
+
+def _fixed_bytes(plan: Plan) -> int:
+    """The room of all slots of fixed sizes."""
+    return sum(aligned(size) for size in plan.slots if isinstance(size, int))
 
 
 def _aligned(f: Function, bytes: Value) -> Value:
     """Rounded up; 0 for a negative size."""
-    if bytes.number is not None:
-        return literal(-(-int(bytes.number) // ALIGNMENT) * ALIGNMENT, "i64")
     negative = f.emit(f"icmp slt i64 {bytes.text}, 0", "i1")
     size = f.emit(f"select i1 {negative.text}, i64 0, i64 {bytes.text}", "i64")
     up = f.emit(f"add i64 {size.text}, {ALIGNMENT - 1}", "i64")
@@ -125,13 +128,10 @@ def _layout(module: Module, plan: Plan) -> None:
         f.store(value, f.field(f.parameters["out"], 8 * place))
         place += 1
 
-    total = literal(0, "i64")
+    total = literal(_fixed_bytes(plan), "i64")
     for bytes in plan.slots:
-        room = _aligned(f, sizes(bytes))
-        if total.number is not None and room.number is not None:
-            total = literal(int(total.number) + int(room.number), "i64")
-        else:
-            total = f.emit(f"add i64 {total.text}, {room.text}", "i64")
+        if not isinstance(bytes, int):
+            total = f.emit(f"add i64 {total.text}, {_aligned(f, sizes(bytes)).text}", "i64")
     write(total)
     write(sizes(work(plan)))
     for tensor in plan.graph.outputs:

@@ -1,7 +1,7 @@
 """The builder that the ops' scalar code is written against (`symgrad/ops/scalar.py`), emitting LLVM IR.
 
-Operands may be scalars or vectors; a scalar beside a vector is repeated. Semantics are NumPy's: shifts past the
-width give 0, integer division by 0 gives 0, `maximum` hands NaN on.
+Operands may be scalars or vectors; a scalar beside a vector is repeated. Semantics are NumPy's: shifts past
+the width give 0, integer division by 0 gives 0, `maximum` hands NaN on.
 """
 
 from __future__ import annotations

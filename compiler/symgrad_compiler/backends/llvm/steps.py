@@ -49,7 +49,9 @@ class StepEmitter:
 
     def pointer(self, access: Access) -> Value:
         """The first element."""
-        start = self.word(self.frame.word(access.storage), "ptr")
+        word, bytes_ = self.frame.place(access.storage)
+        start = self.word(word, "ptr")
+        start = self.f.field(start, bytes_) if bytes_ else start
         offset = self.sizes(access.layout.offset)
         return start if offset.number == 0 else self.f.offset(start, offset, kind_of(access.storage.dtype))
 
@@ -196,9 +198,7 @@ class StepEmitter:
             return
         self._gemm(step, pointers, m, n, k, kind)
         finite = self._all_finite(pointers[2], self.code.multiply(m, n), kind)
-        self.f.when(
-            self.code.logical_not(finite), lambda: self._plain(step, pointers, m, n, k, kind)
-        )
+        self.f.when(self.code.logical_not(finite), lambda: self._plain(step, pointers, m, n, k, kind))
 
     def _all_finite(self, pointer: Value, count: Value, kind: str) -> Value:
         self.module_finite(kind)
