@@ -1,8 +1,12 @@
-"""How tests run: hypothesis profiles, chosen by SYMGRAD_TEST_PROFILE, and the `golden` fixture."""
+"""How tests run: hypothesis profiles, chosen by SYMGRAD_TEST_PROFILE; backends; the `golden` fixture.
+
+Tests that run programs do so on both backends. Compiled code is kept in a folder of the session's own.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,13 @@ from hypothesis import HealthCheck, settings
 import symgrad as sg
 from symgrad.ir.graph import Graph
 from tests.golden_text import Golden
+
+_cache = tempfile.TemporaryDirectory(prefix="symgrad-tests-")
+os.environ["SYMGRAD_CACHE_DIR"] = _cache.name
+
+#: Test modules and folders whose tests run once on each backend.
+ON_BOTH = ("tests.ops.", "tests.autodiff.", "tests.runtime.", "tests.test_check", "tests.test_examples")
+BACKENDS = ("llvm", "numpy")
 
 # `ci` (the default) tries the same examples on every run and every machine; `campaign` searches.
 settings.register_profile(
@@ -45,6 +56,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def golden(request: pytest.FixtureRequest) -> Golden:
     """`golden(name_or_path, text)` compares text with a file in tests/golden; see tests/golden_text.py."""
     return Golden(Path(__file__).parent / "golden", update=request.config.getoption("--update-golden"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if f"{metafunc.module.__name__}.".startswith(ON_BOTH) and "backend" not in metafunc.fixturenames:
+        metafunc.fixturenames.append("backend")
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", BACKENDS, indirect=True)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The backend that functions are compiled for, here and in child processes."""
+    name: str = request.param
+    monkeypatch.setenv("SYMGRAD_BACKEND", name)
+    sg.set_backend(name)
+    yield name
+    sg.set_backend("llvm")
 
 
 @pytest.fixture(autouse=True)

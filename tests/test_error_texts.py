@@ -82,7 +82,7 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
     ("name", lambda: sg.scalar("not a name"), sg.GraphError, ["identifier"]),
     ("garbage", lambda: sg.parse("hello"), sg.ParseError, ["line 1, column 1", "^"]),
     ("memory_budget", lambda: sg.function([c], c * 2, memory_budget=1), sg.CompileError, ["not available"]),
-    ("backend", lambda: sg.function([c], c * 2, backend="llvm"), sg.CompileError, ["no backend 'llvm'"]),
+    ("backend", lambda: sg.function([c], c * 2, backend="fpga"), sg.CompileError, ["no backend 'fpga'"]),
 ]
 
 

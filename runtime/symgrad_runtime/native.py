@@ -21,7 +21,7 @@ from symgrad_runtime.program import StateCell
 from symgrad_runtime.signals import Uninterrupted
 
 #: What an error record says went wrong.
-INDEX_ERROR, SLICE_ERROR, SHAPE_ERROR, TOO_LARGE, CALLBACK_ERROR = 1, 2, 3, 4, 5
+INDEX_ERROR, SLICE_ERROR, SHAPE_ERROR, TOO_LARGE, CALLBACK_ERROR, NO_ELEMENTS = range(1, 7)
 
 
 @dataclass(eq=False)
@@ -39,8 +39,8 @@ class NativeProgram:
     spares: tuple[StateCell, ...]
     launch: Callable[..., tuple[int, int, int, int] | None]
     context: Context
-    #: The step of an error record -> (the node as text, the axis concerned).
-    describe: Callable[[int], tuple[str, int]]
+    #: The step of an error record -> (the node as text, the axis concerned, the reduction concerned).
+    describe: Callable[[int], tuple[str, int, str]]
     #: The exception of the last call-back that failed in this thread.
     callback_error: Callable[[], BaseException | None]
     #: The text of the plan, and of the generated code by kind.
@@ -130,11 +130,16 @@ class NativeProgram:
         step, what, a, b = failure
         if step < 0:
             raise MemoryError(f"no memory for the arena of {self.name}")
-        where, axis = self.describe(step)
+        where, axis, reduction = self.describe(step)
         if what in (INDEX_ERROR, SLICE_ERROR):
             raise IndexError(f"index {a} is out of bounds for axis {axis} with size {b}\n  in {where}")
         if what == SHAPE_ERROR:
             raise InputError(f"sizes that were assumed equal differ: {a} is not {b} (axis {axis})", at=where)
+        if what == NO_ELEMENTS:
+            text = f"zero-size array to reduction operation {reduction} which has no identity"
+            if reduction.startswith("arg"):
+                text = f"attempt to get {reduction} of an empty sequence"
+            raise ExecutionError(f"{text}\n  in {where}")
         if what == TOO_LARGE:
             raise ExecutionError(f"a matrix product of this size is too large for BLAS: {a}\n  in {where}")
         error = self.callback_error()

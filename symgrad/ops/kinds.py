@@ -60,6 +60,8 @@ class TensorOp(Op):
     strided: ClassVar[Callable[..., Any] | None] = None
     #: Native form of a reduction over `axes`: "add", "multiply", "maximum", "minimum", "argmax", "argmin".
     reduction: ClassVar[str] = ""
+    #: Whether that reduction is defined for no elements.
+    has_identity: ClassVar[bool] = True
     #: Native form of a composite: the same in simpler ops of the language.
     expand: ClassVar[Callable[..., Tensor] | None] = None
 

@@ -198,6 +198,9 @@ def specify_shape(x: Array, shape: tuple[int, ...]) -> Array:
 
 def take(x: Array, index: Array, axis: int, out: Out = None) -> Array:
     """x at `index` along `axis`; negative indices count from the end, others out of range raise."""
+    if x.shape[axis] == 0 and numpy.size(index):
+        first = numpy.asarray(index).flat[0]
+        raise IndexError(f"index {first} is out of bounds for axis {axis} with size 0")
     return numpy.take(x, index, axis=axis, out=out, mode="raise")
 
 

@@ -13,7 +13,7 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.arithmetic import log, reciprocal
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal
-from symgrad.ops.create import arange, as_tensor, fill, size_tensor
+from symgrad.ops.create import arange, as_tensor, size_tensor
 from symgrad.ops.kinds import BITS, FLOATS, INEXACT, NUMBERS, REALS, Custom, Linear, TensorOp, declare
 from symgrad.ops.select import where
 from symgrad.ops.shape import Broadcast, check_axes, normalize_axes, normalize_axis, permute_dims, reshape
@@ -62,6 +62,7 @@ class Max(Custom):
     operands = ("x",)
     numpy = "numpy.maximum.reduce({x}, axis={axes}, out={out})"
     reduction = "maximum"
+    has_identity = False
     selects = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -94,6 +95,7 @@ class ArgMax(Custom):
     operands = ("x",)
     numpy = "numpy.argmax({x}, axis={axis}, out={out})"
     reduction = "argmax"
+    has_identity = False
     no_gradient: ClassVar = {"x": "an index is piecewise constant"}
 
     @property
@@ -227,11 +229,19 @@ def spread(x: Tensor, shape: Shape, axes: Sequence[int]) -> Tensor:
     return apply(Broadcast(tuple(shape), tuple(axes)), x) if axes else x
 
 
+@dataclass(frozen=True)
+class _MaxOrLowest(Max):
+    """The maximum over `axes`, of nothing -inf: for native forms, in no graph that users see."""
+
+    has_identity = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        return _reduced(x, self.axes, self.name, FLOATS)
+
+
 def _shift(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """The maximum over `axes`, or 0 where it is -inf: exp(-inf - -inf) would be NaN."""
-    if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axes):
-        return fill(0, tuple(d for i, d in enumerate(x.shape) if i not in axes), x.dtype)
-    largest = apply(Max(axes), x) if axes else x
+    largest = apply(_MaxOrLowest(axes), x) if axes else x
     return where(largest == -math.inf, 0, largest)
 
 

@@ -79,7 +79,9 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         product = f"{_access(step.a)} @ {_access(step.b)}{strong}"
         yield f"matmul {_access(step.out)} {arrow} {product}: flops {_flops(step)}"
     elif isinstance(step, BoundsCheck):
-        if step.equal is not None:
+        if step.elements is not None:
+            yield f"check that {step.elements[0]} is not 0"
+        elif step.equal is not None:
             yield f"check {step.equal[0]} == {step.equal[1]}"
         elif step.index is None:
             yield f"check that {step.first} and {step.last} are below {step.size}"

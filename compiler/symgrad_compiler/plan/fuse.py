@@ -390,6 +390,10 @@ class _Planner:
         (value,) = node.inputs
         axes: tuple[int, ...] = op.axes  # type: ignore[attr-defined]
         positional = op.reduction.startswith("arg")
+        elements = product(value.shape[a] for a in axes)
+        if not op.has_identity and not isinstance(elements, int):
+            results = 1 if positional else product(node.outputs[0].shape)
+            self._open(BoundsCheck(node, 0, elements, elements=(elements, results)))
         if positional:
             kernel = Kernel(value.shape)
             number = self._open_after_source(kernel, value)

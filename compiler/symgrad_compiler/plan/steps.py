@@ -191,6 +191,8 @@ class BoundsCheck:
     count: Dim = 0
     #: Of sizes assumed equal: both.
     equal: tuple[Dim, Dim] | None = None
+    #: Of a reduction that needs elements: how many it gets, and how many results there are.
+    elements: tuple[Dim, Dim] | None = None
 
     def reads(self) -> Iterator[Access]:
         if self.index is not None:

@@ -16,6 +16,7 @@ import numpy
 from symgrad.dims import symbols
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
+from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
 from symgrad_compiler.backends.llvm.callbacks import Callbacks
 from symgrad_compiler.backends.llvm.entry import CALL, LAUNCH, emit_entry
@@ -78,15 +79,16 @@ class Compilation:
             assembly(self.text, self.target) if kind == "asm" else str(optimized(self.text, self.target)[0])
         )
 
-    def describe_step(self, number: int) -> tuple[str, int]:
-        """The node of a step, for a message, and the axis that it works on."""
+    def describe_step(self, number: int) -> tuple[str, int, str]:
+        """The node of a step, for a message; the axis that it works on; and how it reduces, if it does."""
         step = self.plan.steps[number]
         assert isinstance(step, (BoundsCheck, Callback, MatMulStep))
         node = step.node
         where = origin.locate(node.origins)
         names = ", ".join(f"{self.plan.graph.names[t]}: {t.type}" for t in node.outputs)
         text = f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
-        return text, step.axis if isinstance(step, BoundsCheck) else 0
+        axis = step.axis if isinstance(step, BoundsCheck) else 0
+        return text, axis, node.op.reduction if isinstance(node.op, TensorOp) else ""
 
     def report(self) -> str:
         return describe(self.plan)

@@ -19,9 +19,15 @@ from symgrad_compiler.backends.llvm.ir import (
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.steps import Access, BoundsCheck, Callback, FillStep, MatMulStep
+from symgrad_runtime.native import (
+    CALLBACK_ERROR,
+    INDEX_ERROR,
+    NO_ELEMENTS,
+    SHAPE_ERROR,
+    SLICE_ERROR,
+    TOO_LARGE,
+)
 
-#: Status words: what an error record says went wrong.
-INDEX_ERROR, SLICE_ERROR, SHAPE_ERROR, TOO_LARGE, CALLBACK_ERROR = 1, 2, 3, 4, 5
 _BLAS_LIMIT = 2**31 - 1
 _INT_BYTES = 4
 
@@ -107,7 +113,12 @@ class StepEmitter:
     def check(self, step: BoundsCheck) -> None:
         code = self.code
         size = self.sizes(step.size)
-        if step.equal is not None:
+        if step.elements is not None:
+            zero = literal(0, "i64")
+            elements, results = (self.sizes(d) for d in step.elements)
+            nothing = code.logical_and(code.less_equal(elements, zero), code.less(zero, results))
+            self.fail(nothing, NO_ELEMENTS, elements, results)
+        elif step.equal is not None:
             a, b = (self.sizes(d) for d in step.equal)
             self.fail(code.logical_not(code.equal(a, b)), SHAPE_ERROR, a, b)
         elif step.index is None:

@@ -1,0 +1,217 @@
+"""The native backend against the NumPy backend: every op on every dtype and special values, random graphs."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import symgrad as sg
+from symgrad import registry
+from symgrad.ir.graph import Graph
+from symgrad.ops.kinds import Elementwise
+from symgrad.types import DTYPES
+from tests.compiler.test_random_graphs import arguments
+from tests.graphs import graphs
+from tests.ops.samples import SAMPLES, Sample
+
+#: Units in the last place by which the backends may differ: NumPy's own functions are within 4, ours within
+#: 3. Composites (softplus, logaddexp, sech_squared) add up.
+ULPS = {"float64": 8, "float32": 4}
+#: tan and pow of NumPy in float32, and what is built on them.
+LOOSE = {"pow": 16, "tan": 16, "sinh": 16, "cosh": 16, "logaddexp": 16, "softplus": 16, "sech_squared": 32}
+
+FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 1e-3, 40.0, -40.0, 700.0, -745.0, 1e9, 1e22, np.pi]
+LIMITS = [np.inf, -np.inf, np.nan]
+
+
+def values(dtype: Any) -> np.ndarray:
+    """Ordinary and special numbers of a dtype."""
+    if dtype.kind == "b":
+        return np.array([False, True])
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        near = [0, 1, 2, 3, 7, 63, info.max, info.max - 1, info.min, info.min + 1]
+        return np.array([*near, *([-1, -2, -3, -8] if dtype.kind == "i" else [])], dtype)
+    info = np.finfo(dtype)
+    tiny = [info.tiny, info.smallest_subnormal, -info.tiny, info.max, -info.max, info.eps]
+    with np.errstate(over="ignore"):
+        return np.array([*FLOATS, *LIMITS, *tiny], dtype)
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference in units in the last place; NaN equals NaN, infinities must be equal."""
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    if same.all():
+        return 0.0
+    a, b = a[~same], b[~same]
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return np.inf
+    largest = np.maximum(np.abs(a), np.abs(b))
+    unit = np.spacing(np.maximum(largest, np.finfo(a.dtype).tiny))
+    with np.errstate(over="ignore"):
+        return float((np.abs(a - b) / unit).max())
+
+
+CASES = [
+    (name, dtype)
+    for name, op in registry.ops.items()
+    if isinstance(op, Elementwise)
+    for dtype in DTYPES.values()
+    if dtype.kind in op.accepts
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES, ids=str)
+def test_elementwise_on_special_values(name: str, dtype: Any) -> None:
+    op = registry.ops[name]
+    if dtype.kind == "complex" or (name == "pow" and dtype.kind in ("int", "uint")):
+        pytest.skip("calls back into NumPy")
+    kinds = [np.dtype(bool) if i < op.conditions else dtype.numpy for i in range(len(op.operands))]
+    grids = np.meshgrid(*[values(k) for k in kinds], indexing="ij")
+    arrays = [np.ascontiguousarray(g.ravel()) for g in grids]
+    xs = [sg.tensor(f"x{i}", ("n",), a.dtype) for i, a in enumerate(arrays)]
+    reference = sg.function(xs, op(*xs), backend="numpy")(*arrays)
+    native = sg.function(xs, op(*xs), backend="llvm")(*arrays)
+    assert native.dtype == reference.dtype
+    if native.dtype.kind != "f":
+        np.testing.assert_array_equal(native, reference)
+    else:
+        assert distance(native, reference) <= max(ULPS[native.dtype.name], LOOSE.get(name, 0))
+
+
+#: Lengths around whole vectors, of one and of several side by side.
+LENGTHS = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 130, 1000, 4097)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "bool"])
+def test_every_length(dtype: str) -> None:
+    x = sg.tensor("x", ("n",), dtype)
+    y = x if dtype == "bool" else x * x + x
+    outputs = [y, sg.sum(y), *([] if dtype == "bool" else [sg.max(sg.concat([y, x])), y[::-1], y[::3]])]
+    f = sg.function([x], outputs, backend="llvm")
+    g = sg.function([x], outputs, backend="numpy")
+    rng = np.random.default_rng(0)
+    for n in LENGTHS[1:]:
+        a = rng.integers(-9, 9, n).astype(dtype)
+        for ours, theirs in zip(f(a), g(a), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+SHAPES = [(3, 4), (1, 1), (5, 1), (1, 6), (129, 17), (2, 300), (300, 2), (0, 3), (3, 0)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_reductions_along_every_axis(shape: tuple[int, int], axis: int | None) -> None:
+    x = sg.matrix("x", shape=("n", "m"))
+    made = [sg.sum(x, axis=axis), sg.prod(x, axis=axis), sg.logsumexp(x, axis=axis)]
+    empty = 0 in shape
+    if not empty:
+        made += [sg.max(x, axis=axis), sg.min(x, axis=axis), sg.argmax(x, axis=axis), sg.argmin(x, axis=axis)]
+    a = np.random.default_rng(1).normal(size=shape)
+    f = sg.function([x], made, backend="llvm")
+    g = sg.function([x], made, backend="numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for ours, theirs in zip(f(a), g(a), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-14)
+
+
+def test_reductions_of_three_axes() -> None:
+    x = sg.tensor("x", ("a", 5, "c"))
+    subsets = [axes for k in (1, 2, 3) for axes in itertools.combinations(range(3), k)]
+    made = [op(x, axis=axes) for axes in subsets for op in (sg.sum, sg.max)]
+    f, g = (sg.function([x], made, backend=b) for b in ("llvm", "numpy"))
+    for shape in ((4, 5, 6), (1, 5, 40), (200, 5, 1)):
+        a = np.random.default_rng(2).normal(size=shape)
+        for ours, theirs in zip(f(a), g(a), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+def test_maximum_of_nothing_is_an_error_on_both() -> None:
+    x = sg.matrix("x", shape=("n", 3))
+    for backend in ("numpy", "llvm"):
+        f = sg.function([x], sg.max(x, axis=0), backend=backend)
+        with pytest.raises(sg.ExecutionError, match="zero-size array"):
+            f(np.empty((0, 3)))
+
+
+def test_long_sums_keep_their_digits() -> None:
+    x = sg.vector("x", size="n", dtype="float32")
+    m = sg.matrix("m", shape=("n", 3), dtype="float32")
+    a = np.random.default_rng(3).uniform(0, 1, 3_000_000).astype(np.float32)
+    total = sg.function([x], sg.sum(x), backend="llvm")(a)
+    assert abs(float(total) / a.sum(dtype=np.float64) - 1) < 1e-6
+    columns = sg.function([m], sg.sum(m, axis=0), backend="llvm")(a.reshape(-1, 3))
+    np.testing.assert_allclose(columns, a.reshape(-1, 3).sum(0, dtype=np.float64), rtol=2e-6)
+
+
+CASE_ROWS = [pytest.param(s, id=f"{n}-{i}") for n, row in SAMPLES.items() for i, s in enumerate(row)]
+
+
+@pytest.mark.parametrize("sample", CASE_ROWS)
+def test_samples_agree(sample: Sample) -> None:
+    shapes = sample.shapes or [a.shape for a in sample.operands]
+    xs = [
+        sg.tensor(f"x{i}", s, a.dtype) for i, (s, a) in enumerate(zip(shapes, sample.operands, strict=True))
+    ]
+    y = sample.build(*xs)
+    ours, theirs = (np.asarray(sg.function(xs, y, backend=b)(*sample.operands)) for b in ("llvm", "numpy"))
+    assert ours.dtype == theirs.dtype
+    assert ours.shape == theirs.shape
+    if ours.dtype.kind == "f":
+        assert distance(ours.ravel(), theirs.ravel()) <= 32
+    else:
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def agree(graph: Graph, seed: int) -> None:
+    """Outputs and new states on both backends, or the same error. Inputs are of order one."""
+    arrays = arguments(graph, seed)
+    inputs = dict(zip(graph.input_names, graph.inputs, strict=True))
+    states = [s.state for s in graph.states]
+    before = [s.array.copy() for s in states]
+    found: list[Any] = []
+    for backend in ("numpy", "llvm"):
+        for state, array in zip(states, before, strict=True):
+            state.array = array.copy()
+        f = sg.function(
+            inputs, list(graph.outputs), updates=graph.updates, backend=backend, on_unused_input="ignore"
+        )
+        try:
+            found.append([np.asarray(v) for v in [*f(*arrays), *[s.get() for s in states]]])
+        except (IndexError, sg.SymgradError) as error:
+            found.append(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    theirs, ours = found
+    if isinstance(theirs, str) or isinstance(ours, str):
+        assert ours == theirs
+        return
+    for a, b in zip(theirs, ours, strict=True):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        if a.dtype.kind not in "fc":
+            np.testing.assert_array_equal(b, a)
+            continue
+        rtol = 1e-5 if a.dtype in (np.float32, np.complex64) else 1e-12
+        with np.errstate(all="ignore"):
+            same = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= rtol * (np.abs(a) + 1))
+        assert same.all(), f"{graph}\n{a}\n{b}"
+
+
+@settings(max_examples=500, phases=[Phase.generate])
+@given(graphs(), st.integers(0, 2**32 - 1))
+def test_random_graphs_agree(graph: Graph, seed: int) -> None:
+    agree(graph, seed)
+
+
+@pytest.mark.campaign
+@settings(max_examples=5000)
+@given(graphs(max_nodes=40), st.integers(0, 2**32 - 1))
+def test_many_random_graphs_agree(graph: Graph, seed: int) -> None:
+    agree(graph, seed)
