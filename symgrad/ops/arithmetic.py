@@ -53,7 +53,7 @@ sign: Elementwise = elementwise("sign(x)", "-1, 0 or 1", accepts=REALS, no_gradi
                    numpy="numpy.sign({x}, out={out})", scalar=lambda b, x: b.call("sign", x))  # fmt: skip
 
 floor: Elementwise = elementwise("floor(x)", "the largest integer not above x", accepts=REALS, no_gradient="floor is piecewise constant",
-                    numpy="numpy.floor({x}, out={out})", scalar=lambda b, x: b.call("floor", x))  # fmt: skip
+                    numpy="numeric.floor({x}, {out})", scalar=lambda b, x: b.call("floor", x))  # fmt: skip
 
 floor_divide: Elementwise = elementwise("floor_divide(x, y)", "floor(x / y)", accepts=REALS,
                            no_gradient="floor_divide is piecewise constant",

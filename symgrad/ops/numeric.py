@@ -67,6 +67,11 @@ def _keep(c: Array, x: Array, out: Array) -> Array:
 _BITS: dict[int, Any] = {4: numpy.int32, 8: numpy.int64}
 
 
+def floor(x: Array, out: Out = None) -> Array:
+    """The largest integer not above x; integers as they are (NumPy knows that from 2.1 on)."""
+    return copy(x, out) if numpy.asarray(x).dtype.kind in "iu" else numpy.floor(x, out=out)
+
+
 def masked_multiply(g: Array, p: Array, out: Out = None) -> Array:
     """g p, but 0 where g is 0."""
     zero = numpy.equal(g, 0)

@@ -136,6 +136,7 @@ class _Planner:
     def plan(self) -> Plan:
         graph = self.graph
         self._leaves()
+        self._open(Kernel(()))  # for numbers that depend on arguments alone: known before everything else
         for tensor, storage in zip(graph.outputs, self.outputs, strict=True):
             if not is_leaf(tensor):
                 self.preferred.setdefault(tensor, storage)
@@ -348,6 +349,8 @@ class _Planner:
                 best = max(best, number)
             else:
                 after = max(after, self._after(self.source(tensor)))
+        if not space and best < 0 and after == 0:
+            best = 0
         if best >= after and self._fits(best, space, weight, axes):
             return best
         after = max(after, best + 1)

@@ -48,7 +48,8 @@ from symgrad_compiler.plan.steps import (
 
 #: Rounds of one accumulator before its value goes to the next level.
 BLOCK = 128
-#: How many vectors are run side by side; half as many in kernels beyond this weight.
+#: How many vectors are run side by side; half as many in kernels beyond this weight, and on machines that
+#: have 16 registers instead of 32.
 MOST_VECTORS = 4
 MODERATE = 60
 #: Kernels up to this weight get a main loop without masks beside the masked end.
@@ -186,7 +187,8 @@ class _KernelEmitter:
         """Several vectors side by side, so that their chains of operations overlap: not more than the axis is
         long, and fewer where one needs many registers."""
         extent = self.axes[self.vector_axis].extent
-        times = MOST_VECTORS if self.kernel.weight <= MODERATE else MOST_VECTORS // 2
+        most = MOST_VECTORS if self.machine.has_avx512 else MOST_VECTORS // 2
+        times = most if self.kernel.weight <= MODERATE else most // 2
         while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
             times //= 2
         return lanes * times

@@ -53,7 +53,7 @@ def host() -> Target:
     triple = llvm.get_process_triple()
     cpu = os.environ.get("SYMGRAD_CPU", "")
     if cpu:
-        return Target(triple, cpu, _LEVELS.get(cpu, ""))
+        return Target(triple, cpu, LEVELS.get(cpu, ""))
     features = llvm.get_host_cpu_features()
     text = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
     if triple.startswith("x86_64"):
@@ -63,7 +63,7 @@ def host() -> Target:
 
 _V2 = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"
 _V3 = f"{_V2},+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
-_LEVELS = {
+LEVELS = {
     "x86-64": "",
     "x86-64-v2": _V2,
     "x86-64-v3": _V3,
