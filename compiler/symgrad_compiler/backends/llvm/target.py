@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -17,7 +19,7 @@ import llvmlite.binding as llvm
 from symgrad.errors import CompileError
 from symgrad_compiler.backends.llvm.scalars import Machine
 
-#: Instructions of kernels up to which LLVM combines them; larger ones are emitted as they are.
+#: The level of LLVM's code generation.
 _SPEED = 2
 
 
@@ -85,10 +87,20 @@ def target_machine(target: Target) -> llvm.TargetMachine:
 def optimized(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
     """The module of a text after the passes that are worth their time: what is emitted is in good form."""
     machine = target_machine(target)
-    module = llvm.parse_assembly(text)
+    module = llvm.parse_assembly(text, context=llvm.create_context())  # constants die with their context
     module.triple = target.triple
     module.data_layout = str(machine.target_data)
     module.verify()
+    passes, builder, _ = _pass_manager(target)
+    with _lock:
+        passes.run(module, builder)
+    return module, machine
+
+
+@cache
+def _pass_manager(target: Target) -> tuple[Any, Any, Any]:
+    """The passes, made once: LLVM keeps what a manager allocates."""
+    machine = target_machine(target)
     options = llvm.create_pipeline_tuning_options(speed_level=_SPEED)
     builder = llvm.create_pass_builder(machine, options)
     passes = llvm.create_new_module_pass_manager()
@@ -98,8 +110,10 @@ def optimized(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMac
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
     passes.add_new_gvn_pass()
-    passes.run(module, builder)
-    return module, machine
+    return passes, builder, machine
+
+
+_lock = threading.Lock()
 
 
 def compile_object(text: str, target: Target) -> bytes:
@@ -118,7 +132,7 @@ class Engine:
     """Object code in memory, executable as long as this lives."""
 
     def __init__(self, code: bytes, target: Target) -> None:
-        empty = llvm.parse_assembly("")
+        empty = llvm.parse_assembly("", context=llvm.create_context())
         empty.triple = target.triple
         self._engine = llvm.create_mcjit_compiler(empty, target_machine(target))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
