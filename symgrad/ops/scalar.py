@@ -44,3 +44,51 @@ class ScalarBuilder(Protocol):
 
 
 ScalarCode: TypeAlias = Callable[..., Value]
+
+#: The functions that every builder knows by `call`. An op that calls another has no native form yet: it is called
+#: back in its NumPy form.
+FUNCTIONS = frozenset(
+    {
+        *("sqrt", "absolute", "floor", "sign", "maximum", "minimum", "isfinite", "remainder", "floor_divide"),
+        *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift", "power"),
+        *(
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "sin",
+            "cos",
+            "tan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "sigmoid",
+            "logaddexp",
+        ),
+    }
+)
+
+
+def functions_used(code: ScalarCode, operands: int) -> frozenset[str]:
+    """The functions that scalar code calls.
+
+    >>> sorted(functions_used(lambda b, x: b.add(b.call("exp", x), b.call("arctan", x)), 1))
+    ['arctan', 'exp']
+    """
+    recorder = _Recorder()
+    code(recorder, *[object() for _ in range(operands)])
+    return frozenset(recorder.called)
+
+
+class _Recorder:
+    """A builder that computes nothing, and takes down what is called."""
+
+    def __init__(self) -> None:
+        self.called: set[str] = set()
+
+    def call(self, function: str, *operands: Value) -> Value:
+        self.called.add(function)
+        return object()
+
+    def __getattr__(self, name: str) -> Callable[..., Value]:
+        return lambda *operands: object()

@@ -92,7 +92,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     else:
         outs = ", ".join(_access(a) for a in step.outs)
         operands = ", ".join(map(_source, step.operands))
-        yield f"call back {outs} <- {step.node.op.name}({operands}): no native form for these dtypes"
+        yield f"call back {outs} <- {step.node.op.name}({operands}): no native form"
 
 
 def _name(names: dict[Tensor, str], tensor: Tensor) -> str:

@@ -12,6 +12,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from symgrad.dims import Dim, Shape, Size, product, symbols
 from symgrad.errors import CompileError
@@ -34,6 +35,7 @@ from symgrad.ops.indexing import (
     Unslice,
 )
 from symgrad.ops.kinds import Elementwise, TensorOp
+from symgrad.ops.scalar import FUNCTIONS, functions_used
 from symgrad.ops.shape import SpecifyShape
 from symgrad.ops.strided import Strided
 from symgrad_compiler.passes.merge import merge
@@ -666,14 +668,22 @@ def _is_idle(step: Step) -> bool:
 
 
 def _is_native(node: Node) -> bool:
-    """Whether native code handles the dtypes of a node that computes."""
+    """Whether native code knows what a node computes, and its dtypes."""
     tensors = (*node.inputs, *node.outputs)
     if any(t.dtype.kind == "complex" for t in tensors):
+        return False
+    if isinstance(node.op, Elementwise) and not _is_known(node.op):
         return False
     if node.op.name == "pow" and node.outputs[0].dtype.kind in ("int", "uint"):
         exponent = node.inputs[1].node.op
         return isinstance(exponent, Fill) and 0 <= int(exponent.value.numpy) <= 64
     return True
+
+
+@lru_cache(maxsize=4096)
+def _is_known(op: Elementwise) -> bool:
+    """Whether the op's scalar code calls nothing but what builders know."""
+    return functions_used(op.scalar, len(op.operands)) <= FUNCTIONS
 
 
 def _is_positive(stride: Dim) -> bool:

@@ -11,6 +11,9 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 #: Kinds of elements: floats, signed and unsigned integers, bits, pointers, and opaque complex numbers.
 LLVM_TYPES = {
@@ -72,7 +75,7 @@ class Function:
         self.name = name
         self.lines: list[str] = []
         self._count = 0
-        self._scopes: list[dict[str, Value]] = [{}]
+        self._scopes: list[dict[str, Any]] = [{}]
         self.block = "entry"
         self.attributes = ""
         #: Whether equal expressions are computed once; not where control flow is written by hand.
@@ -97,12 +100,22 @@ class Function:
     def emit(self, expression: str, kind: str, lanes: int = 1) -> Value:
         """The value of an expression without side effects; an equal one in scope is used again."""
         for scope in reversed(self._scopes) if self.shares else ():
-            found = scope.get(expression)
+            found: Value | None = scope.get(expression)
             if found is not None:
                 return found
         value = self.volatile(expression, kind, lanes)
         self._scopes[-1][expression] = value
         return value
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made once in a scope and those inside it."""
+        for scope in reversed(self._scopes):
+            if key in scope:
+                found: T = scope[key]
+                return found
+        made = make()
+        self._scopes[-1][key] = made
+        return made
 
     def volatile(self, expression: str, kind: str, lanes: int = 1) -> Value:
         """The value of an expression that must not be shared: loads and calls."""

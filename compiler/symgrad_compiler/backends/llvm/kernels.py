@@ -24,7 +24,7 @@ import numpy
 from symgrad.dims import Dim
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.values import Scalar
-from symgrad.ops.arithmetic import divide, reciprocal
+from symgrad.ops.arithmetic import divide, reciprocal, sqrt
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.strided import Strided
@@ -32,6 +32,7 @@ from symgrad.types import BY_SHORT
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.fuse import COSTLY
@@ -48,12 +49,14 @@ from symgrad_compiler.plan.steps import (
 
 #: Rounds of one accumulator before its value goes to the next level.
 BLOCK = 128
+#: What a division and a square root of a vector take, in simple operations.
+DIVISION, ROOT = 32, 48
 #: How many vectors are run side by side; half as many in kernels beyond this weight, and on machines that
 #: have 16 registers instead of 32.
 MOST_VECTORS = 4
 MODERATE = 60
 #: Kernels up to this weight get a main loop without masks beside the masked end.
-LIGHT = 40
+LIGHT = 120
 
 
 @dataclass(eq=False)
@@ -207,6 +210,7 @@ class _KernelEmitter:
         self.depths = self._depths()
         self._by_depth()
         self.shared_divisors = self._shared_divisors()
+        self.quotients = Quotients(self.code, newton=self._divides_much(Counter(self.shared_divisors)))
         self.current_lanes = 1
         self.mask: Value | None = None
         self.index_of: dict[int, Value] = {}
@@ -218,12 +222,19 @@ class _KernelEmitter:
         f.do("ret void")
 
     def _shared_divisors(self) -> set[Tensor]:
-        """What several quotients divide by: one division then serves all, see `quotient`."""
+        """What several quotients divide by: one reciprocal then serves all."""
         if not self.machine.has_fma or self.lanes == 1:
             return set()
         nodes = [n for n in self.kernel.nodes if n.op in (divide, reciprocal)]
         count = Counter(n.inputs[-1] for n in nodes)
+        if self._divides_much(count):
+            return set(count)
         return {t for t, k in count.items() if k > 1}
+
+    def _divides_much(self, divisors: Counter[Tensor]) -> bool:
+        """Whether the divider would hold up everything else."""
+        roots = sum(n.op is sqrt for n in self.kernel.nodes)
+        return DIVISION * len(divisors) + ROOT * roots > self.kernel.weight
 
     def _depths(self) -> dict[Tensor, int]:
         """The number of loops inside which a value is known."""
@@ -549,10 +560,10 @@ class _KernelEmitter:
         if isinstance(node.op, AsType):
             value = self.code.convert(operands[0], kind_of(node.op.dtype))
         elif node.op in (divide, reciprocal) and node.inputs[-1] in self.shared_divisors:
-            inverse = self.code.divide(self.code.constant(1, operands[-1]), operands[-1])
-            value = inverse
-            if node.op is divide:
-                value = quotient(self.code, operands[0], operands[1], inverse)
+            made = self.quotients
+            value = made.quotient(*operands) if node.op is divide else made.inverse(operands[0])
+        elif node.op is sqrt and self.quotients.newton:
+            value = self.quotients.square_root(operands[0])
         else:
             assert isinstance(node.op, Elementwise)
             value = node.op.scalar(self.code, *operands)
@@ -877,21 +888,6 @@ def combine(code: Code, kind: str, a: Value, b: Value) -> Value:
     if kind == "multiply":
         return code.multiply(a, b)
     return code.call(kind, a, b)
-
-
-def quotient(code: Code, x: Value, y: Value, inverse: Value) -> Value:
-    """x / y from 1 / y, correctly rounded: one step of Newton's (Markstein 1990). Not so where 1 / y
-    overflows."""
-    x, y, inverse = code.level(x, y, inverse)
-    first = code.multiply(x, inverse)
-    rest = code.fma(code.negative(first), y, x)
-    better = code.fma(rest, inverse, first)
-    near = code.select(code.is_nan(better), first, better)  # infinities and zeros
-    infinite = code.equal(code.unary("fabs", inverse), code.constant(math.inf, x))
-    lost = code.logical_and(infinite, code.logical_not(code.equal(y, code.constant(0, y))))
-    if lost.lanes > 1:
-        lost = code.f.intrinsic(f"llvm.vector.reduce.or.v{lost.lanes}i1", ("i1", 1), lost)
-    return code.f.choose(lost, lambda: code.divide(x, y), lambda: near)
 
 
 def _memory_kind(kind: str) -> str:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from symgrad_compiler.backends.llvm.ir import Module, Value, literal, vector_type
-from symgrad_compiler.backends.llvm.scalars import Code, Machine, power_by_squaring
+from symgrad_compiler.backends.llvm.scalars import Code, Machine, by_parts, power_by_squaring
 
 #: (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2
 _EXP = (
@@ -140,7 +140,7 @@ def _power_of_two(b: Code, n: Value) -> Value:
 def _scale(b: Code, x: Value, n: Value, whole: Value) -> Value:
     """x 2^n, right also where 2^n or the result is subnormal or too large; `whole` is n as a float."""
     if b.machine.has_avx512 and x.lanes % 8 == 0:
-        return _by_parts(b, x, whole, 8, _scalef)
+        return by_parts(b, 8, _scalef, x, whole)
     half = b.shift_right(n, 1)
     rest = b.subtract(n, half)
     return b.multiply(b.multiply(x, _power_of_two(b, half)), _power_of_two(b, rest))
@@ -154,29 +154,6 @@ def _scalef(b: Code, x: Value, whole: Value) -> Value:
     )
     listed = f"<8 x double> {x.text}, <8 x double> {whole.text}, <8 x double> zeroinitializer, i8 -1, i32 4"
     return b.f.emit(f"call <8 x double> @{name}({listed})", "f64", 8)
-
-
-def _by_parts(
-    b: Code, x: Value, y: Value, lanes: int, function: Callable[[Code, Value, Value], Value]
-) -> Value:
-    """A function of exactly `lanes` lanes on wider vectors."""
-    if x.lanes == lanes:
-        return function(b, x, y)
-    half = x.lanes // 2
-    parts = []
-    for start in (0, half):
-        chosen = ", ".join(f"i32 {start + i}" for i in range(half))
-        pieces = [
-            b.f.emit(
-                f"shufflevector {v.type} {v.text}, {v.type} poison, <{half} x i32> <{chosen}>", v.kind, half
-            )
-            for v in (x, y)
-        ]
-        parts.append(_by_parts(b, pieces[0], pieces[1], lanes, function))
-    low, high = parts
-    chosen = ", ".join(f"i32 {i}" for i in range(x.lanes))
-    joined = f"shufflevector {low.type} {low.text}, {high.type} {high.text}, <{x.lanes} x i32> <{chosen}>"
-    return b.f.emit(joined, x.kind, x.lanes)
 
 
 def _clamp(b: Code, x: Value, low: float, high: float) -> Value:
@@ -392,7 +369,7 @@ def _or_by_lane(b: Code, name: str, x: Value, rare: Value, fast: Value) -> Value
     f = b.f
     if x.lanes == 1:
         return f.choose(rare, lambda: f.intrinsic(name, ("f64", 1), x), lambda: fast)
-    any_rare = f.intrinsic(f"llvm.vector.reduce.or.v{x.lanes}i1", ("i1", 1), rare)
+    any_rare = b.any(rare)
 
     def slow() -> Value:
         def lane(i: Value, carried: list[Value]) -> list[Value]:

@@ -149,6 +149,12 @@ class Code:
     def is_nan(self, x: Value) -> Value:
         return self.f.emit(f"fcmp uno {x.type} {x.text}, {x.text}", "i1", x.lanes)
 
+    def any(self, x: Value) -> Value:
+        """Whether a bit is set in one lane."""
+        if x.lanes == 1:
+            return x
+        return self.f.intrinsic(f"llvm.vector.reduce.or.v{x.lanes}i1", ("i1", 1), x)
+
     def logical_and(self, x: Value, y: Value) -> Value:
         return self._binary("and", x, y)
 
@@ -227,6 +233,28 @@ class Code:
             return direct(self, *operands)
         assert self.maths is not None
         return self.maths(self, function, *self.level(*operands))
+
+
+def by_parts(b: Code, lanes: int, function: Callable[..., Value], *operands: Value) -> Value:
+    """A function of exactly `lanes` lanes on wider vectors: halves, then halves of these."""
+    wide = operands[0].lanes
+    if wide == lanes:
+        return function(b, *operands)
+    half = wide // 2
+    parts = []
+    for start in (0, half):
+        chosen = ", ".join(f"i32 {start + i}" for i in range(half))
+        pieces = [
+            b.f.emit(
+                f"shufflevector {v.type} {v.text}, {v.type} poison, <{half} x i32> <{chosen}>", v.kind, half
+            )
+            for v in operands
+        ]
+        parts.append(by_parts(b, lanes, function, *pieces))
+    low, high = parts
+    chosen = ", ".join(f"i32 {i}" for i in range(wide))
+    joined = f"shufflevector {low.type} {low.text}, {high.type} {high.text}, <{wide} x i32> <{chosen}>"
+    return b.f.emit(joined, low.kind, wide)
 
 
 def _suffix(x: Value) -> str:

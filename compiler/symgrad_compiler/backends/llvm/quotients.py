@@ -1,0 +1,95 @@
+"""Division and square roots by Newton's iteration, where the processor's own are the bottleneck.
+
+A division of 8 float64 occupies the divider of an AVX-512 machine for 16 cycles, in which it could do 32
+multiplications. An estimate of the reciprocal to 14 bits and two steps of Newton's method take 7, and one
+more step rounds a quotient correctly (Markstein 1990). Operands for which an estimate does not exist or
+leaves the range (0, infinities, subnormal divisors) take the processor's instruction, by a branch for the
+whole vector.
+
+One reciprocal serves all quotients by the same divisor, on any machine with fused multiply-add.
+"""
+
+from __future__ import annotations
+
+import math
+
+from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.scalars import Code, by_parts
+
+#: An estimate y0 of 1 / y has |1 - y y0| < 2^-14; anything above this is no estimate.
+_NO_ESTIMATE = 2.0**-10
+
+
+class Quotients:
+    """The quotients of one kernel; `newton` says that estimates are worth their time."""
+
+    def __init__(self, code: Code, newton: bool) -> None:
+        self.code = code
+        self.newton = newton
+
+    def inverse(self, y: Value) -> Value:
+        """1 / y, correctly rounded but for rare ties."""
+        return self._inverse(y)[0]
+
+    def quotient(self, x: Value, y: Value) -> Value:
+        """x / y from 1 / y, correctly rounded."""
+        code = self.code
+        inverse, unsafe = self._inverse(y)
+        x, y, inverse = code.level(x, y, inverse)
+        first = code.multiply(x, inverse)
+        rest = code.fma(code.negative(first), y, x)
+        better = code.fma(rest, inverse, first)
+        near = code.select(code.is_nan(better), first, better)  # infinities
+        return code.f.choose(unsafe, lambda: code.divide(x, y), lambda: near)
+
+    def _inverse(self, y: Value) -> tuple[Value, Value]:
+        """1 / y, and whether a quotient must not be made of it."""
+        return self.code.f.remember(f"1 / {y.text}", lambda: self._make_inverse(y))
+
+    def _make_inverse(self, y: Value) -> tuple[Value, Value]:
+        code = self.code
+        one = code.constant(1, y)
+        if not self._estimates(y):
+            inverse = code.divide(one, y)
+            infinite = code.equal(code.unary("fabs", inverse), code.constant(math.inf, y))
+            lost = code.logical_and(infinite, code.logical_not(code.equal(y, code.constant(0, y))))
+            return inverse, code.any(lost)
+        estimate = _estimate(code, "rcp14", y)
+        error = code.fma(code.negative(y), estimate, one)
+        both = code.fma(error, error, error)
+        closer = code.fma(both, estimate, estimate)  # 1 + e + e^2: 42 bits
+        inverse = code.fma(code.fma(code.negative(y), closer, one), closer, closer)
+        unsafe = code.any(code.logical_not(code.less(both, code.constant(_NO_ESTIMATE, y))))
+        return code.f.choose(unsafe, lambda: code.divide(one, y), lambda: inverse), unsafe
+
+    def square_root(self, x: Value) -> Value:
+        """Goldschmidt's iteration for g = sqrt(x) and h = 1 / (2 g), then a step of Newton's."""
+        code = self.code
+        if not self._estimates(x):
+            return code.call("sqrt", x)
+        half = code.constant(0.5, x)
+        estimate = _estimate(code, "rsqrt14", x)
+        g, h = code.multiply(x, estimate), code.multiply(half, estimate)
+        first = error = code.fma(code.negative(h), g, half)
+        for _ in range(2):
+            g, h = code.fma(g, error, g), code.fma(h, error, h)
+            error = code.fma(code.negative(h), g, half)
+        root = code.fma(code.fma(code.negative(g), g, x), h, g)
+        size = code.unary("fabs", first)
+        unsafe = code.any(code.logical_not(code.less(size, code.constant(_NO_ESTIMATE, x))))
+        return code.f.choose(unsafe, lambda: code.call("sqrt", x), lambda: root)
+
+    def _estimates(self, x: Value) -> bool:
+        return self.newton and x.kind == "f64" and x.lanes % 8 == 0 and self.code.machine.has_avx512
+
+
+def _estimate(code: Code, instruction: str, x: Value) -> Value:
+    """rcp14 or rsqrt14 of AVX-512."""
+    name = f"llvm.x86.avx512.{instruction}.pd.512"
+
+    def one(code: Code, x: Value) -> Value:
+        code.f.module.declare(f"declare <8 x double> @{name}(<8 x double>, <8 x double>, i8)")
+        listed = f"<8 x double> {x.text}, <8 x double> zeroinitializer, i8 -1"
+        return code.f.emit(f"call <8 x double> @{name}({listed})", "f64", 8)
+
+    return by_parts(code, 8, one, x)

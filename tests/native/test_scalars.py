@@ -1,0 +1,48 @@
+"""Scalar code: what builders know, and ops that call what they do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad import registry
+from symgrad.ops.kinds import Elementwise, elementwise
+from symgrad.ops.scalar import FUNCTIONS, functions_used
+from symgrad_compiler.backends.llvm import maths, scalars
+
+
+def test_every_function_has_a_native_form() -> None:
+    direct = {*scalars._FLOAT, *scalars._INTEGER, *maths.FUNCTIONS}
+    assert direct >= FUNCTIONS
+
+
+def test_every_op_of_the_language_is_native() -> None:
+    ours = [op for op in registry.ops.values() if isinstance(op, Elementwise)]
+    assert not {f for op in ours for f in functions_used(op.scalar, len(op.operands))} - FUNCTIONS
+
+
+@pytest.fixture(scope="module")
+def arctan() -> Iterator[Any]:
+    yield elementwise(
+        "test_arctan(x)",
+        "the inverse tangent",
+        d_x=lambda x, out: 1 / (1 + x * x),
+        numpy="numpy.arctan({x}, out={out})",
+        scalar=lambda b, x: b.call("arctan", x),
+    )
+    del registry.ops["test_arctan"], registry.language["test_arctan"]
+
+
+def test_an_op_without_a_native_form_calls_back(arctan: Any) -> None:
+    x = sg.vector("x", size="n")
+    y = arctan(x * 2)
+    f = sg.function([x], [y, sg.grad(sg.sum(y), x)], backend="llvm")
+    assert "call back" in f.plan()
+    a = np.linspace(-2, 2, 7)
+    value, slope = f(a)
+    np.testing.assert_allclose(value, np.arctan(2 * a), rtol=1e-15)
+    np.testing.assert_allclose(slope, 2 / (1 + 4 * a * a), rtol=1e-14)
