@@ -60,7 +60,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     if isinstance(step, Kernel):
         yield f"kernel over {format_shape(step.space)}: flops {_flops(step)}, bytes {_bytes(step)}"
         for tensor, source in step.sources.items():
-            yield f"  {_name(names, tensor)} = {_source(source)}"
+            if not isinstance(source, Number):  # written where they are used
+                yield f"  {_name(names, tensor)} = {_source(source)}"
         for node in step.nodes:
             yield f"  {_code(names, node, step)}"
         for reduction in step.reductions:
@@ -68,7 +69,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             value = _name(names, reduction.value)
             yield f"  {target} = {reduction.kind} over axes {reduction.axes} of {value}"
         for tensor, access in step.stores:
-            yield f"  {_access(access)} <- {_name(names, tensor)}"
+            yield f"  {_access(access)} <- {_operand(names, tensor, step)}"
         for reduction, access in step.results:
             yield f"  {_access(access)} <- {_name(names, reduction.tensor)}"
         for scatter in step.scatters:
