@@ -39,7 +39,7 @@ class Quotients:
         first = code.multiply(x, inverse)
         rest = code.fma(code.negative(first), y, x)
         better = code.fma(rest, inverse, first)
-        near = code.select(code.is_nan(better), first, better)  # infinities
+        near = code.select(code.is_zero_or_nan(better), first, better)  # signs of zeros; infinities
         return code.f.choose(unsafe, lambda: code.divide(x, y), lambda: near)
 
     def _inverse(self, y: Value) -> tuple[Value, Value]:

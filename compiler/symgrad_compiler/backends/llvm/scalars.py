@@ -149,6 +149,11 @@ class Code:
     def is_nan(self, x: Value) -> Value:
         return self.f.emit(f"fcmp uno {x.type} {x.text}, {x.text}", "i1", x.lanes)
 
+    def is_zero_or_nan(self, x: Value) -> Value:
+        """x == 0, or x is NaN."""
+        zero = self.constant(0, x)
+        return self.f.emit(f"fcmp ueq {x.type} {x.text}, {zero.text}", "i1", x.lanes)
+
     def any(self, x: Value) -> Value:
         """Whether a bit is set in one lane."""
         if x.lanes == 1:
