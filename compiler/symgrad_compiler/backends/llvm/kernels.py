@@ -14,12 +14,8 @@ A value is computed in the outermost loop in which it is known.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
-import numpy
 
 from symgrad.dims import Dim
 from symgrad.ir.tensor import Node, Tensor
@@ -28,24 +24,17 @@ from symgrad.ops.arithmetic import divide, reciprocal, sqrt
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.strided import Strided
-from symgrad.types import BY_SHORT
+from symgrad_compiler.backends.llvm import lanes as lanes_of
+from symgrad_compiler.backends.llvm.axes import Stream, merge
 from symgrad_compiler.backends.llvm.frame import Frame
-from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal, vector_type
+from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.quotients import Quotients
+from symgrad_compiler.backends.llvm.reductions import Accumulators, identity
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.fuse import COSTLY
-from symgrad_compiler.plan.steps import (
-    IOTA,
-    Access,
-    Kernel,
-    Number,
-    Reduction,
-    Scatter,
-    SizeNumber,
-    Storage,
-)
+from symgrad_compiler.plan.steps import IOTA, Access, Kernel, Number, Scatter, SizeNumber, Storage
 
 #: Rounds of one accumulator before its value goes to the next level.
 BLOCK = 128
@@ -57,26 +46,6 @@ MOST_VECTORS = 4
 MODERATE = 60
 #: Kernels up to this weight get a main loop without masks beside the masked end.
 LIGHT = 120
-
-
-@dataclass(eq=False)
-class _Stream:
-    """A layout that the loops walk along, and where it is now: a pointer, or a position for an iota."""
-
-    storage: Storage
-    strides: tuple[Dim, ...]  # by merged axis
-    offset: Dim
-    at: list[Value] = field(default_factory=list)
-
-    @property
-    def kind(self) -> str:
-        return kind_of(self.storage.dtype)
-
-
-@dataclass(frozen=True)
-class _Axis:
-    extent: Dim
-    reduced: bool
 
 
 def emit_kernel(
@@ -97,6 +66,7 @@ class _KernelEmitter:
         maths.inline = bool(kernel.space) and maths.may_inline(kernel.weight // COSTLY)
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
+        self.sums = Accumulators(self.code, kernel.reductions)
         self.pointers: dict[int, Value] = {}
         self._collect()
         self._order()
@@ -141,12 +111,11 @@ class _KernelEmitter:
         stores = [add(a.storage, a.layout) for _, a in kernel.stores]
         results = [add_result(a) for _, a in kernel.results]
 
-        self.axes, groups = _merge(
+        self.axes, groups = merge(
             kernel.space, reduced, [strides for _, strides, _ in layouts], self._positional()
         )
         streams = [
-            _Stream(storage, tuple(strides[g] for g in groups), offset)
-            for storage, strides, offset in layouts
+            Stream(storage, tuple(strides[g] for g in groups), offset) for storage, strides, offset in layouts
         ]
         self.streams = streams
         self.source_streams = {t: streams[i] for t, i in sources.items()}
@@ -252,7 +221,7 @@ class _KernelEmitter:
                 depths[out] = max((depths[t] for t in node.inputs), default=0)
         return depths
 
-    def _depth(self, stream: _Stream) -> int:
+    def _depth(self, stream: Stream) -> int:
         return max((self.position[a] + 1 for a, s in enumerate(stream.strides) if s != 0), default=0)
 
     def _compute(self, depth: int) -> None:
@@ -282,14 +251,14 @@ class _KernelEmitter:
             found = self.values[tensor] = self._source(tensor, self.kernel.sources[tensor])
         return found
 
-    def _store(self, tensor: Tensor, stream: _Stream) -> None:
+    def _store(self, tensor: Tensor, stream: Stream) -> None:
         """Write a value, after all has been read that lies in the same memory."""
         for source, other in self.source_streams.items():
             if other.storage.kind == stream.storage.kind and other.storage.index == stream.storage.index:
                 self._value(source)
         self._write(self._value(tensor), stream, self._at(stream))
 
-    def _start(self, stream: _Stream) -> Value:
+    def _start(self, stream: Stream) -> Value:
         """The first element: its address, or the position of an iota."""
         base = self.sizes(stream.offset)
         if stream.storage.kind == IOTA:
@@ -299,7 +268,7 @@ class _KernelEmitter:
         pointer = self.f.field(pointer, bytes_) if bytes_ else pointer
         return pointer if base.number == 0 else self.f.offset(pointer, base, stream.kind)
 
-    def _at(self, stream: _Stream) -> Value:
+    def _at(self, stream: Stream) -> Value:
         """Where a stream is now."""
         return stream.at[-1] if stream.at else self._start(stream)
 
@@ -312,7 +281,7 @@ class _KernelEmitter:
             self.sources_at[self.depths[tensor]].append(tensor)
         for node in kernel.nodes:
             self.nodes_at[self.depths[node.outputs[0]]].append(node)
-        self.stores_of: dict[Tensor, list[_Stream]] = {}
+        self.stores_of: dict[Tensor, list[Stream]] = {}
         for (tensor, _), stream in zip(kernel.stores, self.store_streams, strict=True):
             self.stores_of.setdefault(tensor, []).append(stream)
         early = {n.outputs[0] for n in self.nodes_at[innermost]}
@@ -325,7 +294,7 @@ class _KernelEmitter:
             self._column_loop(level)
             return
         if reductions and level == len(self._kept()):
-            accumulators = self._reduce(level, self._identities(1))
+            accumulators = self._reduce(level, self.sums.identities(1))
             self._finish_rows(accumulators)
             return
         if level == len(self.order):
@@ -409,34 +378,20 @@ class _KernelEmitter:
                 empty = f.emit(f"icmp slt i64 {length.text}, 0", "i1")
                 end = f.emit(f"select i1 {empty.text}, i64 {start.text}, i64 {end.text}", "i64")
             if accumulators and accumulators[0].lanes != lanes:
-                accumulators = self._fold(accumulators)
+                accumulators = self.sums.fold(accumulators)
             saved = (self.current_lanes, self.mask)
 
             def inside(
                 index: Value, now: list[Value], lanes: int = lanes, masked: bool = masked
             ) -> Sequence[Value]:
                 self.current_lanes = lanes
-                self.mask = self._lane_mask(index, stop, lanes) if masked else None
+                self.mask = lanes_of.lane_mask(self.code, index, stop, lanes) if masked else None
                 return body(index, now)
 
             accumulators = f.loop(start, end, literal(lanes, "i64"), accumulators, inside)
             self.current_lanes, self.mask = saved
             start = end
         return accumulators
-
-    def _lane_mask(self, index: Value, stop: Value, lanes: int) -> Value:
-        """The lanes that are inside."""
-        f = self.f
-        left = f.emit(f"sub i64 {stop.text}, {index.text}", "i64")
-        short = f.emit(f"trunc i64 {left.text} to i32", "i32")
-        full = f.emit(f"icmp sgt i64 {left.text}, {lanes}", "i1")
-        count = f.emit(f"select i1 {full.text}, i32 {lanes}, i32 {short.text}", "i32")
-        steps = ", ".join(f"i32 {i}" for i in range(lanes))
-        counts = self.code.splat(count, lanes)
-        return f.emit(f"icmp ult <{lanes} x i32> <{steps}>, {counts.text}", "i1", lanes)
-
-    def _all_lanes(self) -> Value:
-        return self.mask or literal(1, "i1", self.current_lanes)
 
     def _source(self, tensor: Tensor, source: object) -> Value:
         if isinstance(source, Number):
@@ -446,108 +401,22 @@ class _KernelEmitter:
         stream = self.source_streams[tensor]
         return self._read(stream, self._at(stream))
 
-    def _vector_stride(self, stream: _Stream) -> Value:
+    def _vector_stride(self, stream: Stream) -> Value:
         """The stride along the vector axis, if vectors are being run; else 0."""
         if self.current_lanes == 1 or self.vector_axis < 0 or self.vector_axis not in self.index_of:
             return literal(0, "i64")
         return self.strides[stream][self.vector_axis]
 
-    def _read(self, stream: _Stream, at: Value) -> Value:
+    def _read(self, stream: Stream, at: Value) -> Value:
         """The element(s) of a stream where it is now."""
-        stride, lanes, f = self._vector_stride(stream), self.current_lanes, self.f
-        kind = stream.kind
-        if stream.storage.kind == IOTA:
-            position = at
-            if stride.number != 0:
-                position = self.code.add(position, self.code.multiply(self._lane_numbers(lanes), stride))
-            return self.code.convert(position, kind)
-        if stride.number == 0:
-            return self._from_memory(f.load(at, _memory_kind(kind)), kind)
-        if stride.number == 1:
-            return self._from_memory(self._load_vector(at, _memory_kind(kind), lanes), kind)
-        steps = self.code.multiply(self._lane_numbers(lanes), stride)
-        return self._gather(at, steps, kind, lanes)
+        stride, lanes = self._vector_stride(stream), self.current_lanes
+        if stream.storage.kind != IOTA:
+            return lanes_of.read(self.code, at, stride, stream.kind, lanes, self.mask)
+        steps = self.code.multiply(lanes_of.lane_numbers(lanes), stride) if stride.number != 0 else stride
+        return self.code.convert(self.code.add(at, steps), stream.kind)
 
-    def _lane_numbers(self, lanes: int) -> Value:
-        steps = ", ".join(f"i64 {i}" for i in range(lanes))
-        return Value(f"<{steps}>", "i64", lanes)
-
-    def _load_vector(self, at: Value, kind: str, lanes: int) -> Value:
-        f = self.f
-        type_ = vector_type(kind, lanes)
-        align = BITS[kind] // 8
-        if self.mask is None:
-            return f.volatile(f"load {type_}, ptr {at.text}, align {align}", kind, lanes)
-        name = f"llvm.masked.load.v{lanes}{_suffix(kind)}.p0"
-        f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
-        return f.volatile(
-            f"call {type_} @{name}(ptr {at.text}, i32 {align}, {self.mask.type} {self.mask.text}, "
-            f"{type_} zeroinitializer)",
-            kind,
-            lanes,
-        )
-
-    def _gather(self, at: Value, steps: Value, kind: str, lanes: int) -> Value:
-        """Elements at distances `steps` from `at`."""
-        f = self.f
-        memory = _memory_kind(kind)
-        pointers = f.emit(
-            f"getelementptr {LLVM_TYPES[memory]}, ptr {at.text}, <{lanes} x i64> {steps.text}", "ptr", lanes
-        )
-        type_ = vector_type(memory, lanes)
-        name = f"llvm.masked.gather.v{lanes}{_suffix(memory)}.v{lanes}p0"
-        f.module.declare(f"declare {type_} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {type_})")
-        mask = self._all_lanes()
-        loaded = f.volatile(
-            f"call {type_} @{name}(<{lanes} x ptr> {pointers.text}, i32 {BITS[memory] // 8}, "
-            f"{mask.type} {mask.text}, {type_} zeroinitializer)",
-            memory,
-            lanes,
-        )
-        return self._from_memory(loaded, kind)
-
-    def _write(self, value: Value, stream: _Stream, at: Value) -> None:
-        f, lanes = self.f, self.current_lanes
-        kind = stream.kind
-        stride = self._vector_stride(stream)
-        value = self._to_memory(value, kind)
-        if lanes == 1:
-            f.store(value, at)
-            return
-        value = self.code.splat(value, lanes)
-        align = BITS[value.kind] // 8
-        if stride.number == 1 and self.mask is None:
-            f.do(f"store {value.type} {value.text}, ptr {at.text}, align {align}")
-            return
-        mask = self._all_lanes()
-        if stride.number == 1:
-            name = f"llvm.masked.store.v{lanes}{_suffix(value.kind)}.p0"
-            f.module.declare(f"declare void @{name}({value.type}, ptr, i32 immarg, <{lanes} x i1>)")
-            f.do(
-                f"call void @{name}({value.type} {value.text}, ptr {at.text}, i32 {align}, "
-                f"{mask.type} {mask.text})"
-            )
-            return
-        steps = self.code.multiply(self._lane_numbers(lanes), stride)
-        pointers = f.emit(
-            f"getelementptr {LLVM_TYPES[value.kind]}, ptr {at.text}, <{lanes} x i64> {steps.text}",
-            "ptr",
-            lanes,
-        )
-        name = f"llvm.masked.scatter.v{lanes}{_suffix(value.kind)}.v{lanes}p0"
-        f.module.declare(f"declare void @{name}({value.type}, <{lanes} x ptr>, i32 immarg, <{lanes} x i1>)")
-        f.do(
-            f"call void @{name}({value.type} {value.text}, <{lanes} x ptr> {pointers.text}, i32 {align}, "
-            f"{mask.type} {mask.text})"
-        )
-
-    def _from_memory(self, value: Value, kind: str) -> Value:
-        if kind == "i1":
-            return self.code.convert(value, "i1")
-        return Value(value.text, kind, value.lanes)
-
-    def _to_memory(self, value: Value, kind: str) -> Value:
-        return self.code.convert(value, "u8") if kind == "i1" else value
+    def _write(self, value: Value, stream: Stream, at: Value) -> None:
+        lanes_of.write(self.code, value, at, self._vector_stride(stream), self.current_lanes, self.mask)
 
     # ---- the innermost body -------------------------------------------------------------------------
 
@@ -578,10 +447,10 @@ class _KernelEmitter:
             return self._read(base, f.offset(self._at(base), at, base.kind))
         along = self._vector_stride(base)
         if along.number != 0:
-            at = self.code.add(at, self.code.multiply(self._lane_numbers(at.lanes), along))
-        return self._gather(self._at(base), at, base.kind, at.lanes)
+            at = self.code.add(at, self.code.multiply(lanes_of.lane_numbers(at.lanes), along))
+        return lanes_of.gather(self.code, self._at(base), at, base.kind, self.mask)
 
-    def _position_of(self, index: _Stream, size: Value, stride: Value) -> Value:
+    def _position_of(self, index: Stream, size: Value, stride: Value) -> Value:
         """(index, counted from the end where negative) * stride."""
         code = self.code
         found = code.convert(self._read(index, self._at(index)), "i64")
@@ -593,7 +462,7 @@ class _KernelEmitter:
         for scatter, (base, index) in zip(self.kernel.scatters, self.scatter_streams, strict=True):
             self._scatter(scatter, base, index)
 
-    def _scatter(self, scatter: Scatter, base: _Stream, index: _Stream) -> None:
+    def _scatter(self, scatter: Scatter, base: Stream, index: Stream) -> None:
         step = self._position_of(index, self.sizes(scatter.size), self.sizes(scatter.stride))
         at = self.f.offset(self._at(base), step, base.kind)
         if base.kind == "i1":
@@ -604,49 +473,13 @@ class _KernelEmitter:
 
     # ---- reductions ---------------------------------------------------------------------------------
 
-    def _accumulator_kinds(self, reduction: Reduction) -> list[str]:
-        kind = kind_of(reduction.value.dtype)
-        return [kind, "i64"] if reduction.kind.startswith("arg") else [kind]
-
-    def _identities(self, lanes: int) -> list[Value]:
-        found = []
-        for reduction in self.kernel.reductions:
-            kinds = self._accumulator_kinds(reduction)
-            found.append(literal(identity(reduction.kind, kinds[0]), kinds[0], lanes))
-            if len(kinds) == 2:
-                found.append(literal(-1, "i64", lanes))
-        return found
-
-    def _combine(self, accumulators: Sequence[Value], others: Sequence[Value]) -> list[Value]:
-        """Accumulators of one level into those of the next."""
-        code, result, i = self.code, [], 0
-        for reduction in self.kernel.reductions:
-            if reduction.kind.startswith("arg"):
-                result += self._better(reduction.kind, accumulators[i : i + 2], others[i : i + 2])
-                i += 2
-            else:
-                result.append(combine(code, reduction.kind, accumulators[i], others[i]))
-                i += 1
-        return result
-
-    def _better(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
-        """The extreme so far and its position: the first one, a NaN before all else."""
-        code = self.code
-        value, position = new
-        wins = code.less(best[0], value) if kind == "argmax" else code.less(value, best[0])
-        if value.kind in ("f32", "f64"):
-            nan_wins = code.logical_and(code.is_nan(value), code.logical_not(code.is_nan(best[0])))
-            wins = code.logical_or(wins, nan_wins)
-        wins = code.logical_or(wins, code.less(best[1], literal(0, "i64", best[1].lanes)))
-        return [code.select(wins, value, best[0]), code.select(wins, position, best[1])]
-
     def _contributions(self, lanes: int) -> list[Value]:
         """What the current element(s) add; in masked lanes nothing."""
         found = []
         for reduction in self.kernel.reductions:
             value = self.code.splat(self._value(reduction.value), lanes)
             if self.mask is not None and not self.columns:
-                nothing = literal(identity(reduction.kind, value.kind), value.kind, lanes)
+                nothing = identity(reduction.kind, value.kind, lanes)
                 value = self.code.select(self.mask, value, nothing)
             found.append(value)
             if reduction.kind.startswith("arg"):
@@ -660,7 +493,7 @@ class _KernelEmitter:
         if level == len(self.order):
             self._innermost()
             lanes = self.current_lanes
-            return self._combine([self.code.splat(v, lanes) for v in initial], self._contributions(lanes))
+            return self.sums.combine([self.code.splat(v, lanes) for v in initial], self._contributions(lanes))
         axis = self.order[level]
         vector = axis == self.vector_axis
         last = level == len(self.order) - 1
@@ -672,8 +505,8 @@ class _KernelEmitter:
             if last:
                 result = self._reduce(level + 1, carried)
             else:
-                inner = self._reduce(level + 1, self._identities(1 if not self.columns else lanes))
-                result = self._combine(carried, inner)
+                inner = self._reduce(level + 1, self.sums.identities(1 if not self.columns else lanes))
+                result = self.sums.combine(carried, inner)
             self._leave(level)
             return result
 
@@ -685,34 +518,20 @@ class _KernelEmitter:
         zero, extent = literal(0, "i64"), self.extents[axis]
         lanes = self.lanes if vector else initial[0].lanes
         length = BLOCK * (lanes if vector else 1)
-        begin = self._identities(lanes) if vector else initial
+        begin = self.sums.identities(lanes) if vector else initial
         if not self._needs_blocks(axis, length):
             found = run(zero, extent, begin)
-            return self._combine(initial, self._fold(found)) if vector else found
+            return self.sums.combine(initial, self.sums.fold(found)) if vector else found
 
         def block(start: Value, carried: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(length, "i64")), extent)
-            partial = run(start, stop, self._identities(carried[0].lanes))
+            partial = run(start, stop, self.sums.identities(carried[0].lanes))
             if partial[0].lanes != carried[0].lanes:  # the end was done element by element
-                return [*self._combine(carried, self._into_lane(partial, carried))]
-            return self._combine(carried, partial)
+                return [*self.sums.combine(carried, self.sums.into_lane(partial, carried[0].lanes))]
+            return self.sums.combine(carried, partial)
 
         found = self.f.loop(zero, extent, literal(length, "i64"), begin, block)
-        return self._combine(initial, self._fold(found)) if vector else found
-
-    def _into_lane(self, scalars: list[Value], like: list[Value]) -> list[Value]:
-        """Vectors that hold scalars in their first lane, and the identity in the others."""
-        result = []
-        for value, vector, nothing in zip(scalars, like, self._identities(like[0].lanes), strict=True):
-            result.append(
-                self.f.emit(
-                    f"insertelement {vector.type} {nothing.text}, "
-                    f"{LLVM_TYPES[value.kind]} {value.text}, i64 0",
-                    value.kind,
-                    vector.lanes,
-                )
-            )
-        return result
+        return self.sums.combine(initial, self.sums.fold(found)) if vector else found
 
     def _needs_blocks(self, axis: int, length: int) -> bool:
         """Whether a sum of floats along this axis is long enough to be cut."""
@@ -728,44 +547,8 @@ class _KernelEmitter:
         first = self.f.emit(f"icmp slt i64 {a.text}, {b.text}", "i1")
         return self.f.emit(f"select i1 {first.text}, i64 {a.text}, i64 {b.text}", "i64")
 
-    def _fold(self, accumulators: Sequence[Value]) -> list[Value]:
-        """Vectors to scalars: halves onto halves."""
-        if accumulators[0].lanes == 1:
-            return list(accumulators)
-        result, i = [], 0
-        for reduction in self.kernel.reductions:
-            value = accumulators[i]
-            i += len(self._accumulator_kinds(reduction))
-            while value.lanes > 1:
-                half = value.lanes // 2
-                value = combine(
-                    self.code, reduction.kind, self._part(value, 0, half), self._part(value, half, half)
-                )
-            result.append(value)
-        return result
-
-    def _part(self, value: Value, start: int, count: int) -> Value:
-        f = self.f
-        if count == 1:
-            return f.emit(f"extractelement {value.type} {value.text}, i64 {start}", value.kind)
-        lanes = ", ".join(f"i32 {start + i}" for i in range(count))
-        return f.emit(
-            f"shufflevector {value.type} {value.text}, {value.type} poison, <{count} x i32> <{lanes}>",
-            value.kind,
-            count,
-        )
-
     def _finish_rows(self, accumulators: list[Value]) -> None:
-        self._store_results(self._results_of(accumulators))
-
-    def _results_of(self, accumulators: list[Value]) -> list[Value]:
-        """What is stored of the accumulators: the position, of a positional reduction."""
-        result, i = [], 0
-        for reduction in self.kernel.reductions:
-            count = len(self._accumulator_kinds(reduction))
-            result.append(accumulators[i + count - 1])
-            i += count
-        return result
+        self._store_results(self.sums.results(accumulators))
 
     def _store_results(self, values: list[Value]) -> None:
         for (reduction, _), stream in zip(self.kernel.results, self.result_streams, strict=True):
@@ -780,8 +563,8 @@ class _KernelEmitter:
         def body(index: Value, _: list[Value]) -> list[Value]:
             self._enter(level, index)
             self._compute(level + 1)
-            accumulators = self._reduce(level + 1, self._identities(self.current_lanes))
-            self._store_results(self._results_of(accumulators))
+            accumulators = self._reduce(level + 1, self.sums.identities(self.current_lanes))
+            self._store_results(self.sums.results(accumulators))
             self._leave(level)
             return []
 
@@ -800,7 +583,7 @@ class _KernelEmitter:
 
         def clear(index: Value, _: list[Value]) -> list[Value]:
             self._enter(0, index)
-            self._store_results([self.code.splat(v, self.current_lanes) for v in self._identities(1)])
+            self._store_results([self.code.splat(v, self.current_lanes) for v in self.sums.identities(1)])
             self._leave(0)
             return []
 
@@ -820,13 +603,13 @@ class _KernelEmitter:
                     if len(self.order) == 2:
                         result = self._reduce(2, carried)
                     else:
-                        result = self._combine(carried, self._reduce(2, self._identities(lanes)))
+                        result = self.sums.combine(carried, self._reduce(2, self.sums.identities(lanes)))
                     self._leave(1)
                     return result
 
-                found = f.loop(start, stop, one, self._identities(lanes), row)
+                found = f.loop(start, stop, one, self.sums.identities(lanes), row)
                 before = [self._read(s, self._at(s)) for s in self.result_streams]
-                self._store_results(self._combine(before, found))
+                self._store_results(self.sums.combine(before, found))
                 self._leave(0)
                 return []
 
@@ -836,64 +619,9 @@ class _KernelEmitter:
         f.loop(zero, self.extents[first], literal(BLOCK, "i64"), [], block)
 
 
-def _merge(
-    space: Sequence[Dim], reduced: set[int], strides: Sequence[tuple[Dim, ...]], positional: bool
-) -> tuple[list[_Axis], list[int]]:
-    """The axes of the nest, and which axis of the space each advances by: axes of size 1 are dropped, and
-    neighbours along which every stream advances evenly become one."""
-    axes: list[_Axis] = []
-    last: list[int] = []
-    for i, extent in enumerate(space):
-        if extent == 1:
-            continue
-        is_reduced = i in reduced
-        if axes and axes[-1].reduced == is_reduced and not (positional and is_reduced):
-            before = last[-1]
-            if all(s[before] == s[i] * extent for s in strides):
-                axes[-1] = _Axis(axes[-1].extent * extent, is_reduced)
-                last[-1] = i
-                continue
-        axes.append(_Axis(extent, is_reduced))
-        last.append(i)
-    return axes, last
-
-
 def number(scalar: Scalar) -> Value:
     """A literal of a dtype."""
     kind = kind_of(scalar.dtype)
     if scalar.dtype.kind == "complex":
         return Value(str(int.from_bytes(scalar.bits, "little")), kind)
     return literal(scalar.python, kind)  # type: ignore[arg-type]
-
-
-def identity(kind: str, element: str) -> float | int:
-    """What a reduction starts from."""
-    if kind == "add":
-        return 0
-    if kind == "multiply":
-        return 1
-    low = kind in ("maximum", "argmax")
-    if element in ("f32", "f64"):
-        return -math.inf if low else math.inf
-    if element == "i1":
-        return 0 if low else 1
-    limits = numpy.iinfo(BY_SHORT[element].numpy)
-    return int(limits.min if low else limits.max)
-
-
-def combine(code: Code, kind: str, a: Value, b: Value) -> Value:
-    """One step of a reduction."""
-    if kind == "add":
-        return code.add(a, b)
-    if kind == "multiply":
-        return code.multiply(a, b)
-    return code.call(kind, a, b)
-
-
-def _memory_kind(kind: str) -> str:
-    return "u8" if kind == "i1" else kind
-
-
-def _suffix(kind: str) -> str:
-    """As intrinsics spell element types."""
-    return kind if kind in ("f32", "f64") else f"i{BITS[kind]}"

@@ -1,0 +1,100 @@
+"""Elements of memory in the lanes of vectors: loads and stores, side by side or apart, masked or not."""
+
+from __future__ import annotations
+
+from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, vector_type
+from symgrad_compiler.backends.llvm.scalars import Code
+
+
+def lane_numbers(lanes: int) -> Value:
+    """0, 1, 2, ..."""
+    return Value(f"<{', '.join(f'i64 {i}' for i in range(lanes))}>", "i64", lanes)
+
+
+def lane_mask(code: Code, index: Value, stop: Value, lanes: int) -> Value:
+    """The lanes of a vector at `index` that lie before `stop`."""
+    f = code.f
+    left = f.emit(f"sub i64 {stop.text}, {index.text}", "i64")
+    short = f.emit(f"trunc i64 {left.text} to i32", "i32")
+    full = f.emit(f"icmp sgt i64 {left.text}, {lanes}", "i1")
+    count = f.emit(f"select i1 {full.text}, i32 {lanes}, i32 {short.text}", "i32")
+    steps = ", ".join(f"i32 {i}" for i in range(lanes))
+    counts = code.splat(count, lanes)
+    return f.emit(f"icmp ult <{lanes} x i32> <{steps}>, {counts.text}", "i1", lanes)
+
+
+def read(code: Code, at: Value, stride: Value, kind: str, lanes: int, mask: Value | None) -> Value:
+    """The elements at `at`, `at + stride`, ...: one for all lanes where the stride is 0."""
+    memory = memory_kind(kind)
+    if stride.number == 0:
+        return _from_memory(code, code.f.load(at, memory), kind)
+    if stride.number == 1:
+        return _from_memory(code, _load(code, at, memory, lanes, mask), kind)
+    return gather(code, at, code.multiply(lane_numbers(lanes), stride), kind, mask)
+
+
+def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> Value:
+    f, type_, align = code.f, vector_type(kind, lanes), BITS[kind] // 8
+    if mask is None:
+        return f.volatile(f"load {type_}, ptr {at.text}, align {align}", kind, lanes)
+    name = f"llvm.masked.load.v{lanes}{_suffix(kind)}.p0"
+    f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
+    listed = f"ptr {at.text}, i32 {align}, {mask.type} {mask.text}, {type_} zeroinitializer"
+    return f.volatile(f"call {type_} @{name}({listed})", kind, lanes)
+
+
+def gather(code: Code, at: Value, steps: Value, kind: str, mask: Value | None) -> Value:
+    """The elements at distances `steps` from `at`."""
+    f, lanes, memory = code.f, steps.lanes, memory_kind(kind)
+    pointers = _pointers(code, at, steps, memory)
+    type_ = vector_type(memory, lanes)
+    name = f"llvm.masked.gather.v{lanes}{_suffix(memory)}.v{lanes}p0"
+    f.module.declare(f"declare {type_} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {type_})")
+    mask = mask or literal(1, "i1", lanes)
+    listed = f"{pointers.type} {pointers.text}, i32 {BITS[memory] // 8}, {mask.type} {mask.text}"
+    loaded = f.volatile(f"call {type_} @{name}({listed}, {type_} zeroinitializer)", memory, lanes)
+    return _from_memory(code, loaded, kind)
+
+
+def write(code: Code, value: Value, at: Value, stride: Value, lanes: int, mask: Value | None) -> None:
+    """Store lanes at `at`, `at + stride`, ..."""
+    f = code.f
+    value = code.convert(value, "u8") if value.kind == "i1" else value
+    if lanes == 1:
+        f.store(value, at)
+        return
+    value = code.splat(value, lanes)
+    align = BITS[value.kind] // 8
+    if stride.number == 1 and mask is None:
+        f.do(f"store {value.type} {value.text}, ptr {at.text}, align {align}")
+        return
+    mask = mask or literal(1, "i1", lanes)
+    if stride.number == 1:
+        name, where = f"llvm.masked.store.v{lanes}{_suffix(value.kind)}.p0", at
+    else:
+        name = f"llvm.masked.scatter.v{lanes}{_suffix(value.kind)}.v{lanes}p0"
+        where = _pointers(code, at, code.multiply(lane_numbers(lanes), stride), value.kind)
+    f.module.declare(f"declare void @{name}({value.type}, {where.type}, i32 immarg, <{lanes} x i1>)")
+    listed = f"{value.type} {value.text}, {where.type} {where.text}, i32 {align}, {mask.type} {mask.text}"
+    f.do(f"call void @{name}({listed})")
+
+
+def _pointers(code: Code, at: Value, steps: Value, kind: str) -> Value:
+    lanes = steps.lanes
+    expression = f"getelementptr {LLVM_TYPES[kind]}, ptr {at.text}, <{lanes} x i64> {steps.text}"
+    return code.f.emit(expression, "ptr", lanes)
+
+
+def _from_memory(code: Code, value: Value, kind: str) -> Value:
+    """Booleans are bytes in memory."""
+    return code.convert(value, "i1") if kind == "i1" else Value(value.text, kind, value.lanes)
+
+
+def memory_kind(kind: str) -> str:
+    """How a kind lies in memory."""
+    return "u8" if kind == "i1" else kind
+
+
+def _suffix(kind: str) -> str:
+    """As intrinsics spell element types."""
+    return kind if kind in ("f32", "f64") else f"i{BITS[kind]}"

@@ -1,0 +1,130 @@
+"""Accumulators of a kernel's reductions, as lists of values: one for each, two for a positional one.
+
+add, multiply, maximum, minimum    the value so far
+argmax, argmin                     the extreme so far and its position, -1 for none
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy
+
+from symgrad.types import BY_SHORT
+from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Value, literal
+from symgrad_compiler.backends.llvm.scalars import Code, kind_of
+from symgrad_compiler.plan.steps import Reduction
+
+
+class Accumulators:
+    """The accumulators of one kernel."""
+
+    def __init__(self, code: Code, reductions: Sequence[Reduction]) -> None:
+        self.code = code
+        self.reductions = reductions
+
+    def identities(self, lanes: int) -> list[Value]:
+        """Accumulators of nothing."""
+        found = []
+        for reduction in self.reductions:
+            found.append(identity(reduction.kind, kind_of(reduction.value.dtype), lanes))
+            if _is_positional(reduction):
+                found.append(literal(-1, "i64", lanes))
+        return found
+
+    def combine(self, accumulators: Sequence[Value], others: Sequence[Value]) -> list[Value]:
+        """Accumulators of one level into those of the next; of one element too."""
+        result: list[Value] = []
+        i = 0
+        for reduction in self.reductions:
+            if _is_positional(reduction):
+                result += self._better(reduction.kind, accumulators[i : i + 2], others[i : i + 2])
+                i += 2
+            else:
+                result.append(combine(self.code, reduction.kind, accumulators[i], others[i]))
+                i += 1
+        return result
+
+    def _better(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
+        """The first extreme, a NaN before all else."""
+        code = self.code
+        value, position = new
+        wins = code.less(best[0], value) if kind == "argmax" else code.less(value, best[0])
+        if value.kind in ("f32", "f64"):
+            nan_wins = code.logical_and(code.is_nan(value), code.logical_not(code.is_nan(best[0])))
+            wins = code.logical_or(wins, nan_wins)
+        wins = code.logical_or(wins, code.less(best[1], literal(0, "i64", best[1].lanes)))
+        return [code.select(wins, value, best[0]), code.select(wins, position, best[1])]
+
+    def results(self, accumulators: Sequence[Value]) -> list[Value]:
+        """What is stored: the value, or the position."""
+        result, i = [], 0
+        for reduction in self.reductions:
+            i += 2 if _is_positional(reduction) else 1
+            result.append(accumulators[i - 1])
+        return result
+
+    def fold(self, accumulators: Sequence[Value]) -> list[Value]:
+        """Vectors to scalars: halves onto halves. A positional one never runs in vectors along its axis."""
+        if accumulators[0].lanes == 1:
+            return list(accumulators)
+        result = []
+        for reduction, value in zip(self.reductions, accumulators, strict=True):
+            while value.lanes > 1:
+                half = value.lanes // 2
+                low, high = self._part(value, 0, half), self._part(value, half, half)
+                value = combine(self.code, reduction.kind, low, high)
+            result.append(value)
+        return result
+
+    def _part(self, value: Value, start: int, count: int) -> Value:
+        f = self.code.f
+        if count == 1:
+            return f.emit(f"extractelement {value.type} {value.text}, i64 {start}", value.kind)
+        chosen = ", ".join(f"i32 {start + i}" for i in range(count))
+        expression = (
+            f"shufflevector {value.type} {value.text}, {value.type} poison, <{count} x i32> <{chosen}>"
+        )
+        return f.emit(expression, value.kind, count)
+
+    def into_lane(self, scalars: Sequence[Value], lanes: int) -> list[Value]:
+        """Vectors that hold scalars in their first lane, and the identity in the others."""
+        result = []
+        for value, nothing in zip(scalars, self.identities(lanes), strict=True):
+            element = f"{LLVM_TYPES[value.kind]} {value.text}"
+            expression = f"insertelement {nothing.type} {nothing.text}, {element}, i64 0"
+            result.append(self.code.f.emit(expression, value.kind, lanes))
+        return result
+
+
+def _is_positional(reduction: Reduction) -> bool:
+    return reduction.kind.startswith("arg")
+
+
+def identity(kind: str, element: str, lanes: int) -> Value:
+    """What a reduction starts from."""
+    return literal(_identity(kind, element), element, lanes)
+
+
+def _identity(kind: str, element: str) -> float | int:
+    if kind == "add":
+        return 0
+    if kind == "multiply":
+        return 1
+    low = kind in ("maximum", "argmax")
+    if element in ("f32", "f64"):
+        return -math.inf if low else math.inf
+    if element == "i1":
+        return 0 if low else 1
+    limits = numpy.iinfo(BY_SHORT[element].numpy)
+    return int(limits.min if low else limits.max)
+
+
+def combine(code: Code, kind: str, a: Value, b: Value) -> Value:
+    """One step of a reduction of values."""
+    if kind == "add":
+        return code.add(a, b)
+    if kind == "multiply":
+        return code.multiply(a, b)
+    return code.call(kind, a, b)

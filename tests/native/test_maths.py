@@ -1,0 +1,108 @@
+"""The elementary functions against 80-bit references: error bounds, limits, tails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+
+pytestmark = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="needs a longdouble of more digits than float64"
+)
+
+#: name -> reference, ranges, and the bound in float64 in units in the last place. float32: 0.51.
+TABLE: dict[str, tuple[Callable[..., Any], list[tuple[float, float]], float]] = {
+    "exp": (np.exp, [(-745, 710), (-1, 1), (-1e-9, 1e-9)], 1.1),
+    "expm1": (np.expm1, [(-50, 710), (-1, 1), (-1e-5, 1e-5)], 2.5),
+    "log": (np.log, [(1e-300, 1e300), (0.5, 2), (0.99, 1.01), (5e-324, 1e-308)], 1),
+    "log1p": (np.log1p, [(-0.999, 10), (-0.5, 0.5), (-1e-5, 1e-5), (0, 1e10)], 1),
+    "sin": (np.sin, [(-10, 10), (-1e5, 1e5), (-1e9, 1e9), (1e9, 1e18)], 1),
+    "cos": (np.cos, [(-10, 10), (-1e5, 1e5), (-1e9, 1e9), (1e9, 1e18)], 1),
+    "tan": (np.tan, [(-10, 10), (-1e5, 1e5)], 2.5),
+    "sinh": (np.sinh, [(-711, 711), (-2, 2), (-1e-3, 1e-3)], 3),
+    "cosh": (np.cosh, [(-711, 711), (-2, 2)], 3),
+    "tanh": (np.tanh, [(-30, 30), (-1, 1), (-1e-3, 1e-3)], 3),
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), [(-740, 40), (-5, 5)], 2.5),
+}
+COUNT = 50_000
+
+
+def error(values: Any, reference: Any) -> float:
+    """The largest distance from the reference, in units in the last place of the result's dtype."""
+    rounded = reference.astype(values.dtype)
+    unit = np.spacing(np.maximum(np.abs(rounded), np.finfo(values.dtype).tiny)).astype(np.longdouble)
+    finite = np.isfinite(rounded)
+    same = (values == rounded) | (np.isnan(values) & np.isnan(rounded))
+    assert same[~finite].all()
+    distances = np.abs(values.astype(np.longdouble) - reference)[finite] / unit[finite]
+    return float(distances.max(initial=0))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", TABLE)
+def test_error_bounds(name: str, dtype: str) -> None:
+    reference, ranges, bound = TABLE[name]
+    x = sg.vector("x", size="n", dtype=dtype)
+    f = sg.function([x], getattr(sg, name)(x), backend="llvm")
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**64, COUNT, dtype=np.uint64).view(np.float64)
+    with np.errstate(all="ignore"):
+        for a in [*[rng.uniform(low, high, COUNT) for low, high in ranges], bits]:
+            a = a.astype(dtype)
+            assert error(f(a), reference(a.astype(np.longdouble))) <= (bound if dtype == "float64" else 0.51)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", 1.3), ("float32", 0.51)])
+def test_powers(dtype: str, bound: float) -> None:
+    x, y = (sg.vector(n, size="n", dtype=dtype) for n in "xy")
+    f = sg.function([x, y], x**y, backend="llvm")
+    rng = np.random.default_rng(1)
+    a = np.exp(rng.uniform(-20, 20, COUNT)).astype(dtype)
+    b = rng.uniform(-30, 30, COUNT).astype(dtype)
+    with np.errstate(all="ignore"):
+        assert error(f(a, b), np.power(a.astype(np.longdouble), b.astype(np.longdouble))) <= bound
+
+
+@pytest.mark.parametrize("n", [-8, -3, -1, 0, 1, 2, 3, 5, 8])
+def test_known_powers(n: int) -> None:
+    x = sg.vector("x", size="n")
+    a = np.random.default_rng(2).normal(size=COUNT)
+    ours = sg.function([x], x**n, backend="llvm")(a)
+    assert error(ours, np.power(a.astype(np.longdouble), n)) <= (0.6 * abs(n) if n > 0 else abs(n)) + 0.6
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_quotients_are_correctly_rounded(count: int) -> None:
+    """Also where several share a reciprocal."""
+    x, y = sg.vector("x", size="n"), sg.vector("y", size="n")
+    f = sg.function([x, y], [x / y, 1 / y][:count], backend="llvm")
+    rng = np.random.default_rng(3)
+    whole = rng.integers(1, 1000, (2, COUNT)).astype(float)
+    special = np.array([0.0, -0.0, 1.0, -3.0, np.inf, -np.inf, np.nan, 1e308, 1e-308, 5e-324, 2.0**1023])
+    for a, b in [rng.normal(size=(2, COUNT)), whole, np.array(np.meshgrid(special, special)).reshape(2, -1)]:
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(f(a, b)[0], a / b)
+
+
+def test_roots_are_correctly_rounded() -> None:
+    x = sg.vector("x", size="n")
+    f = sg.function([x], sg.sqrt(x), backend="llvm")
+    a = np.concatenate([np.abs(np.random.default_rng(4).normal(size=COUNT)), np.arange(1000.0) ** 2])
+    np.testing.assert_array_equal(f(a), np.sqrt(a))
+    edge = np.array([0.0, -0.0, np.inf, np.nan, -1.0, 1e308, 2.0**-1022])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(f(edge), np.sqrt(edge))
+
+
+def test_tails() -> None:
+    """Derivatives keep their digits where the function itself is flat."""
+    x = sg.vector("x", size="n")
+    f = sg.function([x], sg.grad(sg.sum(sg.tanh(x)) + sg.sum(sg.sigmoid(x)), x), backend="llvm")
+    a = np.array([-300.0, 20.0, 300.0])
+    e, h = np.exp(-np.abs(a).astype(np.longdouble)), np.exp(-2 * np.abs(a).astype(np.longdouble))
+    expected = 4 * h / (1 + h) ** 2 + e / (1 + e) ** 2
+    np.testing.assert_allclose(f(a), expected.astype(float), rtol=1e-14)
