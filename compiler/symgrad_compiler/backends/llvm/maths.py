@@ -63,8 +63,8 @@ _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 #: Calls that are inlined, in one kernel and in one module; more are left as calls.
 MOST_INLINED = 8
 MOST_INLINED_IN_ALL = 100
-#: The largest power that is computed by multiplying.
-MAX_REPEATED = 8
+#: The powers that are computed by multiplying, from x^-3 to x^8: within 4 units in the last place.
+LEAST_REPEATED, MOST_REPEATED = 3, 8
 
 
 class Maths:
@@ -419,7 +419,7 @@ def _repeated_power(b: Code, x: Value, y: Value) -> Value | None:
     if y.number is None or not math.isfinite(y.number) or y.number != int(y.number):
         return None
     n = int(y.number)
-    if abs(n) > MAX_REPEATED:
+    if not -LEAST_REPEATED <= n <= MOST_REPEATED:
         return None
     if n < 0:
         return power_by_squaring(b, b.divide(b.constant(1, x), x), -n)
