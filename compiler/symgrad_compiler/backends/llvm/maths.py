@@ -63,8 +63,8 @@ _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 #: Calls that are inlined, in one kernel and in one module; more are left as calls.
 MOST_INLINED = 8
 MOST_INLINED_IN_ALL = 100
-#: The powers that are computed by multiplying, from x^-3 to x^8: within 4 units in the last place.
-LEAST_REPEATED, MOST_REPEATED = 3, 8
+#: The powers that are computed by multiplying, from x^-3 to x^5: within 4 units in the last place.
+LEAST_REPEATED, MOST_REPEATED = 3, 5
 
 
 class Maths:
