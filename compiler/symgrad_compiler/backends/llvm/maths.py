@@ -46,6 +46,8 @@ _COS = (
 _SIN_SINGLE = (-0.16666666663844049, 0.008333331870341349, -0.00019840084376422702, 2.724962008007533e-06)
 _COS_SINGLE = (0.041666666664311826, -0.0013888887668370663, 2.480059840835012e-05, -2.730070403808665e-07)
 
+#: Beyond, exp is 0 or infinite.
+_EXP_RANGE = (-750.0, 710.0)
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 #: ln(2) with 32 bits, so that k * _LN2_SHORT is exact, and the rest.
@@ -180,17 +182,21 @@ def exp(b: Code, x: Value, single: bool) -> Value:
     if single:  # the result is far from the limits of float64
         r, n, _ = _reduce_exp(b, _clamp(b, x, -200.0, 200.0))
         return b.multiply(b.add(_exp_minus_one(b, r, single), _like(x, 1)), _power_of_two(b, n))
-    r, n, whole = _reduce_exp(b, _clamp(b, x, -750.0, 710.0))
+    r, n, whole = _reduce_exp(b, _clamp(b, x, *_EXP_RANGE))
     return _scale(b, b.add(_exp_minus_one(b, r, single), _like(x, 1)), n, whole)
 
 
 def expm1(b: Code, x: Value, single: bool) -> Value:
-    """2^n (exp(r) - 1 + (1 - 2^-n)), which is exact in its first term where n is 0."""
-    r, n, whole = _reduce_exp(b, _clamp(b, x, -40.0, 710.0))
+    """2^n (exp(r) - 1 + (1 - 2^-n)), which is exact in its first term where n is 0. The reduction is that of exp,
+    so that a kernel that needs both, as that of tanh and its derivative, does it once."""
+    low, high = (-200.0, 200.0) if single else _EXP_RANGE
+    r, n, whole = _reduce_exp(b, _clamp(b, x, low, high))
     down = b.subtract(_int(x, 0), n)
     down = b.select(b.less(down, _int(x, -60)), _int(x, -60), down)
+    down = b.select(b.less(_int(x, 60), down), _int(x, 60), down)
     shifted = b.subtract(_like(x, 1), _power_of_two(b, down))
     result = _scale(b, b.add(_exp_minus_one(b, r, single), shifted), n, whole)
+    result = b.select(b.less(whole, _like(x, -60)), _like(x, -1), result)
     return b.select(b.equal(x, _like(x, 0)), x, result)
 
 
