@@ -187,8 +187,8 @@ def exp(b: Code, x: Value, single: bool) -> Value:
 
 
 def expm1(b: Code, x: Value, single: bool) -> Value:
-    """2^n (exp(r) - 1 + (1 - 2^-n)), which is exact in its first term where n is 0. The reduction is that of exp,
-    so that a kernel that needs both, as that of tanh and its derivative, does it once."""
+    """2^n (exp(r) - 1 + (1 - 2^-n)), which is exact in its first term where n is 0. The reduction is that of
+    exp: a kernel that needs both, as that of tanh and its derivative, does it once."""
     low, high = (-200.0, 200.0) if single else _EXP_RANGE
     r, n, whole = _reduce_exp(b, _clamp(b, x, low, high))
     down = b.subtract(_int(x, 0), n)
