@@ -246,14 +246,25 @@ def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 def slice_(x: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> Array:
     """x[starts:stops:steps] in every axis; a stop of -1 with a negative step means "to the front"."""
+    _check_slices(starts, stops, steps, x.shape)
     return x[_slices(starts, stops, steps)]
 
 
 def unslice(g: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int], shape: Any) -> Array:
     """Zeros of `shape` with g written where `slice_` reads."""
+    _check_slices(starts, stops, steps, shape)
     result = numpy.zeros(shape, g.dtype)
     result[_slices(starts, stops, steps)] = g
     return result
+
+
+def _check_slices(starts: Sequence[int], stops: Sequence[int], steps: Sequence[int], shape: Any) -> None:
+    """Sizes that turned out too small: nothing is clipped, since the type of the result says what it holds."""
+    for axis, (start, stop, step, size) in enumerate(zip(starts, stops, steps, shape, strict=True)):
+        count = -((start - stop) // step) if step > 0 else -((stop - start) // -step)
+        for position in (start, start + (count - 1) * step):
+            if count > 0 and not 0 <= position < size:
+                raise IndexError(f"index {position} is out of bounds for axis {axis} with size {size}")
 
 
 def _slices(starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> tuple[slice, ...]:

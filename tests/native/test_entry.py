@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad_compiler import driver
 from symgrad_runtime.native import NativeProgram
 
 
@@ -149,6 +150,10 @@ def run_time_errors() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         ),
         "max of nothing": (sg.function([m], sg.max(m, axis=0)), (np.zeros((0, 3)),)),
         "argmax of nothing": (sg.function([x], sg.argmax(x)), (np.zeros(0),)),
+        "last of nothing": (sg.function([x], x[-1]), (np.zeros(0),)),
+        "slice beyond": (sg.function([x], x[2:5]), (np.zeros(3),)),
+        "reversed beyond": (sg.function([x], x[4::-1]), (np.zeros(3),)),
+        "gradient beyond": (sg.function([x], sg.grad(sg.sum(x[2:5] ** 2), x)), (np.zeros(3),)),
         "assumption": (sg.function([x, y], assumed), (np.zeros(2), np.zeros(3))),
     }
 
@@ -163,6 +168,24 @@ def test_run_time_errors_are_those_of_the_numpy_backend(case: str) -> None:
             f(*args)
         said.append((type(caught.value), str(caught.value)))
     assert said[0] == said[1]
+
+
+def test_frames_too_large_for_the_stack() -> None:
+    x = sg.vector("x", size="n")
+    f = sg.function([x], [x * float(k) for k in range(1200)])
+    results = f(np.ones(3))
+    assert [r[0] for r in results] == [float(k) for k in range(1200)]
+    assert f(np.ones(3))[7].tolist() == [7.0] * 3
+
+
+def test_without_llvm_numpy_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "why_not_native", lambda: "llvmlite is not installed")
+    monkeypatch.setattr(driver, "default_backend", driver.default_backend.__wrapped__)
+    with pytest.warns(RuntimeWarning, match="compiles for NumPy: llvmlite is not installed"):
+        assert driver.default_backend() == "numpy"
+    x = sg.scalar("x")
+    with pytest.raises(sg.CompileError, match=r"does not run here(.|\n)*numpy"):
+        sg.function([x], x, backend="llvm")
 
 
 def test_a_failing_call_changes_no_state() -> None:
