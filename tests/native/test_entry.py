@@ -201,6 +201,18 @@ def test_a_failing_call_changes_no_state() -> None:
     assert v.get().tolist() == [2.0, 2.0]
 
 
+@pytest.mark.parametrize("name", ["llvm", "numpy"])
+def test_a_power_that_fails_changes_no_state(name: str) -> None:
+    w = sg.shared(np.array([2, 3]), "w")
+    k = sg.vector("k", size=2, dtype="int64")
+    f = sg.function([k], [], updates={w: w**k}, backend=name)
+    with pytest.raises(sg.ExecutionError, match="negative integer powers"):
+        f([2, -1])
+    assert w.get().tolist() == [2, 3]
+    f([2, 1])
+    assert w.get().tolist() == [4, 3]
+
+
 def test_updates_see_the_old_state() -> None:
     a, b = sg.shared(np.ones(4), "a"), sg.shared(np.full(4, 2.0), "b")
     m = sg.shared(np.eye(3), "m")

@@ -164,7 +164,7 @@ class _Emitter:
             op = value.node.op
             if (
                 isinstance(op, Elementwise)
-                and not op.fails
+                and not _may_fail(value.node)
                 and value.ndim
                 and self.schedule.reads[value] == 1
             ):
@@ -475,6 +475,12 @@ class _Unit:
     def functions(self) -> list[str]:
         """The names of the functions that the unit defines."""
         return [line[4 : line.index("(")] for line in self.lines if line.startswith("def ")]
+
+
+def _may_fail(node: Node) -> bool:
+    """Whether a step may raise: NumPy has no integers to negative powers."""
+    is_power = node.op.name == "pow" and node.outputs[0].dtype.kind == "int"
+    return is_power or bool(getattr(node.op, "fails", False))
 
 
 def _summary(value: Any) -> str:
