@@ -3,7 +3,8 @@
     python benchmarks/elementwise.py
 
 The copy moves the same bytes. Results go into arrays that exist (`f.into`), on one thread, as the copy does.
-Once with one pair of arrays, which a large cache may hold; once with ten pairs in turn, which come from memory.
+Once with one pair of arrays, which a large cache may hold; once with ten pairs in turn, which come from
+memory.
 """
 
 from __future__ import annotations
