@@ -45,27 +45,44 @@ class ScalarBuilder(Protocol):
 
 ScalarCode: TypeAlias = Callable[..., Value]
 
+#: The functions of `call` that cost many simple operations each.
+COSTLY_FUNCTIONS = frozenset(
+    [
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "sigmoid",
+        "logaddexp",
+        "power",
+        "remainder",
+        "floor_divide",
+    ]
+)
 #: The functions that every builder knows by `call`. An op that calls another has no native form yet: it is called
 #: back in its NumPy form.
-FUNCTIONS = frozenset(
-    {
-        *("sqrt", "absolute", "floor", "sign", "maximum", "minimum", "isfinite", "remainder", "floor_divide"),
-        *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift", "power"),
-        *(
-            "exp",
-            "expm1",
-            "log",
-            "log1p",
-            "sin",
-            "cos",
-            "tan",
-            "sinh",
-            "cosh",
-            "tanh",
-            "sigmoid",
-            "logaddexp",
-        ),
-    }
+FUNCTIONS = COSTLY_FUNCTIONS | frozenset(
+    [
+        "sqrt",
+        "absolute",
+        "floor",
+        "sign",
+        "maximum",
+        "minimum",
+        "isfinite",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "invert",
+        "left_shift",
+        "right_shift",
+    ]
 )
 
 

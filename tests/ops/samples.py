@@ -6,10 +6,6 @@ gives symbolic shapes. `smooth=False` marks samples on which finite differences 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 import symgrad as sg
@@ -18,86 +14,61 @@ from symgrad.ops.contract import MatMul
 from symgrad.ops.indexing import ScatterAdd, ScatterAddAlongAxis, Unslice
 from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
-
-
-@dataclass(frozen=True)
-class Sample:
-    build: Callable[..., Any]
-    operands: tuple[np.ndarray, ...]
-    reference: Callable[..., Any] | None = None
-    smooth: bool = True
-    shapes: tuple[tuple[Any, ...], ...] | None = None
-
-
-def _random(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).uniform(low, high, shape)
-
-
-A, B = _random(3, 4, seed=1), _random(3, 4, seed=2)
-P, Q = _random(3, 4, low=0.2, high=2.0, seed=3), _random(3, 4, low=0.2, high=2.0, seed=4)
-I, J = np.arange(12).reshape(3, 4) - 4, np.arange(12)[::-1].reshape(3, 4) % 5 + 1
-C, D = I % 2 == 0, I % 3 == 0
-ROWS = np.array([2, 0, 2, -1])
-TABLE = np.array([[0, 1, 1, 2], [2, 2, 0, 0], [3, 3, 3, 1]])
-
-
-def _one(name: str, reference: Any, *operands: np.ndarray, smooth: bool = True) -> Sample:
-    return Sample(getattr(sg, name), operands, reference, smooth)
-
+from tests.ops.sample import ROWS, TABLE, A, B, C, D, I, J, P, Sample, one, random
 
 SAMPLES: dict[str, list[Sample]] = {
-    "add": [_one("add", np.add, A, B), _one("add", np.add, I, J, smooth=False)],
-    "subtract": [_one("subtract", np.subtract, A, B)],
-    "multiply": [_one("multiply", np.multiply, A, B)],
-    "divide": [_one("divide", np.divide, A, P)],
-    "negative": [_one("negative", np.negative, A)],
-    "reciprocal": [_one("reciprocal", np.reciprocal, P)],
-    "square": [_one("square", np.square, A)],
-    "sqrt": [_one("sqrt", np.sqrt, P)],
-    "abs": [_one("abs", np.abs, A)],
-    "sign": [_one("sign", np.sign, A, smooth=False)],
-    "floor": [_one("floor", np.floor, A, smooth=False)],
-    "floor_divide": [_one("floor_divide", np.floor_divide, A, P, smooth=False)],
-    "remainder": [_one("remainder", np.remainder, A, P + 3)],
-    "pow": [_one("pow", np.power, P, B), Sample(lambda x: x**5, (A,), lambda x: x**5)],
-    "log": [_one("log", np.log, P)],
-    "bitwise_and": [_one("bitwise_and", np.bitwise_and, I, J, smooth=False)],
-    "bitwise_or": [_one("bitwise_or", np.bitwise_or, C, D, smooth=False)],
-    "bitwise_xor": [_one("bitwise_xor", np.bitwise_xor, I, J, smooth=False)],
-    "bitwise_invert": [_one("bitwise_invert", np.invert, I, smooth=False)],
-    "bitwise_left_shift": [_one("bitwise_left_shift", np.left_shift, I, J, smooth=False)],
-    "bitwise_right_shift": [_one("bitwise_right_shift", np.right_shift, I, J, smooth=False)],
-    "exp": [_one("exp", np.exp, A)],
-    "expm1": [_one("expm1", np.expm1, A)],
-    "log1p": [_one("log1p", np.log1p, P)],
-    "sin": [_one("sin", np.sin, A)],
-    "cos": [_one("cos", np.cos, A)],
-    "tan": [_one("tan", np.tan, A / 2)],
-    "sinh": [_one("sinh", np.sinh, A)],
-    "cosh": [_one("cosh", np.cosh, A)],
-    "tanh": [_one("tanh", np.tanh, A)],
-    "sech_squared": [_one("sech_squared", lambda x: 1 / np.cosh(x) ** 2, A)],
-    "sigmoid": [_one("sigmoid", lambda x: 1 / (1 + np.exp(-x)), A)],
-    "softplus": [_one("softplus", lambda x: np.log1p(np.exp(x)), A)],
-    "logaddexp": [_one("logaddexp", np.logaddexp, A, B)],
+    "add": [one("add", np.add, A, B), one("add", np.add, I, J, smooth=False)],
+    "subtract": [one("subtract", np.subtract, A, B)],
+    "multiply": [one("multiply", np.multiply, A, B)],
+    "divide": [one("divide", np.divide, A, P)],
+    "negative": [one("negative", np.negative, A)],
+    "reciprocal": [one("reciprocal", np.reciprocal, P)],
+    "square": [one("square", np.square, A)],
+    "sqrt": [one("sqrt", np.sqrt, P)],
+    "abs": [one("abs", np.abs, A)],
+    "sign": [one("sign", np.sign, A, smooth=False)],
+    "floor": [one("floor", np.floor, A, smooth=False)],
+    "floor_divide": [one("floor_divide", np.floor_divide, A, P, smooth=False)],
+    "remainder": [one("remainder", np.remainder, A, P + 3)],
+    "pow": [one("pow", np.power, P, B), Sample(lambda x: x**5, (A,), lambda x: x**5)],
+    "log": [one("log", np.log, P)],
+    "bitwise_and": [one("bitwise_and", np.bitwise_and, I, J, smooth=False)],
+    "bitwise_or": [one("bitwise_or", np.bitwise_or, C, D, smooth=False)],
+    "bitwise_xor": [one("bitwise_xor", np.bitwise_xor, I, J, smooth=False)],
+    "bitwise_invert": [one("bitwise_invert", np.invert, I, smooth=False)],
+    "bitwise_left_shift": [one("bitwise_left_shift", np.left_shift, I, J, smooth=False)],
+    "bitwise_right_shift": [one("bitwise_right_shift", np.right_shift, I, J, smooth=False)],
+    "exp": [one("exp", np.exp, A)],
+    "expm1": [one("expm1", np.expm1, A)],
+    "log1p": [one("log1p", np.log1p, P)],
+    "sin": [one("sin", np.sin, A)],
+    "cos": [one("cos", np.cos, A)],
+    "tan": [one("tan", np.tan, A / 2)],
+    "sinh": [one("sinh", np.sinh, A)],
+    "cosh": [one("cosh", np.cosh, A)],
+    "tanh": [one("tanh", np.tanh, A)],
+    "sech_squared": [one("sech_squared", lambda x: 1 / np.cosh(x) ** 2, A)],
+    "sigmoid": [one("sigmoid", lambda x: 1 / (1 + np.exp(-x)), A)],
+    "softplus": [one("softplus", lambda x: np.log1p(np.exp(x)), A)],
+    "logaddexp": [one("logaddexp", np.logaddexp, A, B)],
     "where": [Sample(lambda x, y: sg.where(sg.constant(C), x, y), (A, B), lambda x, y: np.where(C, x, y))],
-    "maximum": [_one("maximum", np.maximum, A, B)],
-    "minimum": [_one("minimum", np.minimum, A, B)],
-    "relu": [_one("relu", lambda x: np.maximum(x, 0), A)],
+    "maximum": [one("maximum", np.maximum, A, B)],
+    "minimum": [one("minimum", np.minimum, A, B)],
+    "relu": [one("relu", lambda x: np.maximum(x, 0), A)],
     "masked_multiply": [Sample(masked_multiply, (A, B), np.multiply)],
     "masked_multiply_both": [Sample(masked_multiply_both, (A, B), np.multiply)],
-    "equal": [_one("equal", np.equal, I, J, smooth=False)],
-    "not_equal": [_one("not_equal", np.not_equal, A, B, smooth=False)],
-    "less": [_one("less", np.less, A, B, smooth=False)],
-    "less_equal": [_one("less_equal", np.less_equal, I, J, smooth=False)],
-    "greater": [_one("greater", np.greater, A, B, smooth=False)],
-    "greater_equal": [_one("greater_equal", np.greater_equal, A, B, smooth=False)],
-    "isnan": [_one("isnan", np.isnan, np.array([1.0, np.nan, np.inf]), smooth=False)],
-    "isfinite": [_one("isfinite", np.isfinite, np.array([1.0, np.nan, np.inf]), smooth=False)],
-    "logical_and": [_one("logical_and", np.logical_and, C, D, smooth=False)],
-    "logical_or": [_one("logical_or", np.logical_or, C, D, smooth=False)],
-    "logical_not": [_one("logical_not", np.logical_not, C, smooth=False)],
-    "stop_gradient": [_one("stop_gradient", lambda x: x, A, smooth=False)],
+    "equal": [one("equal", np.equal, I, J, smooth=False)],
+    "not_equal": [one("not_equal", np.not_equal, A, B, smooth=False)],
+    "less": [one("less", np.less, A, B, smooth=False)],
+    "less_equal": [one("less_equal", np.less_equal, I, J, smooth=False)],
+    "greater": [one("greater", np.greater, A, B, smooth=False)],
+    "greater_equal": [one("greater_equal", np.greater_equal, A, B, smooth=False)],
+    "isnan": [one("isnan", np.isnan, np.array([1.0, np.nan, np.inf]), smooth=False)],
+    "isfinite": [one("isfinite", np.isfinite, np.array([1.0, np.nan, np.inf]), smooth=False)],
+    "logical_and": [one("logical_and", np.logical_and, C, D, smooth=False)],
+    "logical_or": [one("logical_or", np.logical_or, C, D, smooth=False)],
+    "logical_not": [one("logical_not", np.logical_not, C, smooth=False)],
+    "stop_gradient": [one("stop_gradient", lambda x: x, A, smooth=False)],
     "astype": [
         Sample(lambda x: sg.astype(x, "float32"), (I,), lambda x: x.astype("float32"), smooth=False),
         Sample(lambda x: sg.astype(x, "int32"), (A,), lambda x: x.astype("int32"), smooth=False),
@@ -123,7 +94,7 @@ SAMPLES: dict[str, list[Sample]] = {
     ],
     "matmul": [
         Sample(sg.matmul, (A, B.T.copy()), np.matmul),
-        Sample(sg.matmul, (_random(2, 3, 4), _random(4, 2)), np.matmul),
+        Sample(sg.matmul, (random(2, 3, 4), random(4, 2)), np.matmul),
         Sample(sg.matmul, (A[0], B.T.copy()), np.matmul),
         *[
             Sample(lambda a, b, s=s: apply(MatMul(s), a, b), (A, B.T.copy()), np.matmul)
@@ -135,7 +106,7 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(lambda x: sg.broadcast_to(x, (2, 3, 4)), (A[:, :1],), lambda x: np.broadcast_to(x, (2, 3, 4)))
     ],
     "permute_dims": [
-        Sample(lambda x: sg.permute_dims(x, (2, 0, 1)), (_random(2, 3, 4),), lambda x: x.transpose(2, 0, 1))
+        Sample(lambda x: sg.permute_dims(x, (2, 0, 1)), (random(2, 3, 4),), lambda x: x.transpose(2, 0, 1))
     ],
     "specify_shape": [Sample(lambda x: apply(SpecifyShape((3, 4)), x), (A,), lambda x: x)],
     "slice": [
@@ -148,7 +119,7 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(lambda x: x[:, [[0, 0], [3, 1]]], (A,), lambda x: x[:, [[0, 0], [3, 1]]]),
     ],
     "scatter_add": [
-        Sample(lambda g: apply(ScatterAdd(0, (5, 3)), g, sg.constant(ROWS)), (_random(4, 3),), None)
+        Sample(lambda g: apply(ScatterAdd(0, (5, 3)), g, sg.constant(ROWS)), (random(4, 3),), None)
     ],
     "take_along_axis": [
         Sample(

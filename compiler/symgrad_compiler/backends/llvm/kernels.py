@@ -33,7 +33,7 @@ from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators, identity
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
-from symgrad_compiler.plan.fuse import COSTLY
+from symgrad_compiler.plan.nodes import COSTLY
 from symgrad_compiler.plan.steps import IOTA, Access, Kernel, Number, Scatter, SizeNumber, Storage
 
 #: Rounds of one accumulator before its value goes to the next level.

@@ -1,0 +1,230 @@
+"""How each node becomes steps: a table from kinds of ops to functions that plan them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from symgrad.dims import Dim, Size, product
+from symgrad.errors import CompileError
+from symgrad.ir import origin
+from symgrad.ir.op import Op
+from symgrad.ir.tensor import Node, Shared, Tensor
+from symgrad.ops.cast import AsType
+from symgrad.ops.contract import MatMul
+from symgrad.ops.create import Constant, Fill, Iota, SizeOf
+from symgrad.ops.indexing import Concat, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis, Unslice
+from symgrad.ops.kinds import Elementwise, TensorOp
+from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, functions_used
+from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.moves import concat, gather, scatter, unslice, view
+from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.steps import (
+    CONSTANT,
+    IOTA,
+    Access,
+    BoundsCheck,
+    Callback,
+    Kernel,
+    MatMulStep,
+    Number,
+    Reduction,
+    SizeNumber,
+    Storage,
+)
+
+#: Elementary functions cost about so many simple operations.
+COSTLY = 16
+
+
+def plan_node(p: Planner, node: Node) -> None:
+    """Let the plan compute a node."""
+    op = node.op
+    if isinstance(op, TensorOp) and op.strided is not None:
+        view(p, node)
+        return
+    handler = HANDLERS.get(type(op), callback)
+    if isinstance(op, TensorOp) and op.reduction:
+        handler = reduction
+    if handler in _CONVERTED and not is_native(node):
+        handler = callback
+    handler(p, node)
+
+
+# ---- leaves -----------------------------------------------------------------------------------------
+
+
+def _fill(p: Planner, node: Node) -> None:
+    assert isinstance(node.op, Fill)
+    p.sources[node.output] = Number(node.op.value)
+
+
+def _size_of(p: Planner, node: Node) -> None:
+    assert isinstance(node.op, SizeOf)
+    p.sources[node.output] = SizeNumber(node.op.size)
+
+
+def _iota(p: Planner, node: Node) -> None:
+    op = node.op
+    assert isinstance(op, Iota)
+    storage = Storage(IOTA, op.dtype, op.size, label="position")
+    p.sources[node.output] = Access(storage, Strided.contiguous(node.output.shape))
+
+
+def _constant(p: Planner, node: Node) -> None:
+    op, tensor = node.op, node.output
+    assert isinstance(op, Constant)
+    storage = Storage(CONSTANT, tensor.dtype, product(tensor.shape), len(p.constants), p.graph.names[tensor])
+    p.constants.append(op.data)
+    p.sources[tensor] = Access(storage, Strided.contiguous(tensor.shape))
+
+
+# ---- computing --------------------------------------------------------------------------------------
+
+
+def elementwise(p: Planner, node: Node) -> None:
+    costly = COSTLY if node.output.shape else 2  # a call, for a single number
+    weight = costly if is_costly(node.op) else 1
+    number = p.join(node.outputs[0].shape, node.inputs, weight)
+    kernel = p.steps[number]
+    assert isinstance(kernel, Kernel)
+    p.read(kernel, number, node.inputs)
+    kernel.add(node)
+    kernel.weight += weight
+    p.computed[node.outputs[0]] = number
+
+
+def reduction(p: Planner, node: Node) -> None:
+    op = node.op
+    assert isinstance(op, TensorOp)
+    (value,) = node.inputs
+    axes: tuple[int, ...] = op.axes  # type: ignore[attr-defined]
+    positional = op.reduction.startswith("arg")
+    elements = product(value.shape[a] for a in axes)
+    if not op.has_identity and not isinstance(elements, int):
+        results = 1 if positional else product(node.outputs[0].shape)
+        p.open(BoundsCheck(node, 0, elements, elements=(elements, results)))
+    if positional:
+        kernel = Kernel(value.shape)
+        number = _open_after_source(p, kernel, value)
+    else:
+        number = p.join(value.shape, [value], 1, axes=axes)
+        kernel = p.steps[number]  # type: ignore[assignment]
+    p.read(kernel, number, [value])
+    out = p.place(node.outputs[0])
+    if axes:
+        reduced = Reduction(node, op.reduction, value, axes)
+        kernel.reductions.append(reduced)
+        kernel.results.append((reduced, out))
+    else:
+        kernel.stores.append((value, out))
+    kernel.weight += 1
+    p.wrote(out.storage, number)
+
+
+def _open_after_source(p: Planner, kernel: Kernel, *operands: Tensor) -> int:
+    for tensor in operands:
+        p.source(tensor)
+    return p.open(kernel)
+
+
+def matmul(p: Planner, node: Node) -> None:
+    op = node.op
+    assert isinstance(op, MatMul)
+    a, b = (_matrix(p, t) for t in node.inputs)
+    out = p.place(node.output)
+    p.wrote(out.storage, p.open(MatMulStep(node, op.strong, a, b, out)))
+
+
+def plan_sum(p: Planner, node: Node, state: Shared, factor: float) -> None:
+    """A product that is added to a state, after everything else."""
+    op = node.op
+    assert isinstance(op, MatMul)
+    a, b = (_matrix(p, t) for t in node.inputs)
+    target = Access(p.states[state], Strided.contiguous(state.shape))
+    p.added.append(MatMulStep(node, op.strong, a, b, target, factor))
+
+
+def _matrix(p: Planner, tensor: Tensor) -> Access:
+    """A layout that BLAS takes: rows or columns without gaps, not broadcast, not reversed."""
+    found = p.access(tensor)
+    rows, columns = found.layout.strides[-2:]
+    row_count, column_count = found.layout.shape[-2:]
+    if (columns == 1 or column_count == 1) and (_is_positive(rows) or row_count == 1):
+        return found
+    if (rows == 1 or row_count == 1) and (_is_positive(columns) or column_count == 1):
+        return found
+    return p.copy(tensor, found)
+
+
+# ---- gathers, joining ---------------------------------------------------------------------------
+
+
+def callback(p: Planner, node: Node) -> None:
+    op = node.op
+    if not isinstance(op, TensorOp) or not op.numpy:
+        raise CompileError(
+            f"the op {op.name} has neither a native nor a NumPy form",
+            at=origin.locate(node.origins),
+            facts=[("node", repr(node))],
+        )
+    operands = tuple(
+        s if isinstance(s, (Number, SizeNumber)) else p.contiguous(t)
+        for t in node.inputs
+        for s in [p.source(t)]
+    )
+    outs = tuple(p.place(t) for t in node.outputs)
+    number = p.open(Callback(node, operands, outs))
+    for access in outs:
+        p.wrote(access.storage, number)
+
+
+def is_native(node: Node) -> bool:
+    """Whether native code knows what a node computes, and its dtypes."""
+    tensors = (*node.inputs, *node.outputs)
+    if any(t.dtype.kind == "complex" for t in tensors):
+        return False
+    if isinstance(node.op, Elementwise) and not _functions(node.op) <= FUNCTIONS:
+        return False
+    if node.op.name == "pow" and node.outputs[0].dtype.kind in ("int", "uint"):
+        exponent = node.inputs[1].node.op
+        return isinstance(exponent, Fill) and 0 <= int(exponent.value.numpy) <= 64
+    return True
+
+
+def _is_positive(stride: Dim) -> bool:
+    if isinstance(stride, Size):
+        return all(c > 0 for _, c in stride.terms)
+    return stride > 0
+
+
+def is_costly(op: Op) -> bool:
+    """Whether the op calls an elementary function."""
+    return isinstance(op, Elementwise) and not _functions(op).isdisjoint(COSTLY_FUNCTIONS)
+
+
+@lru_cache(maxsize=4096)
+def _functions(op: Elementwise) -> frozenset[str]:
+    """The functions that the op's scalar code calls."""
+    return functions_used(op.scalar, len(op.operands))
+
+
+Handler = Callable[[Planner, Node], None]
+#: What is planned in ways of its own. Ops with a layout (`strided`) or a `reduction` need no row.
+HANDLERS: dict[type, Handler] = {
+    Fill: _fill,
+    SizeOf: _size_of,
+    Iota: _iota,
+    Constant: _constant,
+    Elementwise: elementwise,
+    AsType: elementwise,
+    MatMul: matmul,
+    Take: gather,
+    TakeAlongAxis: gather,
+    ScatterAdd: scatter,
+    ScatterAddAlongAxis: scatter,
+    Concat: concat,
+    Unslice: unslice,
+}
+#: Those that compute, and know not every dtype.
+_CONVERTED = frozenset({elementwise, reduction, matmul, scatter})
