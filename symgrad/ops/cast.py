@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from symgrad.dims import Dim
 from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ir.values import Scalar
@@ -42,6 +43,9 @@ class AsType(Linear):
     def finite_if(node: Node) -> bool | Sequence[Tensor]:
         source, target = node.inputs[0].dtype, node.outputs[0].dtype
         return source.kind in BITS or (source.itemsize <= target.itemsize and node.inputs)
+
+    def batched_op(self, size: Dim) -> AsType:
+        return self
 
 
 @provide("astype")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from symgrad import dims
+from symgrad.dims import Dim
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.align import align_tensors
-from symgrad.ops.kinds import NUMBERS, Linear, declare, known_finite
+from symgrad.ops.kinds import NUMBERS, Linear, Tangents, declare, known_finite, total
 from symgrad.ops.shape import broadcast_shapes, broadcast_to, reshape
 from symgrad.registry import provide
 from symgrad.types import TensorType
@@ -58,11 +60,25 @@ class MatMul(Linear):
             return apply(MatMul("a" * strong_g + "b" * strong_kept), g, other.mT)
         return apply(MatMul("a" * strong_kept + "b" * strong_g), other.mT, g)
 
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        """t_a b + a t_b, strong in what was strong and in a masked tangent."""
+        a, b = node.inputs
+        parts = []
+        for letter, t, other in (("a", tangents[0], b), ("b", tangents[1], a)):
+            if t is not None:
+                more = masked and letter not in self.strong and not known_finite(other)
+                op = MatMul("".join(sorted(self.strong + letter * more)))
+                parts.append(apply(op, t, b) if letter == "a" else apply(op, a, t))
+        return (total(parts),)
+
     def transpose_a(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
         return apply(MatMul(self.strong), g, b.mT)
 
     def transpose_b(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
         return apply(MatMul(self.strong), a.mT, g)
+
+    def batched_op(self, size: Dim) -> MatMul:
+        return self
 
 
 @provide("matmul")

@@ -59,6 +59,9 @@ class Slice(Linear):
         shape = tuple(_slice_size(*s) for s in zip(self.starts, self.stops, self.steps, x.shape, strict=True))
         return x.slice(self.starts, self.steps, shape)
 
+    def batched_op(self, size: Dim) -> Slice:
+        return Slice((0, *self.starts), (size, *self.stops), (1, *self.steps))
+
 
 def _slice_size(start: Dim, stop: Dim, step: int, size: Dim) -> Dim:
     if step == 0:
@@ -94,6 +97,9 @@ class Unslice(Linear):
 
     def transpose_g(self, t: Tensor, g: Tensor) -> Tensor:
         return apply(Slice(self.starts, self.stops, self.steps), t)
+
+    def batched_op(self, size: Dim) -> Unslice:
+        return Unslice((0, *self.starts), (size, *self.stops), (1, *self.steps), (size, *self.shape))
 
 
 # ---- gathers ----------------------------------------------------------------------------------------
@@ -167,6 +173,9 @@ class TakeAlongAxis(Linear):
     def transpose_x(self, g: Tensor, x: Tensor, index: Tensor) -> Tensor:
         return apply(ScatterAddAlongAxis(self.axis, x.shape), g, index)
 
+    def batched_op(self, size: Dim) -> TakeAlongAxis:
+        return TakeAlongAxis(self.axis + 1)
+
 
 @declare
 @dataclass(frozen=True)
@@ -190,6 +199,9 @@ class ScatterAddAlongAxis(Linear):
     def transpose_g(self, t: Tensor, g: Tensor, index: Tensor) -> Tensor:
         return apply(TakeAlongAxis(self.axis), t, index)
 
+    def batched_op(self, size: Dim) -> ScatterAddAlongAxis:
+        return ScatterAddAlongAxis(self.axis + 1, (size, *self.shape))
+
 
 def _check_index(axis: int, x: TensorType, index: TensorType) -> None:
     if index.dtype.kind not in INTEGERS:
@@ -209,6 +221,7 @@ class Concat(Linear):
     axis: int
     name: ClassVar[str] = "concat"
     operands = ("parts*",)
+    linear_in_all = True
     numpy = "numeric.concat({parts}, {axis}, {out})"
 
     def infer(self, *parts: TensorType) -> TensorType:
@@ -235,6 +248,9 @@ class Concat(Linear):
         for part in parts[:operand]:
             start = start + part.shape[self.axis]
         return _narrow(g, self.axis, start, parts[operand].shape[self.axis])
+
+    def batched_op(self, size: Dim) -> Concat:
+        return Concat(self.axis + 1)
 
 
 @declare
@@ -278,6 +294,9 @@ class Split(Linear):
             pieces.append(x.slice(starts, (1,) * len(x.shape), shape))
             start = start + size
         return tuple(pieces)
+
+    def batched_op(self, size: Dim) -> Split:
+        return Split(self.axis + 1, self.sizes)
 
 
 def _narrow(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor:

@@ -18,13 +18,14 @@ strong-zero products (`select.masked_multiply`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 from symgrad import registry
-from symgrad.errors import DTypeError, ShapeError
+from symgrad.dims import Dim
+from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir.op import Op
-from symgrad.ir.tensor import Node, Tensor
+from symgrad.ir.tensor import Node, Tensor, apply_all
 from symgrad.ops.scalar import ScalarCode
 from symgrad.types import BOOL, DType, PyScalar, TensorType
 
@@ -39,6 +40,8 @@ BITS = ("bool", "uint", "int")
 BOOLS = ("bool",)
 
 Rule = Callable[..., Any]
+#: One for each output; None where there is none.
+Tangents: TypeAlias = tuple[Tensor | None, ...]
 
 
 class TensorOp(Op):
@@ -70,6 +73,31 @@ class TensorOp(Op):
     ) -> Tensor | None:
         """The cotangent that this node sends to one of its operands; None where there is no path."""
         raise NotImplementedError
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        """The tangents of the outputs, from those of the operands (None: no tangent).
+
+        None where the op has no rule of its own: then forward mode transposes the transpose.
+        """
+        return None
+
+    def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
+        """The outputs with a new leading axis of `size`, for operands of which some have one.
+
+        Unless an op knows better, the other operands are repeated, and `batched_op` is applied.
+        """
+        repeat = registry.language["broadcast_to"]
+        whole = [
+            x if has_axis else repeat(x, (size, *x.shape))
+            for x, has_axis in zip(operands, batched, strict=True)
+        ]
+        return apply_all(self.batched_op(size), tuple(whole))
+
+    def batched_op(self, size: Dim) -> Op:
+        """The op that does the same along a new leading axis of all operands and outputs."""
+        raise GraphError(
+            f"the op {self.name} has no rule for vmap", hint="give its class a method `batched_op` or `batch`"
+        )
 
     def reason(self, operand: int) -> str | None:
         """Why the operand has no derivative; None where it has one."""
@@ -151,6 +179,18 @@ class Elementwise(TensorOp):
             partial = partial(*node.inputs, node.outputs[0])
         return product(g, partial, masked)
 
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        """Element by element, the Jacobian is its own transpose: what operands would send back, added up."""
+        parts = [
+            self.pull(node, i, (t,), masked)
+            for i, t in enumerate(tangents)
+            if t is not None and self.operands[i] not in self.no_gradient
+        ]
+        return (total(parts),)
+
+    def batched_op(self, size: Dim) -> Op:
+        return self
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
@@ -175,6 +215,15 @@ def product(g: Tensor, partial: Tensor | PyScalar | None, masked: bool) -> Tenso
         zeros: Tensor = registry.language["zeros_like"](g)
         return zeros
     return g * partial
+
+
+def total(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The sum of what is there."""
+    result: Tensor | None = None
+    for part in parts:
+        if part is not None:
+            result = part if result is None else result + part
+    return result
 
 
 def known_finite(tensor: Tensor) -> bool:
@@ -284,6 +333,25 @@ class Linear(Structured):
     """Linear in each operand that has a `transpose_<operand>(g, *operands)`."""
 
     _rule_prefix = "transpose_"
+    #: Whether the op is linear in all operands together, as concat is; else it is so in each by itself.
+    linear_in_all: ClassVar[bool] = False
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        """The op itself, applied to tangents."""
+        names = [self.operand_name(i) for i in range(len(node.inputs))]
+        live = [(i, t) for i, t in enumerate(tangents) if t is not None and names[i] not in self.no_gradient]
+        if not live or not all(t.dtype.is_differentiable for t in node.outputs):
+            return (None,) * len(node.outputs)
+        if self.linear_in_all:
+            zeros = registry.language["zeros_like"]
+            given = [zeros(x) if t is None else t for t, x in zip(tangents, node.inputs, strict=True)]
+            return apply_all(self, tuple(given))
+        columns = []
+        for i, tangent in live:
+            operands = list(node.inputs)
+            operands[i] = tangent
+            columns.append(apply_all(self, tuple(operands)))
+        return tuple(total(row) for row in zip(*columns, strict=True))
 
     def call_rule(self, rule: Rule, node: Node, operand: int, gs: Any) -> Any:
         if self.operands[0].endswith("*"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim, Shape, product
@@ -16,7 +16,15 @@ from symgrad.ops.compare import equal
 from symgrad.ops.create import arange, as_tensor, size_tensor
 from symgrad.ops.kinds import BITS, FLOATS, INEXACT, NUMBERS, REALS, Custom, Linear, TensorOp, declare
 from symgrad.ops.select import where
-from symgrad.ops.shape import Broadcast, check_axes, normalize_axes, normalize_axis, permute_dims, reshape
+from symgrad.ops.shape import (
+    Broadcast,
+    check_axes,
+    normalize_axes,
+    normalize_axis,
+    permute_dims,
+    reshape,
+    shifted,
+)
 from symgrad.ops.transcendental import exp
 from symgrad.registry import provide
 from symgrad.types import FLOAT64, INT64, DTypeLike, TensorType
@@ -51,6 +59,9 @@ class Sum(Linear):
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
         return spread(g, x.shape, self.axes)
 
+    def batched_op(self, size: Dim) -> Sum:
+        return replace(self, axes=shifted(self.axes))
+
 
 @declare
 @dataclass(frozen=True)
@@ -73,6 +84,9 @@ class Max(Custom):
         taken = equal(x, spread(out, x.shape, self.axes))
         share = g * reciprocal(apply(Sum(self.axes), astype(taken, x.dtype)))
         return where(taken, spread(share, x.shape, self.axes), 0)
+
+    def batched_op(self, size: Dim) -> Max:
+        return replace(self, axes=shifted(self.axes))
 
 
 @declare
@@ -106,6 +120,9 @@ class ArgMax(Custom):
         _require_elements(x, (self.axis,), self.name)
         return _reduced(x, (self.axis,), self.name, REALS).with_dtype(INT64)
 
+    def batched_op(self, size: Dim) -> ArgMax:
+        return replace(self, axis=self.axis + 1)
+
 
 @declare
 @dataclass(frozen=True)
@@ -137,6 +154,9 @@ class LogSumExp(Custom):
         e, shift = _exponentials(x, self.axes)
         return log(apply(Sum(self.axes), e)) + shift
 
+    def batched_op(self, size: Dim) -> LogSumExp:
+        return replace(self, axes=shifted(self.axes))
+
 
 @declare
 @dataclass(frozen=True)
@@ -163,6 +183,9 @@ class Softmax(Custom):
         total = apply(Sum(self.axes), e)
         return e / spread(where(total == 0, 1, total), x.shape, self.axes)
 
+    def batched_op(self, size: Dim) -> Softmax:
+        return replace(self, axes=shifted(self.axes))
+
 
 @declare
 @dataclass(frozen=True)
@@ -186,6 +209,9 @@ class LogSoftmax(Custom):
     def expand(self, x: Tensor) -> Tensor:
         shifted = x - spread(_shift(x, self.axes), x.shape, self.axes)
         return shifted - spread(log(apply(Sum(self.axes), exp(shifted))), x.shape, self.axes)
+
+    def batched_op(self, size: Dim) -> LogSoftmax:
+        return replace(self, axes=shifted(self.axes))
 
 
 @declare
@@ -222,6 +248,9 @@ class Prod(Custom):
         back = reshape(others, tuple(x.shape[i] for i in order))
         inverse = tuple(order.index(i) for i in range(x.ndim))
         return spread(g, x.shape, self.axes) * permute_dims(back, inverse)
+
+    def batched_op(self, size: Dim) -> Prod:
+        return replace(self, axes=shifted(self.axes))
 
 
 def spread(x: Tensor, shape: Shape, axes: Sequence[int]) -> Tensor:

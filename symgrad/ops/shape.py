@@ -51,6 +51,9 @@ class Reshape(Linear):
     def finite_if(node: Node) -> Sequence[Tensor]:
         return node.inputs
 
+    def batched_op(self, size: Dim) -> Reshape:
+        return Reshape((size, *self.shape))
+
 
 @declare
 @dataclass(frozen=True)
@@ -86,6 +89,9 @@ class Broadcast(Linear):
     def finite_if(node: Node) -> Sequence[Tensor]:
         return node.inputs
 
+    def batched_op(self, size: Dim) -> Broadcast:
+        return Broadcast((size, *self.shape), shifted(self.axes))
+
 
 @declare
 @dataclass(frozen=True)
@@ -116,6 +122,9 @@ class PermuteDims(Linear):
     def finite_if(node: Node) -> Sequence[Tensor]:
         return node.inputs
 
+    def batched_op(self, size: Dim) -> PermuteDims:
+        return PermuteDims((0, *shifted(self.axes)))
+
 
 @declare
 @dataclass(frozen=True)
@@ -142,6 +151,9 @@ class SpecifyShape(Linear):
 
     def strided(self, x: Strided) -> Strided:
         return Strided(self.shape, x.strides, x.offset)
+
+    def batched_op(self, size: Dim) -> SpecifyShape:
+        return SpecifyShape((size, *self.shape))
 
 
 # ---- the language -----------------------------------------------------------------------------------
@@ -305,6 +317,11 @@ def _suggestion(types: Sequence[TensorType]) -> str | None:
     if short.ndim == long.ndim == 2 and short.shape == long.shape[::-1]:
         return "did you mean the transpose of one of them, x.mT?"
     return None
+
+
+def shifted(axes: Sequence[int]) -> tuple[int, ...]:
+    """Axes behind a new leading one."""
+    return tuple(a + 1 for a in axes)
 
 
 def check_axes(axes: Sequence[int], rank: int, what: str) -> None:
