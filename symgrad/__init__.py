@@ -43,6 +43,8 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.contract": "matmul outer dot",
     "symgrad.ops.indexing": "take take_along_axis concat stack split one_hot",
     "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
+    "symgrad.api.jacobians": "jvp pushforward jacobian hessian hvp",
+    "symgrad.api.transform": "trace vmap custom_vjp custom_jvp checkpoint custom_root",
     "symgrad.api.compile": "function set_backend",
     "symgrad.api.optimize": "optimize explain",
     "symgrad.check": "check_grad",

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from symgrad.errors import CompileError
 from symgrad.ir.collector import without_collections
@@ -23,6 +23,7 @@ from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.passes import default as default_passes
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
+from symgrad_compiler.passes.release import release
 from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
 
@@ -41,7 +42,7 @@ class Options:
     cast: bool = False
 
 
-class Compiled:
+class Compiled(Protocol):
     """A program and the stages it came from; what a call does not need is made when it is asked for."""
 
     program: Program | NativeProgram
@@ -49,18 +50,17 @@ class Compiled:
     @property
     def optimized(self) -> Graph:
         """The graph after the passes."""
-        raise NotImplementedError
 
     def code(self, kind: str) -> str:
         """Generated text: "numpy", "llvm" or "asm"."""
-        raise NotImplementedError
 
     def report(self) -> str:
         """The plan as text."""
-        raise NotImplementedError
 
 
-class _WithNumPy(Compiled):
+class _WithNumPy:
+    program: Program | NativeProgram
+
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         self._optimized = pipeline.run(graph, passes, validate=options.validate)
         program = compile_numpy(self._optimized, cast=options.cast, nan_guard=options.nan_guard)
@@ -82,7 +82,9 @@ class _WithNumPy(Compiled):
         return self._report()
 
 
-class _WithLlvm(Compiled):
+class _WithLlvm:
+    program: Program | NativeProgram
+
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         native = _native()
         self._compilation = native.Compilation(graph, passes, options.validate)
@@ -108,6 +110,7 @@ class _WithLlvm(Compiled):
 def build(graph: Graph, options: Options) -> Compiled:
     """Compile a graph."""
     check_backend(options.backend)
+    graph = release(graph)
     passes = default_passes if options.passes is None else tuple(options.passes)
     if options.backend == "llvm" and not options.nan_guard:
         return _WithLlvm(graph, passes, options)

@@ -107,13 +107,13 @@ def vjp(
         raise GradientError(
             "vjp needs one cotangent for each output", facts=[("outputs", len(outputs)), ("got", len(given))]
         )
-    targets = _Targets(wrt)
+    targets = Targets(wrt)
     seeds: dict[Tensor, Tensor] = {}
     for output, cotangent in zip(outputs, given, strict=True):
-        _require_float(output, "the output")
-        seed = _cotangent_for(output, cotangent)
+        require_float(output, "the output")
+        seed = like_output(output, cotangent)
         seeds[output] = seeds[output] + seed if output in seeds else seed
-    return _gradients(seeds, targets, consider_constant, disconnected_inputs, stabilize)[1]
+    return gradients_of(seeds, targets, consider_constant, disconnected_inputs, stabilize)[1]
 
 
 pullback = vjp
@@ -131,12 +131,12 @@ def grad_table(cost: Tensor, wrt: Wrt) -> dict[Tensor, Tensor]:
     >>> [t in table for t in (x, h)]
     [True, True]
     """
-    _require_scalar(cost)
-    targets = _Targets(wrt)
+    require_scalar(cost)
+    targets = Targets(wrt)
     table = reverse.pullback({cost: ones_like(cost)}, targets.tensors)
     for target in targets.tensors:
         if target not in table:
-            raise _disconnected(target, [cost])
+            raise disconnected_error(target, [cost])
     return table
 
 
@@ -161,7 +161,7 @@ def why(tensor: Tensor) -> str:
 # ---- the way through --------------------------------------------------------------------------------
 
 
-class _Targets:
+class Targets:
     """`wrt` in the form given, checked."""
 
     def __init__(self, wrt: Wrt) -> None:
@@ -171,7 +171,7 @@ class _Targets:
         else:
             self.tensors = list(wrt.values()) if isinstance(wrt, Mapping) else list(wrt)
         for target in self.tensors:
-            _require_float(target, "wrt")
+            require_float(target, "wrt")
 
     def rebuild(self, gradients: Sequence[Any]) -> Any:
         """Gradients in the form of `wrt`."""
@@ -190,48 +190,47 @@ def _differentiate(
     disconnected: str,
     stabilize: bool,
 ) -> tuple[Any, Any]:
-    targets = _Targets(wrt)
+    targets = Targets(wrt)
     seeds: dict[Tensor, Tensor] = {}
     if cost is not None:
-        _require_scalar(cost)
+        require_scalar(cost)
         seeds[cost] = ones_like(cost)
     elif not known_grads:
         raise GradientError("grad needs a cost or known_grads")
     for tensor, known in (known_grads or {}).items():
-        _require_float(tensor, "known_grads")
-        seeds[tensor] = _cotangent_for(tensor, known)
-    values, gradients = _gradients(
+        require_float(tensor, "known_grads")
+        seeds[tensor] = like_output(tensor, known)
+    values, gradients = gradients_of(
         seeds, targets, constants, disconnected, stabilize, list(known_grads or ())
     )
     return (values[0] if cost is not None else None), gradients
 
 
 @without_collections
-def _gradients(
+def gradients_of(
     seeds: Mapping[Tensor, Tensor],
-    targets: _Targets,
+    targets: Targets,
     constants: Iterable[Tensor],
     disconnected: str,
     stabilize: bool,
     known: Sequence[Tensor] = (),
+    masked: bool = False,
 ) -> tuple[list[Tensor], Any]:
-    """(the outputs, stabilised; the gradients in the form of wrt)."""
+    """(the outputs, stabilised; the gradients in the form of wrt); `masked` where zeros of seeds are
+    strong."""
     if disconnected not in _DISCONNECTED:
         raise GradientError(
             f"disconnected_inputs cannot be {disconnected!r}", facts=[("choices", ", ".join(_DISCONNECTED))]
         )
     outputs, held, wrt = list(seeds), list(constants), targets.tensors
-    new_outputs, new_held, new_wrt = outputs, held, wrt
-    if stabilize:
-        named = [*wrt, *held, *known]
-        found = stabilize_tensors([*outputs, *held, *wrt], barriers=named)
-        new_outputs = [found[t] for t in outputs]
-        new_held, new_wrt = [found[t] for t in held], [found[t] for t in wrt]
+    new_outputs, new_held, new_wrt = (
+        stabilized(outputs, held, wrt, known) if stabilize else (outputs, held, wrt)
+    )
     new_seeds: dict[Tensor, Tensor] = {}
     for output, seed in zip(new_outputs, seeds.values(), strict=True):
         new_seeds[output] = new_seeds[output] + seed if output in new_seeds else seed
     new_known = [n for t, n in zip(outputs, new_outputs, strict=True) if t in set(known)]
-    table = reverse.pullback(new_seeds, new_wrt, new_held, new_known)
+    table = reverse.pullback(new_seeds, new_wrt, new_held, new_known, new_seeds if masked else ())
     gradients = []
     for target, mapped in zip(wrt, new_wrt, strict=True):
         gradient = table.get(mapped)
@@ -243,15 +242,23 @@ def _gradients(
     return new_outputs, targets.rebuild(gradients)
 
 
+def stabilized(
+    outputs: Sequence[Tensor], held: Sequence[Tensor], wrt: Sequence[Tensor], known: Sequence[Tensor] = ()
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """The three, in stable form; rewriting never crosses a tensor that the caller named."""
+    found = stabilize_tensors([*outputs, *held, *wrt], barriers=[*wrt, *held, *known])
+    return [found[t] for t in outputs], [found[t] for t in held], [found[t] for t in wrt]
+
+
 def _replacement(target: Tensor, outputs: Sequence[Tensor], disconnected: str) -> Tensor | None:
     if disconnected == "raise":
-        raise _disconnected(target, outputs)
+        raise disconnected_error(target, outputs)
     if disconnected == "warn":
-        warnings.warn(str(_disconnected(target, outputs)), UserWarning, stacklevel=5)
+        warnings.warn(str(disconnected_error(target, outputs)), UserWarning, stacklevel=5)
     return None if disconnected == "none" else zeros_like(target)
 
 
-def _disconnected(target: Tensor, outputs: Sequence[Tensor]) -> DisconnectedInputError:
+def disconnected_error(target: Tensor, outputs: Sequence[Tensor]) -> DisconnectedInputError:
     reasons = [reason for output in outputs for reason in reverse.blocked(output, target)]
     return DisconnectedInputError(
         f"the cost does not depend on {_label(target)}"
@@ -262,8 +269,8 @@ def _disconnected(target: Tensor, outputs: Sequence[Tensor]) -> DisconnectedInpu
     )
 
 
-def _require_scalar(cost: Tensor) -> None:
-    _require_float(cost, "the cost")
+def require_scalar(cost: Tensor) -> None:
+    require_float(cost, "the cost")
     if cost.ndim:
         raise GradientError(
             f"the cost must be a scalar, but {_label(cost)} has shape ({', '.join(map(str, cost.shape))})",
@@ -273,7 +280,7 @@ def _require_scalar(cost: Tensor) -> None:
         )
 
 
-def _require_float(tensor: Any, what: str) -> None:
+def require_float(tensor: Any, what: str) -> None:
     if not isinstance(tensor, Tensor):
         raise GradientTypeError(
             f"{what} must be a tensor, not {type(tensor).__name__}", facts=[("got", repr(tensor)[:80])]
@@ -288,15 +295,16 @@ def _require_float(tensor: Any, what: str) -> None:
         )
 
 
-def _cotangent_for(output: Tensor, given: Any) -> Tensor:
-    cotangent = as_tensor(given)
-    if cotangent.shape != output.shape:
+def like_output(output: Tensor, given: Any, what: str = "cotangent") -> Tensor:
+    """A cotangent or tangent as a tensor of the type of what it belongs to."""
+    vector = as_tensor(given)
+    if vector.shape != output.shape:
         raise GradientError(
-            "a cotangent must have the shape of its output",
-            facts=[(_label(output), output.type), ("cotangent", cotangent.type)],
+            f"a {what} must have the shape of its tensor",
+            facts=[(_label(output), output.type), (what, vector.type)],
             at=origin.locate(origin.current()),
         )
-    return cotangent.astype(output.dtype)  # type: ignore[no-any-return]
+    return vector.astype(output.dtype)  # type: ignore[no-any-return]
 
 
 def _label(tensor: Tensor) -> str:

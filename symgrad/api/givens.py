@@ -9,8 +9,10 @@ from symgrad.errors import GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor, create
 from symgrad.ops.create import as_tensor
+from symgrad.registry import provide
 
 
+@provide("substitute")
 def substitute_tensors(tensors: Sequence[Tensor], givens: Mapping[Tensor, Any]) -> list[Tensor]:
     """`tensors` with each key of `givens` replaced by its value, in the values too.
 

@@ -17,7 +17,7 @@ from symgrad.ir.literals import literals
 from symgrad.ir.naming import assign_names
 from symgrad.ir.op import SharedState, attribute_names
 from symgrad.ir.op import attributes as op_attributes
-from symgrad.ir.tensor import Node, Shared, Tensor, check_name, is_leaf
+from symgrad.ir.tensor import Node, Shared, Tensor, apply_all, check_name, is_leaf
 from symgrad.ir.traverse import ancestors, consumers
 from symgrad.ir.verify import verify
 
@@ -195,6 +195,46 @@ class Graph:
         """The graph in Graphviz's DOT language."""
         text: str = registry.language["to_dot"](self)
         return text
+
+
+class Subgraph:
+    """A graph as the attribute of an op: compared by structure, attributes and names, not by origins."""
+
+    __slots__ = ("_key", "graph")
+
+    def __init__(self, graph: Graph) -> None:
+        if graph.states or graph.updates:
+            raise GraphError(
+                "a graph inside an op cannot have state of its own",
+                facts=[("shared", ", ".join(graph.names[s] for s in graph.states))],
+                hint="pass the shared tensor as an argument of the function",
+            )
+        self.graph = graph
+        self._key: tuple[Any, ...] | None = None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What equal graphs share."""
+        if self._key is None:
+            self._key = signature(self.graph, origins=False)
+        return self._key
+
+    def __call__(self, *operands: Tensor) -> tuple[Tensor, ...]:
+        """The graph's outputs for other inputs: its nodes once more."""
+        table: dict[Tensor, Tensor] = dict(zip(self.graph.inputs, operands, strict=True))
+        for node in self.graph.nodes:
+            made = apply_all(node.op, tuple([table[t] for t in node.inputs]))
+            table.update(zip(node.outputs, made, strict=True))
+        return tuple([table[t] for t in self.graph.outputs])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subgraph) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"Subgraph({self.graph!r})"
 
 
 def parse_text(text: str) -> Graph:

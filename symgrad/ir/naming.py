@@ -59,15 +59,15 @@ class Labels:
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self._roots = _statement_roots(nodes)
-        self._cache: dict[tuple[int, str, int], tuple[Origin, ...]] = {}
+        self._cache: dict[tuple[int, str, str, int | None], tuple[Origin, ...]] = {}
 
-    def derived(self, node: Node, kind: str, operand: int) -> tuple[Origin, ...]:
-        """The origins of what a derivative rule of `node` makes for one operand."""
+    def derived(self, node: Node, kind: str, operand: int | None = None) -> tuple[Origin, ...]:
+        """The origins of what a derivative rule of `node` makes, for one operand or for all."""
         name = hint(node.outputs[0], self._roots)
-        key = (id(node.origins), f"{node.op.name}({name})" if name else node.op.name, operand)
+        key = (id(node.origins), f"{node.op.name}({name})" if name else node.op.name, kind, operand)
         found = self._cache.get(key)
         if found is None:
-            step = f"{key[1]}.{node.op.operand_name(operand)}"
+            step = key[1] if operand is None else f"{key[1]}.{node.op.operand_name(operand)}"
             found = self._cache[key] = tuple([o.then(kind, step) for o in node.origins])
         return found
 

@@ -16,6 +16,7 @@ through the operators of `Tensor`, and by name any that is below it.
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
     indexing      x[...], take, concat, split, one_hot
+    custom        functions with derivatives of the user's, checkpoints
 """
 
 from symgrad.ops import (
@@ -25,6 +26,7 @@ from symgrad.ops import (
     compare,
     contract,
     create,
+    custom,
     indexing,
     reduce,
     select,
@@ -39,6 +41,7 @@ __all__ = [
     "compare",
     "contract",
     "create",
+    "custom",
     "indexing",
     "reduce",
     "select",

@@ -51,6 +51,8 @@ class TensorOp(Op):
     no_gradient: ClassVar[Mapping[str, str]] = {}
     #: Whether the op leaves values unused, so that it makes cotangents that are exactly 0.
     selects: ClassVar[bool] = False
+    #: Whether attributes hold graphs, whose derivatives are taken for all operands at once (`pull_all`).
+    holds_graphs: ClassVar[bool] = False
     #: NumPy code: a template over operand names, attributes and `{out}`. Modules in scope: numpy, numeric,
     #: special (scipy.special).
     numpy: ClassVar[str] = ""
@@ -73,6 +75,12 @@ class TensorOp(Op):
     ) -> Tensor | None:
         """The cotangent that this node sends to one of its operands; None where there is no path."""
         raise NotImplementedError
+
+    def pull_all(
+        self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> list[Tensor | None]:
+        """`pull` for several operands."""
+        return [self.pull(node, i, cotangents, masked) for i in operands]
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """The tangents of the outputs, from those of the operands (None: no tangent).
@@ -370,11 +378,11 @@ class Custom(Structured):
 
 def declare(cls: type[Any]) -> type[Any]:
     """Class decorator: register a structured op, and check that each operand has a rule or a reason."""
-    operands = [o.rstrip("*") for o in cls.operands]
-    prefix = cls._rule_prefix
-    _check_rules(
-        cls.name, operands, cls.no_gradient, [prefix + o for o in operands if hasattr(cls, prefix + o)]
-    )
+    if not cls.holds_graphs:
+        operands = [o.rstrip("*") for o in cls.operands]
+        prefix = cls._rule_prefix
+        rules = [prefix + o for o in operands if hasattr(cls, prefix + o)]
+        _check_rules(cls.name, operands, cls.no_gradient, rules)
     registry.register_op(cls.name, cls)
     return cls
 

@@ -1,7 +1,7 @@
 """How attributes of ops are written and read: one codec for each declared type, for printer and parser both.
 
 An op's fields name their types (`axes: tuple[int, ...]`); `fields` finds the codec of each. A new type of
-attribute is one row of `_CODECS`. Attributes that hold graphs (of `scan`, `cond`) will be rows here too.
+attribute is one row of `_CODECS`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from symgrad.ir.graph import Subgraph
 from symgrad.ir.op import Op, attribute_types
 from symgrad.ir.values import ArrayData, Scalar
 from symgrad.text.data import Blobs, Data
@@ -190,6 +191,11 @@ def _read_string(cursor: Cursor, result: TensorType, data: Data) -> str:
         cursor.fail("a quoted text is not well formed", at=token, expected="a string as in JSON")
 
 
+def _read_graph(cursor: Cursor, result: TensorType, data: Data) -> Subgraph:
+    cursor.expect("graph")
+    return data.find_graph(cursor)
+
+
 _DIM = Codec(lambda v, result, blobs: str(v), lambda cursor, result, data: read_dim(cursor))
 _CODECS = {
     "bool": Codec(lambda v, r, b: str(bool(v)), lambda c, r, d: bool(read_number(c, BOOL))),
@@ -205,4 +211,5 @@ _CODECS = {
     "Shape": _repeated(_DIM),
     "Scalar": Codec(_write_scalar, _read_scalar),
     "ArrayData": Codec(_write_data, _read_data),
+    "Subgraph": Codec(lambda v, r, b: b.graph_reference(v), _read_graph),
 }

@@ -1,4 +1,5 @@
-"""Big arrays, kept apart from the lines that use them: in sections after the graph, or in a file beside it.
+"""Big arrays and inner graphs, kept apart from the lines that use them: in sections after the graph, or,
+the arrays, in a file beside it.
 
 data d1: f64[100,100] = base64 {         file "mlp.npz" sha256 "9f86..." {
   AAAAAAAA8D8...                           d1: f64[100,100]
@@ -9,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy
 
+from symgrad.errors import GraphError
+from symgrad.ir.graph import Graph, Subgraph
 from symgrad.ir.values import ArrayData
 from symgrad.text.diagnostics import did_you_mean
 from symgrad.text.lexer import Cursor
@@ -28,6 +31,12 @@ class Blobs:
     def __init__(self) -> None:
         self.arrays: dict[str, tuple[TensorType, numpy.ndarray[Any, Any]]] = {}
         self._names: dict[bytes, str] = {}
+        #: The graphs in attributes, by the name that lines refer to.
+        self.graphs: dict[Subgraph, str] = {}
+
+    def graph_reference(self, graph: Subgraph) -> str:
+        """How a line refers to a graph: `graph g1`."""
+        return f"graph {self.graphs.setdefault(graph, f'g{len(self.graphs) + 1}')}"
 
     def reference(self, array: numpy.ndarray[Any, Any], type: TensorType) -> str:
         """How a line refers to an array: `data d1`."""
@@ -79,10 +88,35 @@ def from_base64(lines: list[str], type: TensorType) -> numpy.ndarray[Any, Any]:
 
 
 class Data:
-    """The named arrays of a text that is being parsed."""
+    """The named arrays and graphs of a text that is being parsed.
+
+    Graphs are read when a line first asks for one: `graphs` maps names to what reads them.
+    """
 
     def __init__(self) -> None:
         self.arrays: dict[str, ArrayData] = {}
+        self.graphs: dict[str, Callable[[], Graph]] = {}
+        self._read: dict[str, Subgraph | None] = {}
+
+    def find_graph(self, cursor: Cursor) -> Subgraph:
+        """The graph whose name comes next."""
+        token = cursor.take("name", "the name of a graph")
+        name = token.text
+        if name not in self._read:
+            read = self.graphs.get(name)
+            if read is None:
+                hint = did_you_mean(name, self.graphs) or "inner graphs stand in sections after the graph"
+                cursor.fail(f"there is no graph called {name}", at=token, hint=hint)
+            self._read[name] = None
+            graph = read()
+            try:
+                self._read[name] = Subgraph(graph)
+            except GraphError as error:
+                cursor.fail(error.what, at=token)
+        found = self._read[name]
+        if found is None:
+            cursor.fail(f"the graph {name} is inside itself", at=token)
+        return found
 
     def find(self, cursor: Cursor) -> ArrayData:
         """The array whose name comes next."""

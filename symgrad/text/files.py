@@ -24,7 +24,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.values import ArrayData
 from symgrad.text.data import Blobs, from_bytes
 from symgrad.text.parser import parse_with
-from symgrad.text.printer import body
+from symgrad.text.printer import with_inner
 from symgrad.types import TensorType
 
 _PLAIN = re.compile(r"[^/\\:\x00-\x1f]+\Z")
@@ -43,7 +43,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     blobs = Blobs()
-    lines = body(graph, blobs)
+    lines = with_inner(graph, blobs)
     if blobs.arrays:
         sidecar = target.with_suffix(".npz")
         if sidecar.name == target.name:

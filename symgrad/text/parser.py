@@ -51,10 +51,11 @@ def parse_with(text: str, files: Files | None) -> Graph:
 
 
 class _Parser:
-    def __init__(self, lines: list[str], files: Files | None) -> None:
+    def __init__(self, lines: list[str], files: Files | None, data: Data | None = None) -> None:
         self.lines = lines
         self.files = files
-        self.data = Data()
+        self.is_inner = data is not None
+        self.data = Data() if data is None else data
         self.ops = OpLines(lines, self.data)
         self.tensors = self.ops.tensors
         self.inputs: list[Tensor] = []
@@ -66,13 +67,19 @@ class _Parser:
     def graph(self) -> Graph:
         start, name = self.header()
         end = self.closing(start)
-        read_sections(self.lines, end + 1, self.data, self.files)
+        if not self.is_inner:
+            read_sections(self.lines, end + 1, self.data, self.files, self.inner)
         for number in range(start, end):
             if self.outputs is not None or not self.ops.printed_line(self.lines[number]):
                 self.line(number + 1)
         if self.outputs is None:
             self.fail_at(end, "the graph returns nothing", "`return` and the names of the outputs")
         return self.finish(name, end)
+
+    def inner(self, start: int, end: int) -> Graph:
+        """The graph in a section; blank lines before it keep its line numbers."""
+        lines = [""] * start + self.lines[start:end]
+        return _Parser(lines, self.files, self.data).graph()
 
     def fail_at(self, index: int, what: str, expected: str) -> NoReturn:
         line = self.lines[index] if index < len(self.lines) else ""
@@ -97,6 +104,9 @@ class _Parser:
             cursor.fail("this is not a graph", expected="`graph name(...) -> (...) {`")
         cursor.advance()
         name = cursor.fresh_name((), "a graph")
+        if self.is_inner:
+            cursor.expect("=")
+            name = cursor.fresh_name((), "a graph")
         cursor.expect("(")
         while cursor.token.text != ")":
             token = cursor.token

@@ -38,14 +38,25 @@ def emit(graph: Graph) -> str:
     <BLANKLINE>
     """
     blobs = Blobs()
-    return "\n".join([*body(graph, blobs), *blobs.sections(), ""])
+    return "\n".join([*with_inner(graph, blobs), *blobs.sections(), ""])
+
+
+def with_inner(graph: Graph, blobs: Blobs) -> list[str]:
+    """The lines of a graph and of the graphs in its attributes; big arrays go to `blobs`."""
+    lines = body(graph, blobs)
+    printed = 0
+    while printed < len(blobs.graphs):
+        inner, name = list(blobs.graphs.items())[printed]
+        lines += ["", *body(inner.graph, blobs, f"{name} = ")]
+        printed += 1
+    return lines
 
 
 @without_collections
-def body(graph: Graph, blobs: Blobs) -> list[str]:
-    """The lines from `graph` to the closing brace; big arrays go to `blobs`."""
+def body(graph: Graph, blobs: Blobs, label: str = "") -> list[str]:
+    """The lines from `graph` to the closing brace; big arrays and inner graphs go to `blobs`."""
     names = graph.names
-    lines = _header(graph)
+    lines = _header(graph, label)
     for state in graph.states:
         value = write_value(state.get(), state.type, blobs)
         lines.append(f"  state {names[state]}: {state.type} = {value}")
@@ -60,14 +71,14 @@ def body(graph: Graph, blobs: Blobs) -> list[str]:
     return lines
 
 
-def _header(graph: Graph) -> list[str]:
+def _header(graph: Graph, label: str) -> list[str]:
     inputs = [f"{n}: {t.type}" for n, t in zip(graph.input_names, graph.inputs, strict=True)]
     outputs = [f"{n}: {t.type}" for n, t in zip(graph.output_names, graph.outputs, strict=True)]
-    line = f"graph {graph.name}({', '.join(inputs)}) -> ({', '.join(outputs)}) {{"
+    line = f"graph {label}{graph.name}({', '.join(inputs)}) -> ({', '.join(outputs)}) {{"
     if len(line) <= _HEADER:
         return [line]
     return [
-        f"graph {graph.name}(",
+        f"graph {label}{graph.name}(",
         *[f"  {i}," for i in inputs],
         ") -> (",
         *[f"  {o}," for o in outputs],

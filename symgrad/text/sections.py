@@ -1,11 +1,14 @@
-"""The sections behind a graph's closing brace, which hold its big arrays or say in which file they are."""
+"""The sections behind a graph's closing brace: its big arrays, or the file that has them, and its inner
+graphs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from symgrad.errors import ParseError
+from symgrad.ir.graph import Graph
 from symgrad.ir.values import ArrayData
 from symgrad.text.data import Data, from_base64
 from symgrad.text.diagnostics import REFUSALS, refused
@@ -18,8 +21,10 @@ from symgrad.types import TensorType
 Files = Callable[[str, str, Mapping[str, TensorType]], Mapping[str, ArrayData]]
 
 
-def read_sections(lines: list[str], start: int, data: Data, files: Files | None) -> None:
-    """Reads the sections from line index `start` into `data`."""
+def read_sections(
+    lines: list[str], start: int, data: Data, files: Files | None, inner: Callable[[int, int], Graph]
+) -> None:
+    """Reads the sections from line index `start` into `data`; `inner` reads a graph between two indices."""
     index = start
     while index < len(lines):
         tokens = tokenize(lines[index], index + 1)
@@ -30,8 +35,17 @@ def read_sections(lines: list[str], start: int, data: Data, files: Files | None)
             index = _read_data(lines, index, cursor, data)
         elif cursor.token.text == "file":
             index = _read_file(lines, index, cursor, data, files)
+        elif cursor.token.text == "graph":
+            cursor.advance()
+            name = cursor.fresh_name(data.graphs, "a graph")
+            cursor.expect("=")
+            end = _end(lines, index + 1) + 1
+            data.graphs[name] = partial(inner, index, end)
+            index = end
         else:
-            cursor.fail("text behind the end of the graph", expected="`data`, `file` or the end of the text")
+            cursor.fail(
+                "text behind the end of the graph", expected="`data`, `file`, `graph` or the end of the text"
+            )
 
 
 def _end(lines: list[str], start: int) -> int:

@@ -17,14 +17,17 @@ from symgrad.ir.naming import Labels
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.traverse import ancestors, descendants
 from symgrad.ops.kinds import TensorOp
+from symgrad.registry import provide
 from symgrad_compiler.autodiff.accumulate import Cotangents
 
 
+@provide("pullback_of")
 def pullback(
     seeds: Mapping[Tensor, Tensor],
     targets: Iterable[Tensor],
     constants: Iterable[Tensor] = (),
     known: Iterable[Tensor] = (),
+    masked: Iterable[Tensor] = (),
 ) -> dict[Tensor, Tensor]:
     """The gradient table: for every tensor on a way from the `targets` to the keys of `seeds`, its cotangent.
 
@@ -33,6 +36,7 @@ def pullback(
         targets: the tensors to differentiate with respect to; intermediates are fine.
         constants: tensors through which no derivative passes.
         known: those among `seeds` whose cotangent is complete; other paths add nothing to it.
+        masked: those among `seeds` whose zeros must stay zeros, see `symgrad.ops.kinds`.
 
     Returns:
         Tensor -> cotangent. A target that is missing is not connected to any output.
@@ -43,6 +47,7 @@ def pullback(
     reached = descendants(nodes, live_targets) - held
     labels = Labels(nodes)
     table = Cotangents(seeds, known)
+    table.masked.update(masked)
     for node in reversed(nodes):
         gs = tuple([table.total(t) for t in node.outputs])
         if reached.isdisjoint(node.inputs) or not any(g is not None for g in gs):
@@ -60,14 +65,32 @@ def _propagate(
     op = node.op
     assert isinstance(op, TensorOp)
     masked = any(t in table.masked for t in node.outputs)
+    targets = [i for i, operand in enumerate(node.inputs) if operand in reached]
     before = origin.swap(None)
     try:
-        for i, operand in enumerate(node.inputs):
-            if operand in reached:
-                origin.swap(labels.derived(node, "vjp", i))
-                table.add(operand, op.pull(node, i, gs, masked), masked or op.selects)
+        if op.holds_graphs:  # its rule is one for all operands
+            origin.swap(labels.derived(node, "vjp"))
+            parts = op.pull_all(node, targets, gs, masked)
+            for i, part in zip(targets, parts, strict=True):
+                table.add(node.inputs[i], part, masked or op.selects)
+            return
+        for i in targets:
+            origin.swap(labels.derived(node, "vjp", i))
+            table.add(node.inputs[i], op.pull(node, i, gs, masked), masked or op.selects)
     finally:
         origin.swap(before)
+
+
+def connected(outputs: Iterable[Tensor], target: Tensor) -> set[Tensor]:
+    """The tensors on the way to `outputs` that depend on `target` through ops that have a derivative."""
+    reached = {target}
+    for node in ancestors(outputs):
+        op = node.op
+        if isinstance(op, TensorOp) and any(
+            t in reached and op.reason(i) is None for i, t in enumerate(node.inputs)
+        ):
+            reached.update(t for t in node.outputs if t.dtype.is_differentiable)
+    return reached
 
 
 def blocked(cost: Tensor, target: Tensor) -> list[str]:

@@ -13,6 +13,7 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf
+from symgrad.ops.custom import Barrier
 from symgrad.ops.indexing import Concat, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis, Unslice
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, functions_used
@@ -209,6 +210,13 @@ def _functions(op: Elementwise) -> frozenset[str]:
     return functions_used(op.scalar, len(op.operands))
 
 
+def _barrier(p: Planner, node: Node) -> None:
+    """What follows joins no kernel that is open now."""
+    p.sources[node.output] = p.source(node.inputs[0])
+    p.source(node.inputs[1])
+    p.fence = len(p.steps)
+
+
 Handler = Callable[[Planner, Node], None]
 #: What is planned in ways of its own. Ops with a layout (`strided`) or a `reduction` need no row.
 HANDLERS: dict[type, Handler] = {
@@ -225,6 +233,7 @@ HANDLERS: dict[type, Handler] = {
     ScatterAddAlongAxis: scatter,
     Concat: concat,
     Unslice: unslice,
+    Barrier: _barrier,
 }
 #: Those that compute, and know not every dtype.
 _CONVERTED = frozenset({elementwise, reduction, matmul, scatter})

@@ -65,6 +65,8 @@ class Planner:
         self.preferred: dict[Tensor, Storage] = {}
         #: The products that are added to states, after all other steps.
         self.added: list[MatMulStep] = []
+        #: The first step that nodes may join.
+        self.fence = 0
 
     # ---- memory -------------------------------------------------------------------------------------
 
@@ -158,6 +160,7 @@ class Planner:
         """The kernel for something that reads `operands` element by element: one that computes an operand,
         one of the same space that reads one, or a new one."""
         best = -1
+        after = max(after, self.fence) if space else after
         for tensor in operands:
             number = self.computed.get(tensor)
             if number is not None and tensor not in self.sources:

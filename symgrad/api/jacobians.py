@@ -1,0 +1,262 @@
+"""Derivatives with more than one direction: `jvp`, `jacobian`, `hessian`, `hvp`.
+
+A Jacobian is one graph: the pullback of a single cotangent (or the pushforward of a single tangent),
+vectorised over a basis. Its basis vectors are mostly zeros, and those zeros are strong: an infinite slope
+in one direction does not make NaN of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symgrad.api.differentiate import (
+    Targets,
+    Wrt,
+    disconnected_error,
+    grad,
+    like_output,
+    require_float,
+    stabilized,
+)
+from symgrad.dims import Dim, Size, product
+from symgrad.errors import GradientError
+from symgrad.ir.collector import without_collections
+from symgrad.ir.tensor import Tensor, make_input
+from symgrad.ops.cast import astype
+from symgrad.ops.create import arange, zeros_like
+from symgrad.ops.reduce import spread
+from symgrad.ops.shape import moveaxis, reshape
+from symgrad_compiler.autodiff import reverse
+from symgrad_compiler.autodiff.forward import pushforward as push
+from symgrad_compiler.autodiff.vectorize import vectorize
+
+_MODES = ("auto", "forward", "reverse")
+
+
+@without_collections
+def jvp(
+    y: Any, wrt: Wrt, tangents: Any, *, disconnected_inputs: str = "raise", stabilize: bool = True
+) -> Any:
+    """The Jacobian-vector product: the tangents of `y` for given `tangents` of `wrt` (forward mode).
+
+    Args:
+        y: a tensor of any shape, or a sequence of them.
+        wrt: a tensor, a sequence or a dict of tensors, intermediates included.
+        tangents: one for each of them, of its shape, in the form of `wrt`.
+        disconnected_inputs: "raise" an error where no y depends on one of `wrt`, or "ignore" that.
+        stabilize: as for `grad`.
+
+    Returns:
+        Tangents in the form of `y`; zeros where one y depends on nothing.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size=2)
+    >>> sg.jvp(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
+    array([ 2., 40.])
+    """
+    outputs = [y] if isinstance(y, Tensor) else list(y)
+    for output in outputs:
+        require_float(output, "the output")
+    targets = Targets(wrt)
+    given = _in_form(targets, tangents, "tangent")
+    if stabilize:
+        new_outputs, _, new_wrt = stabilized(outputs, (), targets.tensors)
+    else:
+        new_outputs, new_wrt = outputs, targets.tensors
+    if disconnected_inputs not in ("raise", "ignore"):
+        raise GradientError(
+            f"disconnected_inputs cannot be {disconnected_inputs!r}", facts=[("choices", "raise, ignore")]
+        )
+    if disconnected_inputs == "raise":
+        _require_connected(new_outputs, outputs, new_wrt, targets.tensors)
+    seeds: dict[Tensor, Tensor] = {}
+    for target, tangent in zip(new_wrt, given, strict=True):
+        seeds[target] = seeds[target] + tangent if target in seeds else tangent
+    found = push(new_outputs, seeds)
+    results = [found[t] if t in found else zeros_like(t) for t in new_outputs]
+    return results[0] if isinstance(y, Tensor) else tuple(results) if isinstance(y, tuple) else results
+
+
+pushforward = jvp
+
+
+def jacobian(
+    y: Tensor, wrt: Wrt, *, mode: str = "auto", disconnected_inputs: str = "raise", stabilize: bool = True
+) -> Any:
+    """The derivative of every element of `y` with respect to every element of `wrt`.
+
+    Args:
+        y: a float tensor of any shape.
+        wrt: a tensor, a sequence or a dict of tensors, intermediates included; the result has this form.
+        mode: "reverse" (a pullback for each element of y), "forward" (a pushforward for each element of
+        wrt) or
+            "auto", which takes what is less.
+        disconnected_inputs: "raise" an error where y does not depend on one of `wrt`, or "ignore": zeros.
+        stabilize: as for `grad`.
+
+    Returns:
+        Tensors of shape `y.shape + x.shape`.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size=2)
+    >>> sg.jacobian(sg.stack([x[0] * x[1], x[0] ** 2]), x).eval({x: [3.0, 5.0]})
+    array([[5., 3.],
+           [6., 0.]])
+    """
+    require_float(y, "the output")
+    targets = Targets(wrt)
+    return targets.rebuild(_jacobians([y], targets.tensors, mode, disconnected_inputs, stabilize)[0])
+
+
+def hessian(cost: Tensor, wrt: Wrt, *, disconnected_inputs: str = "raise", stabilize: bool = True) -> Any:
+    """All second derivatives of a scalar: the Jacobian of the gradient.
+
+    Returns:
+        A tensor of shape `x.shape + x.shape`; for a sequence or dict of tensors, a sequence of sequences
+        or a dict of dicts, where entry [a][b] has the shape `a.shape + b.shape`.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size=2)
+    >>> sg.hessian(x[0] ** 2 * x[1], x).eval({x: [3.0, 5.0]})
+    array([[10.,  6.],
+           [ 6.,  0.]])
+    """
+    targets = Targets(wrt)
+    gradients = grad(cost, targets.tensors, disconnected_inputs=disconnected_inputs, stabilize=stabilize)
+    rows = _jacobians(gradients, targets.tensors, "auto", "ignore", stabilize)
+    return targets.rebuild([targets.rebuild(row) for row in rows])
+
+
+def hvp(
+    cost: Tensor, wrt: Wrt, vectors: Any, *, disconnected_inputs: str = "raise", stabilize: bool = True
+) -> Any:
+    """The Hessian-vector product: the gradient's derivative in the direction of `vectors`.
+
+    It never makes the Hessian: forward mode over the gradient costs about as much as two gradients.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size=2)
+    >>> sg.hvp(x[0] ** 2 * x[1], x, [1.0, 0.0]).eval({x: [3.0, 5.0]})
+    array([10.,  6.])
+    """
+    targets = Targets(wrt)
+    gradients = grad(cost, targets.tensors, disconnected_inputs=disconnected_inputs, stabilize=stabilize)
+    given = _in_form(targets, vectors, "vector")
+    return targets.rebuild(
+        jvp(gradients, targets.tensors, given, disconnected_inputs="ignore", stabilize=stabilize)
+    )
+
+
+# ---- the way through --------------------------------------------------------------------------------
+
+
+def _in_form(targets: Targets, given: Any, what: str) -> list[Tensor]:
+    """Tangents in the form of `wrt`, checked."""
+    form = targets.form
+    if isinstance(form, Tensor):
+        values = [given]
+    elif isinstance(form, Mapping):
+        if not isinstance(given, Mapping) or set(given) != set(form):
+            raise GradientError(f"the {what}s need the keys of wrt", facts=[("expected", ", ".join(form))])
+        values = [given[key] for key in form]
+    else:
+        values = list(given)
+    if len(values) != len(targets.tensors):
+        raise GradientError(
+            f"there must be one {what} for each of wrt",
+            facts=[("wrt", len(targets.tensors)), ("got", len(values))],
+        )
+    return [like_output(x, v, what) for x, v in zip(targets.tensors, values, strict=True)]
+
+
+def _require_connected(
+    outputs: Sequence[Tensor], shown: Sequence[Tensor], wrt: Sequence[Tensor], named: Sequence[Tensor]
+) -> None:
+    for target, name in zip(wrt, named, strict=True):
+        if reverse.connected(outputs, target).isdisjoint(outputs):
+            raise disconnected_error(name, shown)
+
+
+@without_collections
+def _jacobians(
+    outputs: Sequence[Tensor], wrt: Sequence[Tensor], mode: str, disconnected: str, stabilize: bool
+) -> list[list[Tensor]]:
+    """For each output, its derivative with respect to each of `wrt`."""
+    if mode not in _MODES:
+        raise GradientError(f"mode cannot be {mode!r}", facts=[("choices", ", ".join(_MODES))])
+    if disconnected not in ("raise", "ignore"):
+        raise GradientError(
+            f"disconnected_inputs cannot be {disconnected!r}", facts=[("choices", "raise, ignore")]
+        )
+    ys, xs = list(outputs), list(wrt)
+    if stabilize:
+        ys, _, xs = stabilized(outputs, (), wrt)
+    forward = mode == "forward" or (mode == "auto" and _is_less(xs, ys))
+    found = _by_tangents(ys, xs) if forward else _by_cotangents(ys, xs)
+    rows = []
+    for y, shown, row in zip(ys, outputs, found, strict=True):
+        for x, entry in zip(wrt, row, strict=True):
+            if entry is None and disconnected == "raise":
+                raise disconnected_error(x, [shown])
+        rows.append([_zeros(y, x) if entry is None else entry for x, entry in zip(xs, row, strict=True)])
+    return rows
+
+
+def _zeros(y: Tensor, x: Tensor) -> Tensor:
+    return zeros_like(spread(y, (*y.shape, *x.shape), tuple(range(y.ndim, y.ndim + x.ndim))))
+
+
+def _is_less(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> bool:
+    """Whether the inputs have provably not more elements than the outputs."""
+    difference: Dim = 0
+    for y in ys:
+        difference = difference + y.size
+    for x in xs:
+        difference = difference - x.size
+    if isinstance(difference, Size):
+        return all(c >= 0 for _, c in difference.terms)
+    return difference >= 0
+
+
+def _by_cotangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tensor | None]]:
+    """A pullback of each output, vectorised over its elements."""
+    rows: list[list[Tensor | None]] = []
+    for y in ys:
+        g = make_input(y.type, "g")
+        table = reverse.pullback({y: g}, xs, masked=[y] if y.ndim else [])
+        sent = [table.get(x) for x in xs]
+        basis = _basis(y)
+        made = vectorize([t for t in sent if t is not None], {g: basis}, basis.shape[0])
+        rows.append(
+            [
+                None if t is None else reshape(made[t], (*y.shape, *x.shape))
+                for t, x in zip(sent, xs, strict=True)
+            ]
+        )
+    return rows
+
+
+def _by_tangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tensor | None]]:
+    """A pushforward from each input, vectorised over its elements."""
+    columns: list[list[Tensor | None]] = []
+    for x in xs:
+        t = make_input(x.type, "t")
+        moved = push(ys, {x: t}, masked=[x] if x.ndim else [])
+        basis = _basis(x)
+        made = vectorize(list(moved.values()), {t: basis}, basis.shape[0])
+        columns.append(
+            [
+                reshape(moveaxis(made[moved[y]], 0, -1), (*y.shape, *x.shape)) if y in moved else None
+                for y in ys
+            ]
+        )
+    return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in ys]
+
+
+def _basis(x: Tensor) -> Tensor:
+    """The unit vectors of the space of x, stacked in front: (x.size, *x.shape)."""
+    n = product(x.shape)
+    index = arange(n)
+    eye = astype(spread(index, (n, n), (1,)) == spread(index, (n, n), (0,)), x.dtype)
+    return reshape(eye, (n, *x.shape))

@@ -1,0 +1,316 @@
+"""Functions with a derivative that the user gives, and functions that are computed again for their derivative.
+
+Each such op hands its first operands on as they are: the values of a function, computed by the nodes before. Its
+attribute is a graph that says how to differentiate it. `release` drops these ops when a graph is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from symgrad.dims import Dim
+from symgrad.errors import GradientError, ShapeError
+from symgrad.ir.graph import Graph, Subgraph
+from symgrad.ir.tensor import Node, Tensor, apply, apply_all, make_input
+from symgrad.ops.create import zeros_like
+from symgrad.ops.kinds import Linear, Structured, Tangents, TensorOp, declare
+from symgrad.registry import language
+from symgrad.types import TensorType
+
+
+@dataclass(frozen=True)
+class _WithRule(Structured):
+    """(values*, arguments*, captured*) -> values: the identity on the first `count` operands.
+
+    The operands after the values are the arguments of the function and, last, what it reads besides.
+    """
+
+    rule: Subgraph
+    count: int
+    operands = ("values*",)
+    holds_graphs = True
+
+    def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
+        """The types of the inputs and outputs of `rule`, for given types of the operands."""
+        raise NotImplementedError
+
+    def infer(self, *types: TensorType) -> Sequence[TensorType]:
+        if not 0 < self.count <= len(types):
+            raise ShapeError(f"{self.name} has {len(types)} operands, {self.count} of them values")
+        inputs, outputs = self.expected(types)
+        graph = self.rule.graph
+        for what, want, have in (("takes", inputs, graph.inputs), ("gives", outputs, graph.outputs)):
+            if list(want) != [t.type for t in have]:
+                raise ShapeError(
+                    f"the graph {graph.name} of {self.name} {what} other types",
+                    facts=[
+                        ("expected", ", ".join(map(str, want))),
+                        ("got", ", ".join(str(t.type) for t in have)),
+                    ],
+                )
+        return types[: self.count]
+
+    def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
+        """All operands and the rule get the new axis."""
+        repeat = language["broadcast_to"]
+        whole = [x if b else repeat(x, (size, *x.shape)) for x, b in zip(operands, batched, strict=True)]
+        return apply_all(self._with_rule(_batched_graph(self.rule, size)), tuple(whole))
+
+    def _with_rule(self, rule: Subgraph) -> _WithRule:
+        return type(self)(rule, self.count)
+
+
+def _batched_graph(rule: Subgraph, size: Dim) -> Subgraph:
+    graph = rule.graph
+    inputs = {
+        t: make_input(t.type.with_shape((size, *t.shape)), name)
+        for name, t in zip(graph.input_names, graph.inputs, strict=True)
+    }
+    found: Mapping[Tensor, Tensor] = language["vectorize"](graph.outputs, inputs, size)
+    repeat = language["broadcast_to"]
+    outputs = [found[t] if t in found else repeat(t, (size, *t.shape)) for t in graph.outputs]
+    return Subgraph(Graph(list(inputs.values()), outputs, name=graph.name))
+
+
+def _floats(types: Sequence[TensorType]) -> list[TensorType]:
+    return [t for t in types if t.dtype.is_differentiable]
+
+
+def _filled(parts: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+    """What is missing is zero; what has no derivative is left out."""
+    return [
+        zeros_like(t) if p is None else p
+        for p, t in zip(parts, like, strict=True)
+        if t.dtype.is_differentiable
+    ]
+
+
+def _matched(results: Sequence[Tensor], like: Sequence[Tensor]) -> list[Tensor | None]:
+    """One result for each tensor that has a derivative, None for the others."""
+    given = iter(results)
+    return [next(given) if t.dtype.is_differentiable else None for t in like]
+
+
+@declare
+@dataclass(frozen=True)
+class CustomVJP(_WithRule):
+    """A function with a rule for its cotangents.
+
+    `rule` maps the cotangents of the values (of floats), all arguments and all values to the cotangents of the
+    arguments (of floats). The last `captured` operands are read by the function but are no arguments.
+    """
+
+    captured: int = 0
+    name: ClassVar[str] = "custom_vjp"
+
+    def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
+        values, rest = types[: self.count], types[self.count :]
+        arguments = rest[: len(rest) - self.captured]
+        return [*_floats(values), *rest, *values], _floats(arguments)
+
+    def _with_rule(self, rule: Subgraph) -> CustomVJP:
+        return CustomVJP(rule, self.count, self.captured)
+
+    def pull_all(
+        self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> list[Tensor | None]:
+        values, rest = node.outputs, node.inputs[self.count :]
+        arguments = rest[: len(rest) - self.captured]
+        _refuse_captured(self, node, operands)
+        results = self.rule(*_filled(cotangents, values), *rest, *values)
+        sent = dict(enumerate(_matched(results, arguments), self.count))
+        return [sent.get(i) for i in operands]
+
+
+@declare
+@dataclass(frozen=True)
+class CustomJVP(_WithRule):
+    """A function with a rule for its tangents.
+
+    `rule` maps the tangents of the arguments (of floats), all arguments and all values to the tangents of the
+    values (of floats), linearly in the tangents.
+    """
+
+    captured: int = 0
+    name: ClassVar[str] = "custom_jvp"
+
+    def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
+        values, rest = types[: self.count], types[self.count :]
+        arguments = rest[: len(rest) - self.captured]
+        return [*_floats(arguments), *rest, *values], _floats(values)
+
+    def _with_rule(self, rule: Subgraph) -> CustomJVP:
+        return CustomJVP(rule, self.count, self.captured)
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        values, rest = node.outputs, node.inputs[self.count :]
+        arguments = rest[: len(rest) - self.captured]
+        given = tangents[self.count : self.count + len(arguments)]
+        _refuse_captured(self, node, [i for i, t in enumerate(tangents) if t is not None])
+        if not any(t is not None for t in given):
+            return (None,) * self.count
+        return tuple(_matched(self.rule(*_filled(given, arguments), *rest, *values), values))
+
+    def pull_all(
+        self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> list[Tensor | None]:
+        """The rule, linear in the tangents, transposed."""
+        _refuse_captured(self, node, operands)
+        values, rest = node.outputs, node.inputs[self.count :]
+        arguments = rest[: len(rest) - self.captured]
+        ts = [make_input(t.type, "t") if t.dtype.is_differentiable else None for t in arguments]
+        pushed = self.rule(*[t for t in ts if t is not None], *rest, *values)
+        seeds = _seeds(_matched(pushed, values), cotangents)
+        table = language["pullback_of"](seeds, [t for t in ts if t is not None])
+        sent = {i: table.get(t) for i, t in enumerate(ts, self.count) if t is not None}
+        return [sent.get(i) for i in operands]
+
+
+def _refuse_captured(op: CustomVJP | CustomJVP, node: Node, operands: Sequence[int]) -> None:
+    for i in operands:
+        if i >= len(node.inputs) - op.captured and node.inputs[i].dtype.is_differentiable:
+            outside = node.inputs[i]
+            raise GradientError(
+                f"{op.rule.graph.name} says nothing about {outside.name or outside.node.op.name}, which the function "
+                "reads without taking it as an argument",
+                facts=[("captured", outside.type)],
+                hint="make it an argument, or wrap it with symgrad.stop_gradient inside the function",
+            )
+
+
+def _seeds(outputs: Sequence[Tensor | None], cotangents: Sequence[Tensor | None]) -> dict[Tensor, Tensor]:
+    """Output -> cotangent, added up where outputs are one tensor."""
+    seeds: dict[Tensor, Tensor] = {}
+    for y, g in zip(outputs, cotangents, strict=True):
+        if y is not None and g is not None:
+            seeds[y] = seeds[y] + g if y in seeds else g
+    return seeds
+
+
+@declare
+@dataclass(frozen=True)
+class Checkpoint(_WithRule):
+    """A function whose intermediate values are not kept for its derivative, but computed once more.
+
+    `rule` is the function itself: all operands after the values to the values.
+    """
+
+    name: ClassVar[str] = "checkpoint"
+
+    def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
+        return types[self.count :], types[: self.count]
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        """Forward, there is nothing to keep: the tangents of the function itself."""
+        arguments = [apply(Barrier(), x, x) for x in node.inputs[self.count :]]
+        values = self.rule(*arguments)
+        seeds = {x: t for x, t in zip(arguments, tangents[self.count :], strict=True) if t is not None}
+        found = language["pushforward"](values, seeds)
+        return tuple([found.get(y) for y in values])
+
+    def pull_all(
+        self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> list[Tensor | None]:
+        """Compute the values again, when the cotangents have come, and pull back through that."""
+        first = next(g for g in cotangents if g is not None)
+        arguments = [apply(Barrier(), x, first) for x in node.inputs[self.count :]]
+        table = language["pullback_of"](_seeds(self.rule(*arguments), cotangents), arguments)
+        sent = dict(enumerate([table.get(x) for x in arguments], self.count))
+        return [sent.get(i) for i in operands]
+
+
+@declare
+@dataclass(frozen=True)
+class Barrier(Linear):
+    """x, but not before `after` is computed; what is behind it is computed again, not shared."""
+
+    name: ClassVar[str] = "barrier"
+    operands = ("x", "after")
+    numpy = "{x}"
+    view = True
+    no_gradient: ClassVar = {"after": "it only says when"}
+
+    def infer(self, x: TensorType, after: TensorType) -> TensorType:
+        return x
+
+    def transpose_x(self, g: Tensor, x: Tensor, after: Tensor) -> Tensor:
+        return g
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        return (tangents[0],)
+
+    def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
+        return (apply(Barrier(), *operands),)
+
+
+@declare
+@dataclass(frozen=True)
+class ImplicitRoot(Structured):
+    """(x, parameters*) -> x, where residual(x, parameters) = 0.
+
+    With A the derivative of the residual in x, `solve` maps (x, parameters, b) to the solution of A t = b and
+    `solve_transposed` to that of A^T t = b. Implicit function theorem: dx = -A^-1 (d residual / d parameters).
+    """
+
+    residual: Subgraph
+    solve: Subgraph
+    solve_transposed: Subgraph
+    name: ClassVar[str] = "implicit_root"
+    operands = ("values*",)
+    holds_graphs = True
+
+    def infer(self, *types: TensorType) -> TensorType:
+        x = types[0]
+        wanted = [(self.residual, types), (self.solve, (*types, x)), (self.solve_transposed, (*types, x))]
+        for graph, inputs in wanted:
+            fits = tuple(t.type for t in graph.graph.inputs) == tuple(inputs)
+            if not fits or tuple(t.type for t in graph.graph.outputs) != (x,):
+                raise ShapeError(
+                    f"the graph {graph.graph.name} of implicit_root has other types",
+                    facts=[("x", x), ("inputs", ", ".join(str(t.type) for t in graph.graph.inputs))],
+                    hint="the residual and the solutions have the shape and dtype of x",
+                )
+        return x
+
+    def pull_all(
+        self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> list[Tensor | None]:
+        (g,) = cotangents
+        assert g is not None
+        x, parameters = node.output, node.inputs[1:]
+        (adjoint,) = self.solve_transposed(x, *parameters, g)
+        fresh = [make_input(p.type, "p") for p in parameters]
+        (residual,) = self.residual(x, *fresh)
+        table = language["pullback_of"]({residual: -adjoint}, [p for p in fresh if p.dtype.is_differentiable])
+        back = dict(zip(fresh, parameters, strict=True))
+        wanted = [table[p] for p in fresh if p in table]
+        placed = iter(language["substitute"](wanted, back))
+        sent = {i: next(placed) for i, p in enumerate(fresh, 1) if p in table}
+        return [sent.get(i) for i in operands]
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        x, parameters = node.output, node.inputs[1:]
+        fresh = [make_input(p.type, "p") for p in parameters]
+        (residual,) = self.residual(x, *fresh)
+        seeds = {p: t for p, t in zip(fresh, tangents[1:], strict=True) if t is not None}
+        moved = language["pushforward"]([residual], seeds).get(residual)
+        if moved is None:
+            return (None,)
+        (right,) = language["substitute"]([-moved], dict(zip(fresh, parameters, strict=True)))
+        return self.solve(x, *parameters, right)
+
+    def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
+        repeat = language["broadcast_to"]
+        whole = [x if b else repeat(x, (size, *x.shape)) for x, b in zip(operands, batched, strict=True)]
+        graphs = [_batched_graph(g, size) for g in (self.residual, self.solve, self.solve_transposed)]
+        return apply_all(ImplicitRoot(*graphs), tuple(whole))
+
+
+RULE_OPS: tuple[type[TensorOp], ...] = (CustomVJP, CustomJVP, Checkpoint, ImplicitRoot)
+
+
+def value_of(node: Node) -> tuple[Tensor, ...]:
+    """The operands that an op with a rule hands on."""
+    return node.inputs[: len(node.outputs)]

@@ -1,0 +1,427 @@
+"""jvp, jacobian, hessian, hvp, vmap, functions with rules: against each other and against loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad.ir.graph import Graph
+
+X = np.array([0.3, -1.2, 2.0])
+M = np.arange(12.0).reshape(3, 4) / 7 - 0.6
+
+
+def mlp(x: Any, ws: list[Any]) -> Any:
+    h = x
+    for w in ws[:-1]:
+        h = sg.tanh(h @ w)
+    return h @ ws[-1]
+
+
+def network() -> tuple[Any, list[Any], dict[Any, Any]]:
+    """(loss, weights, values) of a network of three layers."""
+    rng = np.random.default_rng(0)
+    x = sg.matrix("x", ("n", 4))
+    ws = [sg.matrix(f"w{i}", s) for i, s in enumerate([(4, 5), (5, 5), (5, 3)])]
+    loss = sg.mean(sg.logsumexp(mlp(x, ws), axis=1) - mlp(x, ws)[:, 0])
+    values = {x: rng.normal(size=(6, 4))} | {w: rng.normal(size=w.shape) for w in ws}
+    return loss, ws, values
+
+
+# ---- jvp --------------------------------------------------------------------------------------------
+
+
+def test_jvp_and_vjp_are_adjoint() -> None:
+    loss, ws, values = network()
+    rng = np.random.default_rng(1)
+    tangents = [rng.normal(size=w.shape) for w in ws]
+    out = sg.jvp(loss, ws, tangents)
+    back = sum(sg.sum(g * t) for g, t in zip(sg.grad(loss, ws), tangents, strict=True))
+    np.testing.assert_allclose(out.eval(values), back.eval(values), rtol=1e-12)
+
+
+def test_jvp_keeps_the_forms() -> None:
+    x, y = sg.vector("x", size=3), sg.scalar("y")
+    a, b = sg.jvp((x * y, y**2), {"x": x, "y": y}, {"y": 1.0, "x": np.ones(3)})
+    at = {x: X, y: 2.0}
+    np.testing.assert_allclose(a.eval(at), 2.0 + X)
+    assert b.eval({y: 2.0}) == 4.0
+    assert isinstance(sg.jvp([x * y], x, np.ones(3)), list)
+
+
+def test_jvp_with_respect_to_an_intermediate() -> None:
+    x = sg.vector("x", size=3)
+    h = sg.sin(x)
+    y = h * x
+    np.testing.assert_allclose(sg.jvp(y, h, np.ones(3)).eval({x: X}), X)
+    both = sg.jvp(y, [x, h], [np.ones(3), np.ones(3)])
+    np.testing.assert_allclose(both.eval({x: X}), np.sin(X) + X * np.cos(X) + X)
+
+
+def test_jvp_of_what_does_not_depend() -> None:
+    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
+    with pytest.raises(sg.DisconnectedInputError, match="does not depend on y"):
+        sg.jvp(x * 2, y, np.ones(3))
+    assert not sg.jvp(x * 2, y, np.ones(3), disconnected_inputs="ignore").eval({x: X}).any()
+    with pytest.raises(sg.GradientError, match="shape of its tensor"):
+        sg.jvp(x * 2, x, np.ones(4))
+    with pytest.raises(sg.GradientError, match="one tangent for each"):
+        sg.jvp(x * 2, [x], [])
+    with pytest.raises(sg.GradientError, match="keys of wrt"):
+        sg.jvp(x * 2, {"x": x}, {"y": np.ones(3)})
+    with pytest.raises(TypeError, match="integers"):
+        sg.jvp(x * 2, sg.scalar("k", dtype="int64"), 1)
+
+
+# ---- jacobian, hessian, hvp -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["auto", "forward", "reverse"])
+def test_jacobian_of_a_matrix_function(mode: str) -> None:
+    a = sg.matrix("a", (3, 4))
+    y = sg.sin(a) @ a.T
+    found = sg.jacobian(y, a, mode=mode).eval({a: M})
+    assert found.shape == (3, 3, 3, 4)
+    h = 1e-6
+    f = sg.function([a], y)
+    for i in range(3):
+        for j in range(4):
+            e = np.zeros((3, 4))
+            e[i, j] = h
+            np.testing.assert_allclose(found[:, :, i, j], (f(M + e) - f(M - e)) / (2 * h), atol=1e-8)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_jacobian_keeps_the_form_and_knows_scalars(mode: str) -> None:
+    x, y = sg.vector("x", size=3), sg.scalar("y")
+    found = sg.jacobian(x * y, {"x": x, "y": y}, mode=mode)
+    assert found["x"].shape == (3, 3)
+    assert found["y"].shape == (3,)
+    np.testing.assert_array_equal(found["x"].eval({y: 2.0}), np.eye(3) * 2)
+    scalar = sg.jacobian(y**2, y, mode=mode)
+    assert scalar.shape == ()
+    assert scalar.eval({y: 3.0}) == 6
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_jacobian_of_symbolic_size(n: int) -> None:
+    x = sg.vector("x", size="n")
+    found = sg.jacobian(x**2, x)
+    a = np.arange(float(n))
+    np.testing.assert_array_equal(found.eval({x: a}), np.diag(2 * a))
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_an_infinite_slope_spoils_nothing_else(mode: str) -> None:
+    """0 * inf: where the peers fill rows and columns with NaN."""
+    x = sg.vector("x", size=3)
+    found = sg.jacobian(sg.sqrt(x), x, mode=mode).eval({x: [0.0, 1.0, 4.0]})
+    np.testing.assert_array_equal(found, np.diag([np.inf, 0.5, 0.25]))
+
+
+def test_jacobian_errors() -> None:
+    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
+    with pytest.raises(sg.GradientError, match="mode"):
+        sg.jacobian(x, x, mode="sideways")
+    with pytest.raises(sg.DisconnectedInputError):
+        sg.jacobian(x * 2, [x, y])
+    ignored = sg.jacobian(x * 2, [x, y], disconnected_inputs="ignore")
+    assert not ignored[1].eval().any()
+    with pytest.raises(TypeError, match="integers"):
+        sg.jacobian(sg.argmax(x), x)
+
+
+def test_hessian_is_the_jacobian_of_the_gradient() -> None:
+    loss, ws, values = network()
+    rows = sg.hessian(loss, ws)
+    gradients = sg.grad(loss, ws)
+    flat = [t for row in rows for t in row]
+    other = [t for g in gradients for t in sg.jacobian(g, ws, mode="reverse", disconnected_inputs="ignore")]
+    f = sg.function(list(values), [*flat, *other])
+    results = f(*values.values())
+    for a, b in zip(results[:9], results[9:], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(results[1], results[3].transpose(2, 3, 0, 1), rtol=1e-10, atol=1e-13)
+    assert rows[0][2].shape == (4, 5, 5, 3)
+
+
+def test_hessian_keeps_the_form() -> None:
+    x, y = sg.vector("x", size=2), sg.scalar("y")
+    found = sg.hessian(sg.sum(x**3) * y, {"x": x, "y": y})
+    at = {x: [1.0, 2.0], y: 3.0}
+    np.testing.assert_array_equal(found["x"]["x"].eval(at), np.diag([18.0, 36.0]))
+    np.testing.assert_array_equal(found["x"]["y"].eval({x: [1.0, 2.0]}), [3.0, 12.0])
+    assert not found["y"]["y"].eval().any()
+
+
+def flops(outputs: Any, inputs: Any) -> int:
+    """Floating-point operations of an optimised graph: products count two for each term, the rest one an element."""
+    graph = sg.optimize(Graph(inputs, outputs))
+    total = 0
+    for node in graph.nodes:
+        if not node.inputs or getattr(node.op, "strided", None):
+            continue
+        size = int(node.output.size)
+        total += 2 * size * int(node.inputs[0].shape[-1]) if node.op.name == "matmul" else size
+    return total
+
+
+def test_hvp_equals_the_hessian_times_the_vector_and_is_cheap() -> None:
+    loss, ws, values = network()
+    rng = np.random.default_rng(2)
+    vs = [rng.normal(size=w.shape) for w in ws]
+    found = sg.hvp(loss, ws, vs)
+    rows = sg.hessian(loss, ws)
+    at = sg.function(list(values), [*found, *[t for row in rows for t in row]])(*values.values())
+    for i in range(3):
+        expected = sum(np.tensordot(at[3 + 3 * i + j], vs[j], 2) for j in range(3))
+        np.testing.assert_allclose(at[i], expected, rtol=1e-10)
+
+
+def test_hvp_costs_at_most_three_gradients() -> None:
+    x = sg.matrix("x", (32, 20))
+    ws = [sg.matrix(f"w{i}", s) for i, s in enumerate([(20, 50), (50, 50), (50, 10)])]
+    labels = sg.vector("labels", size=32, dtype="int64")
+    scores = sg.log_softmax(mlp(x, ws), axis=1)
+    loss = -sg.mean(sg.take_along_axis(scores, labels[:, None], axis=1))
+    vs = [sg.matrix(f"v{i}", w.shape) for i, w in enumerate(ws)]
+    once = flops(sg.grad(loss, ws), [x, labels, *ws])
+    assert flops(sg.hvp(loss, ws, vs), [x, labels, *ws, *vs]) <= 3 * once
+
+
+# ---- vmap -------------------------------------------------------------------------------------------
+
+
+def looped(f: Any, *arrays: Any) -> Any:
+    xs = [sg.tensor(f"x{i}", a.shape[1:]) for i, a in enumerate(arrays)]
+    g = sg.function(xs, f(*xs), on_unused_input="ignore")
+    return np.stack([g(*row) for row in zip(*arrays, strict=True)])
+
+
+def many(a: Any, b: Any) -> Any:
+    """About thirty ops, whose result is a vector."""
+    h = sg.sin(a) @ b + sg.cos(a[0]) @ b
+    h = sg.where(h > 0, sg.log1p(h * h), sg.tanh(h))
+    h = sg.concat([h, h[::-1]])
+    h = sg.softmax(h) + sg.logsumexp(h) - sg.max(h) * sg.min(h) + sg.prod(h[:2])
+    h = sg.take(h, [2, 0, 2]) * sg.take_along_axis(h, [1, 1, 0], axis=0)
+    s, t = sg.split(sg.reshape(sg.stack([h, -h], axis=1), (-1,)), [4, 2])
+    k = sg.argmax(a, axis=1)
+    picked = sg.take_along_axis(a, k[:, None], axis=1)[:, 0]
+    onehot = sg.one_hot(k, a.shape[1])
+    return (
+        sg.maximum(sg.mean(s) + sg.sum(t), picked)
+        + sg.sum(onehot * sg.abs(a), axis=1)
+        + sg.sqrt(sg.square(h) + 1)
+    )
+
+
+def test_vmap_over_thirty_ops_at_once() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(7, 3, 4)), rng.normal(size=(7, 4))
+    x, y = sg.tensor("x", ("n", 3, 4)), sg.tensor("y", ("n", 4))
+    out = sg.vmap(many)(x, y)
+    assert len({n.op.name for n in Graph([x, y], out).nodes}) >= 30
+    np.testing.assert_allclose(out.eval({x: a, y: b}), looped(many, a, b), rtol=1e-12)
+
+
+def test_vmap_of_a_gradient_gives_one_for_each_example() -> None:
+    x, w = sg.matrix("x", ("n", 3)), sg.vector("w", size=3)
+    each = sg.vmap(lambda row: sg.grad(sg.tanh(row @ w), w))(x)
+    a, v = np.random.default_rng(4).normal(size=(5, 3)), X
+    expected = (1 - np.tanh(a @ v) ** 2)[:, None] * a
+    np.testing.assert_allclose(each.eval({x: a, w: v}), expected, rtol=1e-12)
+
+
+def test_vmap_axes() -> None:
+    x, y = sg.tensor("x", (3, 5)), sg.tensor("y", (5, 2))
+    out = sg.vmap(lambda a, b: a[:, None] * b, in_axes=(1, 0), out_axes=2)(x, y)
+    assert out.shape == (3, 2, 5)
+    a, b = np.arange(15.0).reshape(3, 5), np.arange(10.0).reshape(5, 2)
+    np.testing.assert_array_equal(out.eval({x: a, y: b}), a[:, None, :] * b.T[None])
+    held = sg.vmap(lambda a, b: a @ b, in_axes=(0, None))(x, y)
+    np.testing.assert_allclose(held.eval({x: a, y: b}), a @ b)
+    last = sg.vmap(sg.sum, in_axes=-1)(x)
+    np.testing.assert_array_equal(last.eval({x: a}), a.sum(0))
+
+
+def test_vmap_of_structures_and_nested() -> None:
+    x, y = sg.tensor("x", (3, 5)), sg.tensor("y", (3,))
+
+    def f(pair: Any, scale: Any) -> Any:
+        return {"total": sg.sum(pair["a"]) * pair["b"], "constant": sg.constant(2.0) * scale}
+
+    out = sg.vmap(f, in_axes=({"a": 0, "b": 0}, None), out_axes={"total": 0, "constant": None})(
+        {"a": x, "b": y}, 3.0
+    )
+    a, b = np.arange(15.0).reshape(3, 5), X
+    np.testing.assert_array_equal(out["total"].eval({x: a, y: b}), a.sum(1) * b)
+    assert out["constant"].eval() == 6.0
+    outer = sg.vmap(lambda p: sg.vmap(lambda q: p * q)(y))(y)
+    np.testing.assert_array_equal(outer.eval({y: b}), np.outer(b, b))
+    constant = sg.vmap(lambda _: sg.constant(1.0))(y)
+    np.testing.assert_array_equal(constant.eval(), np.ones(3))
+
+
+def test_vmap_errors() -> None:
+    x, y, s = sg.tensor("x", (3, 5)), sg.tensor("y", (4,)), sg.scalar("s")
+    with pytest.raises(sg.ShapeError, match="different sizes: 3 and 4"):
+        sg.vmap(lambda a, b: a * b)(x, y)
+    with pytest.raises(sg.ShapeError, match="needs an axis"):
+        sg.vmap(lambda a: a)(s)
+    with pytest.raises(ValueError, match="at least one"):
+        sg.vmap(lambda a: a, in_axes=None)(x)
+    with pytest.raises(ValueError, match="2 entries for 1"):
+        sg.vmap(lambda a: a, in_axes=(0, 0))(x)
+    with pytest.raises(ValueError, match="out_axes is None"):
+        sg.vmap(lambda a: a, out_axes=None)(x)
+    with pytest.raises(ValueError, match="in_axes must be"):
+        sg.vmap(lambda a: a, in_axes="no")(x)
+
+
+# ---- trace ------------------------------------------------------------------------------------------
+
+
+def test_trace() -> None:
+    g = sg.trace(lambda x, w: {"y": x @ w}, (("n", 3), "float32"), sg.vector("v", size=3, dtype="float32"))
+    assert g.input_names == ("x", "v")
+    assert g.output_names == ("y",)
+    assert sg.parse(sg.emit(g)).same(g)
+    with pytest.raises(sg.GraphError, match="spec"):
+        sg.trace(lambda x: x, 3)
+
+
+# ---- rules of the user's ----------------------------------------------------------------------------
+
+
+def test_custom_vjp() -> None:
+    scaled = sg.custom_vjp(lambda x, y: x * y, lambda g, x, y, out: (g * out, None))
+    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
+    out = scaled(x, y)
+    dx, dy = sg.vjp(out, [x, y], np.ones(3))
+    at = {x: X, y: X + 1}
+    np.testing.assert_allclose(out.eval(at), X * (X + 1))
+    np.testing.assert_allclose(dx.eval(at), X * (X + 1))
+    assert not dy.eval(at).any()
+    # forward mode transposes the rule; second derivatives differentiate it
+    np.testing.assert_allclose(sg.jvp(out, x, np.full(3, 2.0)).eval(at), 2 * X * (X + 1))
+    second = sg.grad(sg.sum(dx), x, stabilize=False)
+    np.testing.assert_allclose(second.eval(at), X * (X + 1))
+
+
+def test_custom_vjp_in_text_under_vmap_and_with_structures() -> None:
+    f = sg.custom_vjp(
+        lambda pair: {"s": pair[0] + pair[1], "d": pair[0] - pair[1]},
+        lambda g, pair: ((2 * g["s"], 3 * g["d"]),),
+    )
+    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
+    out = f((x, y))
+    cost = sg.sum(out["s"] * out["d"])
+    dx, dy = sg.grad(cost, [x, y])
+    at = {x: X, y: X**2}
+    np.testing.assert_allclose(dx.eval(at), 2 * (X - X**2))
+    np.testing.assert_allclose(dy.eval(at), 3 * (X + X**2))
+    graph = Graph([x, y], cost)
+    again = sg.parse(sg.emit(graph))
+    assert again.same(graph)
+    other = sg.grad(again.outputs[0], list(again.inputs))[0]
+    np.testing.assert_allclose(other.eval(dict(zip(again.inputs, at.values(), strict=True))), 2 * (X - X**2))
+    rows = sg.matrix("rows", (4, 3))
+    each = sg.vmap(lambda r: sg.grad(sg.sum(f((r, y))["s"]), r))(rows)
+    np.testing.assert_array_equal(each.eval({rows: np.ones((4, 3)), y: X}), np.full((4, 3), 2.0))
+
+
+def test_custom_rules_and_what_they_capture() -> None:
+    w = sg.vector("w", size=3)
+    f = sg.custom_vjp(lambda x: x * w, lambda g, x: g * w * 2)
+    x = sg.vector("x", size=3)
+    np.testing.assert_allclose(sg.grad(sg.sum(f(x)), x).eval({w: X}), 2 * X)
+    with pytest.raises(sg.GradientError, match="reads without taking it as an argument"):
+        sg.grad(sg.sum(f(x)), w)
+    with pytest.raises(sg.GradientError, match="must return 1"):
+        sg.custom_vjp(lambda x: x, lambda g, x: (g, g))(x)
+    with pytest.raises(sg.GradientError, match="shape of its tensor"):
+        sg.custom_vjp(lambda x: x, lambda g, x: sg.sum(g))(x)
+    with pytest.raises(sg.GraphError, match="at least one argument"):
+        sg.custom_vjp(lambda: w, lambda g: ())()
+
+
+def test_custom_jvp() -> None:
+    f = sg.custom_jvp(lambda x, y: sg.abs(x) * y, lambda t, x, y: t[0] * sg.tanh(x) * y + sg.abs(x) * t[1])
+    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
+    at = {x: X, y: X + 1}
+    out = f(x, y)
+    np.testing.assert_allclose(sg.jvp(out, x, np.ones(3)).eval(at), np.tanh(X) * (X + 1))
+    dx, dy = sg.grad(sg.sum(out), [x, y])
+    np.testing.assert_allclose(dx.eval(at), np.tanh(X) * (X + 1))
+    np.testing.assert_allclose(dy.eval(at), np.abs(X))
+    second = sg.grad(sg.sum(dx), x)
+    np.testing.assert_allclose(second.eval(at), (1 - np.tanh(X) ** 2) * (X + 1))
+    graph = Graph([x, y], dx)
+    assert sg.parse(sg.emit(graph)).same(graph)
+
+
+def test_checkpoint_changes_no_derivative() -> None:
+    loss, ws, values = network()
+    x = next(iter(values))
+
+    def body(h: Any, w: Any) -> Any:
+        return sg.tanh(h @ w)
+
+    layer = sg.checkpoint(body)
+    scores = layer(layer(x, ws[0]), ws[1]) @ ws[2]
+    again = sg.mean(sg.logsumexp(scores, axis=1) - scores[:, 0])
+    plain, kept = sg.grad(loss, ws), sg.grad(again, ws)
+    f = sg.function(list(values), [*plain, *kept, sg.hvp(loss, ws, ws)[0], sg.hvp(again, ws, ws)[0]])
+    results = f(*values.values())
+    for a, b in zip(results[:3], results[3:6], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    np.testing.assert_allclose(results[6], results[7], rtol=1e-12)
+    names = [n.op.name for n in sg.optimize(Graph(list(values), [again, *kept])).nodes]
+    assert names.count("matmul") == 3 + 5 + 2  # two of them again
+
+
+def test_checkpoint_keeps_less() -> None:
+    def peak(wrap: Any) -> int:
+        x = sg.vector("x", size=100_000)
+
+        @wrap
+        def block(h: Any) -> Any:
+            for _ in range(8):
+                h = sg.sin(h) * h
+            return h
+
+        h = x
+        for _ in range(4):
+            h = block(h)
+        f = sg.function([x], sg.grad(sg.sum(h), x), backend="numpy")
+        return f._program.allocate().__len__()  # type: ignore[union-attr]
+
+    assert peak(sg.checkpoint) < 0.7 * peak(lambda f: f)
+
+
+def test_custom_root() -> None:
+    a = sg.vector("a", size=3)
+
+    def newton(f: Any, x: Any) -> Any:
+        for _ in range(30):
+            x = x - f(x) / (3 * x**2)
+        return x
+
+    def elementwise_solve(matvec: Any, b: Any) -> Any:
+        return b / matvec(sg.ones_like(b))
+
+    root = sg.custom_root(lambda x: x**3 - a, np.ones(3), newton, elementwise_solve)
+    value = np.array([1.0, 8.0, 2.0])
+    at = {a: value}
+    np.testing.assert_allclose(root.eval(at), np.cbrt(value), rtol=1e-14)
+    g = sg.grad(sg.sum(root), a)
+    np.testing.assert_allclose(g.eval(at), value ** (-2 / 3) / 3, rtol=1e-13)
+    np.testing.assert_allclose(sg.grad(sg.sum(g), a).eval(at), -2 / 9 * value ** (-5 / 3), rtol=1e-12)
+    np.testing.assert_allclose(sg.jvp(root, a, np.ones(3)).eval(at), value ** (-2 / 3) / 3, rtol=1e-13)
+    graph = Graph([a], root)
+    assert sg.parse(sg.emit(graph)).same(graph)
+    assert sum(n.op.name == "power" for n in Graph([a], g).nodes) < 30
