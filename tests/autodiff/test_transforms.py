@@ -158,7 +158,8 @@ def test_hessian_keeps_the_form() -> None:
 
 
 def flops(outputs: Any, inputs: Any) -> int:
-    """Floating-point operations of an optimised graph: products count two for each term, the rest one an element."""
+    """Floating-point operations of an optimised graph: products count two for each term, the rest one an
+    element."""
     graph = sg.optimize(Graph(inputs, outputs))
     total = 0
     for node in graph.nodes:
