@@ -181,6 +181,10 @@ MANY = 1 << 15
 
 def _strong_matmul(a: Array, b: Array, strong: str, out: Array) -> Array:
     """Term by term over k, for the rare product that met an infinity or NaN."""
+    if a.ndim == 1 or b.ndim == 1:
+        left, right = numpy.atleast_2d(a), b[:, None] if b.ndim == 1 else b
+        found = _strong_matmul(left, right, strong, numpy.empty((left.shape[0], right.shape[1]), a.dtype))
+        return found.reshape(out.shape)[()]
     out[...] = 0
     for k in range(a.shape[-1]):
         left, right = a[..., :, k, None], b[..., None, k, :]

@@ -96,6 +96,13 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(sg.matmul, (A, B.T.copy()), np.matmul),
         Sample(sg.matmul, (random(2, 3, 4), random(4, 2)), np.matmul),
         Sample(sg.matmul, (A[0], B.T.copy()), np.matmul),
+        Sample(sg.matmul, (A, B[0]), np.matmul),
+        Sample(sg.matmul, (A[0], B[0]), np.matmul),
+        *[
+            Sample(lambda a, b, s=s: apply(MatMul(s), a, b), pair, np.matmul)
+            for s in ("a", "b", "ab")
+            for pair in ((A, B[0]), (A[0], B.T.copy()), (A[0], B[0]))
+        ],
         *[
             Sample(lambda a, b, s=s: apply(MatMul(s), a, b), (A, B.T.copy()), np.matmul)
             for s in ("a", "b", "ab")

@@ -147,13 +147,13 @@ def test_float64(name: str) -> None:
                 np.testing.assert_allclose(a, b, rtol=2e-13, atol=1e-15, err_msg=what)
         if "vmap" in at:
             for a, b, c in zip(at["vmap"], at["value"], flipped[i]["value"], strict=True):
-                np.testing.assert_allclose(a, np.stack([b, c]), rtol=1e-12, atol=1e-14, err_msg=f"{what}, vmap")
+                np.testing.assert_allclose(
+                    a, np.stack([b, c]), rtol=1e-12, atol=1e-14, err_msg=f"{what}, vmap"
+                )
         if "jvp" not in at:
             continue
         floats = [k for k, y in enumerate(plan.ys) if y.dtype.is_differentiable]
-        difference = [
-            sum(c * around[k][i]["value"][j] for k, c in STENCIL.items()) / STEP for j in floats
-        ]
+        difference = [sum(c * around[k][i]["value"][j] for k, c in STENCIL.items()) / STEP for j in floats]
         close(at["jvp"], difference, 1e-8, f"{what}, jvp against finite differences")
         second = [
             sum(c * around[k][i]["vjp"][j] for k, c in STENCIL.items()) / STEP for j in range(len(at["vjp"]))

@@ -130,35 +130,42 @@ def _open_after_source(p: Planner, kernel: Kernel, *operands: Tensor) -> int:
 
 
 def matmul(p: Planner, node: Node) -> None:
-    op = node.op
+    op, tensor = node.op, node.output
     assert isinstance(op, MatMul)
-    a, b = (_matrix(p, t) for t in node.inputs)
-    out = p.place(node.output)
-    p.wrote(out.storage, p.open(MatMulStep(node, op.strong, a, b, out)))
+    a, b = (_matrix(p, t, i) for i, t in enumerate(node.inputs))
+    place = p.place(tensor)
+    out = Access(place.storage, Strided.contiguous((*a.layout.shape[:-1], b.layout.shape[-1])))
+    p.wrote(place.storage, p.open(MatMulStep(node, op.strong, a, b, out)))
 
 
 def plan_sum(p: Planner, node: Node, state: Shared, factor: float) -> None:
     """A product that is added to a state, after everything else."""
     op = node.op
     assert isinstance(op, MatMul)
-    a, b = (_matrix(p, t) for t in node.inputs)
+    a, b = (_matrix(p, t, i) for i, t in enumerate(node.inputs))
     target = Access(p.states[state], Strided.contiguous(state.shape))
     p.added.append(MatMulStep(node, op.strong, a, b, target, factor))
 
 
-def _matrix(p: Planner, tensor: Tensor) -> Access:
-    """A layout that BLAS takes: rows or columns without gaps, not broadcast, not reversed."""
-    found = p.access(tensor)
+def _matrix(p: Planner, tensor: Tensor, operand: int) -> Access:
+    """A layout that BLAS takes: rows or columns without gaps, not broadcast, not reversed. A vector is a row on
+    the left and a column on the right."""
+    found = _as_matrix(p.access(tensor), operand)
     rows, columns = found.layout.strides[-2:]
     row_count, column_count = found.layout.shape[-2:]
     if (columns == 1 or column_count == 1) and (_is_positive(rows) or row_count == 1):
         return found
     if (rows == 1 or row_count == 1) and (_is_positive(columns) or column_count == 1):
         return found
-    return p.copy(tensor, found)
+    return _as_matrix(p.copy(tensor, p.access(tensor)), operand)
 
 
-# ---- gathers, joining ---------------------------------------------------------------------------
+def _as_matrix(access: Access, operand: int) -> Access:
+    layout = access.layout
+    if len(layout.shape) > 1:
+        return access
+    shape = (1, *layout.shape) if operand == 0 else (*layout.shape, 1)
+    return Access(access.storage, layout.broadcast(shape, (operand,)))
 
 
 def callback(p: Planner, node: Node) -> None:

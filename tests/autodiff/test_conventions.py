@@ -1,0 +1,221 @@
+"""The conventions of docs/derivatives.md: three derivatives of every case, both modes, and through other ops."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+import symgrad as sg
+from tests.autodiff.conventions import CASES, Case
+from tests.golden_text import Golden
+
+PEERS = Path(__file__).with_name("peers.json")
+
+
+def function(case: Case) -> Callable[[Any], Any]:
+    """The case's text as a function: a row of our own table."""
+    return eval(f"lambda x: {case.symgrad}", {"sg": sg})  # type: ignore[no-any-return]
+
+
+def by_reverse(y: Any, x: Any) -> list[Any]:
+    found = []
+    for _ in range(3):
+        y = sg.grad(y, x, disconnected_inputs="ignore")
+        found.append(y)
+    return found
+
+
+def by_forward(y: Any, x: Any) -> list[Any]:
+    found = []
+    for _ in range(3):
+        y = sg.jvp(y, x, 1.0, disconnected_inputs="ignore")
+        found.append(y)
+    return found
+
+
+def derivatives() -> list[list[float]]:
+    """For each case its three derivatives by reverse mode, then by forward mode."""
+    inputs, outputs = [], []
+    for i, case in enumerate(CASES):
+        x = sg.scalar(f"x{i}")
+        y = function(case)(x)
+        inputs.append(x)
+        outputs += [*by_reverse(y, x), *by_forward(y, x)]
+    f = sg.function(inputs, outputs, on_unused_input="ignore")
+    found = [float(v) for v in f(*[case.at for case in CASES])]
+    return [found[6 * i : 6 * i + 6] for i in range(len(CASES))]
+
+
+def test_conventions() -> None:
+    wrong = []
+    for case, found in zip(CASES, derivatives(), strict=True):
+        for mode, values in (("reverse", found[:3]), ("forward", found[3:])):
+            ok = all(
+                a == b or (math.isfinite(b) and abs(a - b) <= 1e-13 * abs(b))
+                for a, b in zip(values, case.expected, strict=True)
+            )
+            if not ok:
+                wrong.append(f"{case.symgrad} at {case.at}, {mode}: {values}, expected {case.expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+# ---- masked, also through other ops -----------------------------------------------------------------
+
+#: name -> (function, bad point, where it is taken)
+MASKED: dict[str, tuple[Callable[[Any], Any], float, Callable[[Any], Any]]] = {
+    "log": (lambda x: sg.log(x), 0.0, lambda x: x > 0),
+    "log beyond": (lambda x: sg.log(x), -1.0, lambda x: x > 0),
+    "sqrt": (lambda x: sg.sqrt(x), 0.0, lambda x: x > 0),
+    "sqrt beyond": (lambda x: sg.sqrt(x), -1.0, lambda x: x > 0),
+    "1/x": (lambda x: 1 / x, 0.0, lambda x: x > 0),
+    "norm": (lambda x: sg.norm(sg.stack([x, 2 * x]), axis=0), 0.0, lambda x: x > 0),
+    "root of a sum of squares": (
+        lambda x: sg.sqrt(sg.sum(sg.stack([x, 2 * x]) ** 2, axis=0)),
+        0.0,
+        lambda x: x > 0,
+    ),
+    "x**0.5": (lambda x: x**0.5, 0.0, lambda x: x > 0),
+    "x**0.5 beyond": (lambda x: x**0.5, -1.0, lambda x: x > 0),
+    "atan2": (lambda x: sg.atan2(x, x), 0.0, lambda x: x > 0),
+    "acos": (lambda x: sg.acos(x), 1.0, lambda x: x < 1),
+    "acos beyond": (lambda x: sg.acos(x), 1.5, lambda x: x < 1),
+}
+
+N = 3
+MATRIX = np.arange(9.0).reshape(3, 3) + 1
+
+#: What may lie between the masked value and the cost, or between the variable and the bad function.
+AROUND: dict[str, Callable[[Any], Any]] = {
+    "nothing": lambda v: v,
+    "sum": lambda v: sg.sum(v) * sg.ones(N),
+    "matmul": lambda v: sg.constant(MATRIX) @ v,
+    "broadcast": lambda v: sg.sum(sg.broadcast_to(v[:, None], (N, 4)) * 2.0, axis=1),
+    "gather": lambda v: sg.take(v, [2, 0, 0]),
+    "concat": lambda v: sg.concat([v, v])[1:4],
+    "transpose": lambda v: sg.reshape(sg.permute_dims(sg.reshape(v, (N, 1))), (N,)),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_a_masked_branch_has_derivative_zero(name: str) -> None:
+    """Orders one to three, both modes, whatever lies between."""
+    f, bad, taken = MASKED[name]
+    outputs, labels = [], []
+    x = sg.vector("x", size=N)
+    for where, outer in AROUND.items():
+        masked = outer(sg.where(taken(x), f(x), 0.0))
+        for mode in ("reverse", "forward"):
+            y = sg.sum(masked * sg.cos(sg.constant(np.arange(1.0, 4.0))))
+            for order in (1, 2, 3):
+                if mode == "reverse":
+                    y = sg.sum(sg.grad(y, x, disconnected_inputs="ignore"))
+                else:
+                    y = sg.jvp(y, x, sg.ones(N), disconnected_inputs="ignore")
+                outputs.append(y)
+                labels.append(f"{name}, {where}, {mode}, order {order}")
+    found = sg.function([x], outputs)(np.full(N, bad))
+    assert not [label for label, v in zip(labels, found, strict=True) if v != 0]
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_inside(name: str) -> None:
+    """A variable that a mask takes away before the bad function: where(c, x, bad) has cotangent 0, and the infinite
+    slope there does not show."""
+    f, bad, _ = MASKED[name]
+    x = sg.vector("x", size=N)
+    for inner in (AROUND["matmul"], AROUND["gather"], AROUND["broadcast"]):
+        y = sg.sum(f(sg.where(sg.constant(np.zeros(N, bool)), inner(x), bad)))
+        g = sg.grad(y, x)
+        t = sg.jvp(y, x, np.ones(N))
+        second = sg.grad(sg.sum(g), x, disconnected_inputs="ignore")
+        for v in sg.function([x], [g, t, second], on_unused_input="ignore")(np.full(N, 0.5)):
+            assert not np.any(v), name
+
+
+# ---- written naively --------------------------------------------------------------------------------
+
+
+def exact_hessian(f: Callable[..., Any], at: list[float]) -> np.ndarray:
+    """Second derivatives of a function of mpmath numbers, with digits to spare."""
+    with mpmath.workdps(1600 if max(map(abs, at)) > 100 else 120):
+        n = len(at)
+        result = np.zeros((n, n))
+        for i in range(n):
+            for j in range(n):
+                order = tuple((k == i) + (k == j) for k in range(n))
+                result[i, j] = float(mpmath.diff(f, at, order, h=mpmath.mpf(10) ** -30))
+        return result
+
+
+def lse(*xs: Any) -> Any:
+    return mpmath.log(sum(map(mpmath.exp, xs)))
+
+
+NAIVE: dict[str, tuple[Callable[[Any], Any], Callable[..., Any], list[list[float]]]] = {
+    "log(1+exp(x))": (
+        lambda x: sg.log(1 + sg.exp(x[0])),
+        lambda x: mpmath.log(1 + mpmath.exp(x)),
+        [[40.0], [-40.0], [1000.0], [-1000.0]],
+    ),
+    "log(sum(exp(x)))": (
+        lambda x: sg.log(sg.sum(sg.exp(x))),
+        lse,
+        [[40.0, 0.0, 1.0], [1000.0, 999.0, 998.5], [-1000.0, -1001.0, -1000.5], [40.0, 40.0, 0.0]],
+    ),
+    "-log(softmax(x))[k]": (
+        lambda x: -sg.log(sg.softmax(x))[1],
+        lambda *xs: lse(*xs) - xs[1],
+        [[40.0, 0.0, 1.0], [1000.0, 999.0, 998.5], [0.0, 40.0, 1.0]],
+    ),
+    "log(sigmoid(x))": (
+        lambda x: sg.log(sg.sigmoid(x[0])),
+        lambda x: -mpmath.log(1 + mpmath.exp(-x)),
+        [[40.0], [-40.0], [1000.0], [-1000.0]],
+    ),
+    "logaddexp": (
+        lambda x: sg.log(sg.exp(x[0]) + sg.exp(x[1])),
+        lse,
+        [[40.0, 0.0], [0.0, 40.0], [1000.0, 999.0], [-1000.0, -1001.0]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAIVE)
+def test_hessians_of_what_is_written_naively(name: str) -> None:
+    naive, exact, points = NAIVE[name]
+    x = sg.vector("x", size=len(points[0]))
+    f = sg.function([x], sg.hessian(naive(x), x))
+    for at in points:
+        np.testing.assert_allclose(
+            f(at), exact_hessian(exact, at), rtol=1e-12, atol=0, err_msg=f"{name} at {at}"
+        )
+
+
+# ---- the document -----------------------------------------------------------------------------------
+
+
+def shown(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or "–"
+    return f"{value:.6g}"
+
+
+def test_document(golden: Golden) -> None:
+    """docs/derivatives.md is what the table says; peers' numbers come from benchmarks/derivatives.py."""
+    peers = json.loads(PEERS.read_text())
+    lines = []
+    for case, found in zip(CASES, derivatives(), strict=True):
+        row = [", ".join(shown(v + 0.0) for v in found[:3])]
+        for peer in ("jax", "torch"):
+            theirs = peers["cases"].get(f"{getattr(case, peer)} @ {case.at}")
+            row.append("–" if theirs is None else ", ".join(shown(v) for v in theirs))
+        lines.append(f"| {case.what} | `{case.symgrad}` | {case.at:g} | {' | '.join(row)} |")
+    versions = ", ".join(f"{k} {v}" for k, v in peers["versions"].items())
+    golden.document("derivatives.md", "cases", "\n".join(lines), versions=versions)
