@@ -15,7 +15,13 @@ through the operators of `Tensor`, and by name any that is below it.
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
-    indexing      x[...], take, concat, split, one_hot
+    slices        slices: read, written over, transposed
+    gather        elements at integer indices, and the transposes
+    scatter       updates at integer indices
+    join          concat, stack, split
+    indexing      x[...], take, take_along_axis, one_hot
+    update        x.at[...], segment_sum, bincount
+    sort          argsort, sort, topk, searchsorted
 """
 
 from symgrad.ops import (
@@ -25,11 +31,17 @@ from symgrad.ops import (
     compare,
     contract,
     create,
+    gather,
     indexing,
+    join,
     reduce,
+    scatter,
     select,
     shape,
+    slices,
+    sort,
     transcendental,
+    update,
 )
 
 __all__ = [
@@ -39,9 +51,15 @@ __all__ = [
     "compare",
     "contract",
     "create",
+    "gather",
     "indexing",
+    "join",
     "reduce",
+    "scatter",
     "select",
     "shape",
+    "slices",
+    "sort",
     "transcendental",
+    "update",
 ]

@@ -11,9 +11,10 @@ import numpy as np
 import symgrad as sg
 from symgrad.ir.tensor import apply
 from symgrad.ops.contract import MatMul
-from symgrad.ops.indexing import ScatterAdd, ScatterAddAlongAxis, Unslice
+from symgrad.ops.gather import ScatterAdd, ScatterAddAlongAxis
 from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
+from symgrad.ops.slices import Unslice
 from tests.ops.sample import ROWS, TABLE, A, B, C, D, I, J, P, Sample, one, random
 
 SAMPLES: dict[str, list[Sample]] = {
@@ -119,7 +120,7 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(lambda x: x[:, [[0, 0], [3, 1]]], (A,), lambda x: x[:, [[0, 0], [3, 1]]]),
     ],
     "scatter_add": [
-        Sample(lambda g: apply(ScatterAdd(0, (5, 3)), g, sg.constant(ROWS)), (random(4, 3),), None)
+        Sample(lambda g: apply(ScatterAdd((0,), (5, 3)), g, sg.constant(ROWS)), (random(4, 3),), None)
     ],
     "take_along_axis": [
         Sample(
