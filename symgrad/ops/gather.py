@@ -43,7 +43,9 @@ class Gather(Linear):
     def infer(self, x: TensorType, *indices: TensorType) -> TensorType:
         check_axes(self.axes, x.ndim, self.name)
         if len(indices) != len(self.axes) or not indices:
-            raise ShapeError(f"{self.name} needs one index for each of its axes {self.axes}, and at least one")
+            raise ShapeError(
+                f"{self.name} needs one index for each of its axes {self.axes}, and at least one"
+            )
         for index in indices:
             check_index(index)
             if index.shape != indices[0].shape:

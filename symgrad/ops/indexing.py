@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 
 import numpy
 
-from symgrad import dims
 from symgrad.dims import Dim, Shape, Size
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
@@ -127,7 +126,7 @@ class _Array:
     is_new: bool = False
 
 
-_Item: TypeAlias = "int | Size | slice | None | EllipsisType | _Array"
+_Item: TypeAlias = "int | Size | slice | EllipsisType | _Array | None"
 
 
 def select(x: Tensor, key: Any) -> tuple[Tensor, Selection]:

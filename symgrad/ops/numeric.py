@@ -11,17 +11,19 @@ from typing import Any, TypeAlias
 import numpy
 
 from symgrad.errors import ShapeError
-from symgrad.ops.numeric_indexing import argsort as argsort
-from symgrad.ops.numeric_indexing import gather as gather
-from symgrad.ops.numeric_indexing import scatter as scatter
-from symgrad.ops.numeric_indexing import scatter_add as scatter_add
-from symgrad.ops.numeric_indexing import scatter_add_along_axis as scatter_add_along_axis
-from symgrad.ops.numeric_indexing import searchsorted as searchsorted
-from symgrad.ops.numeric_indexing import set_slice as set_slice
-from symgrad.ops.numeric_indexing import slice_ as slice_
-from symgrad.ops.numeric_indexing import take as take
-from symgrad.ops.numeric_indexing import take_along_axis as take_along_axis
-from symgrad.ops.numeric_indexing import unslice as unslice
+from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
+    argsort,
+    gather,
+    scatter,
+    scatter_add,
+    scatter_add_along_axis,
+    searchsorted,
+    set_slice,
+    slice_,
+    take,
+    take_along_axis,
+    unslice,
+)
 
 Array: TypeAlias = Any
 Out: TypeAlias = Any

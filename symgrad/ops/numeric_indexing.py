@@ -178,7 +178,7 @@ def argsort(x: Array, axis: int, descending: bool) -> Array:
     return numpy.argsort(x, axis=axis, kind="stable").astype(numpy.int64, copy=False)
 
 
-def searchsorted(x: Array, values: Array, side: str, rows: int) -> Array:
+def searchsorted(x: Array, values: Array, side: Any, rows: int) -> Array:
     """Where `values` belong in the sorted vector x; in each row by itself."""
     result = numpy.empty(numpy.shape(values), numpy.int64)
     for row in numpy.ndindex(x.shape[:rows]):

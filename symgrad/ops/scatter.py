@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy
 
-from symgrad.dims import Dim, Shape, product
+from symgrad.dims import Dim, Shape, Size, product
 from symgrad.errors import DTypeError, ShapeError
+from symgrad.ir.op import Op, attributes
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal, logical_and, not_equal
@@ -94,13 +95,13 @@ class Scatter(Custom):
             found = apply(gather, masked_multiply(g, x), *indices)
             if known_distinct(indices, shape):
                 return found
-            return masked_multiply(found, _product_of_others(updates, _places(indices, shape), indices[0].ndim))
+            return masked_multiply(
+                found, _product_of_others(updates, _places(indices, shape), indices[0].ndim)
+            )
         share = apply(gather, self._share(g, x, updates, indices, out), *indices)
         return where(equal(updates, apply(gather, out, *indices)), share, 0)
 
-    def _share(
-        self, g: Tensor, x: Tensor, updates: Tensor, indices: Sequence[Tensor], out: Tensor
-    ) -> Tensor:
+    def _share(self, g: Tensor, x: Tensor, updates: Tensor, indices: Sequence[Tensor], out: Tensor) -> Tensor:
         """The cotangent divided by how many are equal to the result; 1 where none is, beside NaN."""
         taken = astype(equal(updates, apply(Gather(self.axes), out, *indices)), g.dtype)
         count = apply(Scatter(self.axes, "add"), astype(equal(x, out), g.dtype), taken, *indices)
@@ -131,22 +132,24 @@ class Scatter(Custom):
 # ---- repeated indices -------------------------------------------------------------------------------
 
 
-def known_indices(index: Tensor) -> numpy.ndarray | None:  # type: ignore[type-arg]
-    """The numbers of an index that is made of constants."""
-    node = index.node
-    op = node.op
+def known_indices(index: Tensor) -> Any:
+    """The numbers of an index that is made of constants, as an array; None for any other."""
+    moves: list[Op] = []
+    while isinstance(index.node.op, (Reshape, Broadcast)):
+        moves.append(index.node.op)
+        index = index.node.inputs[0]
+    op = index.node.op
     if isinstance(op, Constant):
-        return op.data.array
-    if not all(isinstance(d, int) for d in index.shape):
+        found = op.data.array
+    elif isinstance(op, (Fill, Iota)) and not any(isinstance(d, Size) for d in index.shape):
+        found = evaluate(op, [])
+    else:
         return None
-    if isinstance(op, Fill):
-        return numpy.full(op.shape, op.value.numpy)  # type: ignore[arg-type]
-    if isinstance(op, Iota):
-        return numpy.arange(op.size, dtype=op.dtype.numpy)
-    if isinstance(op, (Reshape, Broadcast)):
-        inner = known_indices(node.inputs[0])
-        return None if inner is None else evaluate(op, [inner])  # type: ignore[no-any-return]
-    return None
+    for move in reversed(moves):
+        if any(isinstance(d, Size) for d in attributes(move)["shape"]):
+            return None
+        found = evaluate(move, [found])
+    return found
 
 
 def known_distinct(indices: Sequence[Tensor], shape: Shape) -> bool:
@@ -161,7 +164,7 @@ def known_distinct(indices: Sequence[Tensor], shape: Shape) -> bool:
                 return False
             numbers = numpy.where(numbers < 0, numbers + size, numbers)
         places.append(numbers.ravel())
-    return len(set(zip(*[p.tolist() for p in places], strict=True))) == len(places[0])
+    return bool(numpy.unique(numpy.stack(places), axis=1).shape[1] == len(places[0]))
 
 
 def _is_last(indices: Sequence[Tensor], shape: Shape) -> Tensor:

@@ -35,8 +35,8 @@ COMBINE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "set": lambda x, v: v,
     "add": lambda x, v: x + v,
     "mul": lambda x, v: x * v,
-    "max": lambda x, v: maximum(x, v),
-    "min": lambda x, v: minimum(x, v),
+    "max": maximum,
+    "min": minimum,
 }
 
 
@@ -162,7 +162,7 @@ def _as_update(x: Tensor, v: Any) -> Tensor:
     if is_weak(v):
         if promote_weak(x.dtype, v) is x.dtype:
             return fill(v, (), x.dtype)
-        raise _lossy(x, f"the number {v!r}", None)
+        raise _lossy(x, f"the number {v!r}", "convert x first, with x.astype(...)")
     if isinstance(v, (list, tuple)):
         array = numpy.asarray(v)
         if array.dtype.kind in "biufc" and promote_weak(x.dtype, array.dtype.type(0).item()) is x.dtype:
@@ -177,9 +177,7 @@ def _lossy(x: Tensor, update: object, hint: str | None) -> DTypeError:
     return DTypeError(
         f"{x.dtype} does not hold the update",
         facts=[("x", x.type), ("update", update)],
-        hint=hint or f'x.astype("float64") first, for example'
-        if x.dtype.kind in ("bool", "int", "uint")
-        else hint,
+        hint=hint,
         at=origin.locate(origin.current()),
     )
 

@@ -75,7 +75,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         for reduction, access in step.results:
             yield f"  {_access(access)} <- {_name(names, reduction.tensor)}"
         for scatter in step.scatters:
-            yield f"  {scatter.storage}[{_indices(scatter)}] {UPDATES[scatter.mode]} {_name(names, scatter.value)}"
+            value = _name(names, scatter.value)
+            yield f"  {scatter.storage}[{_indices(scatter)}] {UPDATES[scatter.mode]} {value}"
     elif isinstance(step, MatMulStep):
         strong = f", strong zeros of {step.strong}" if step.strong else ""
         arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"

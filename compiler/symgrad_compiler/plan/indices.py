@@ -107,9 +107,7 @@ def _axes(op: Op) -> tuple[int, ...]:
     return op.axes
 
 
-def _checked(
-    p: Planner, node: Node, indices: Sequence[Tensor], shape: Shape
-) -> tuple[list[Access], int]:
+def _checked(p: Planner, node: Node, indices: Sequence[Tensor], shape: Shape) -> tuple[list[Access], int]:
     """Where the indices lie, and the first step that may use them: behind a check of each that is not known
     to be in range."""
     found, after = [], 0

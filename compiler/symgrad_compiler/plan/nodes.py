@@ -16,8 +16,8 @@ from symgrad.ops.create import Constant, Fill, Iota, SizeOf
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
 from symgrad.ops.join import Concat
 from symgrad.ops.kinds import Elementwise, TensorOp
-from symgrad.ops.scatter import Scatter
 from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, functions_used
+from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided

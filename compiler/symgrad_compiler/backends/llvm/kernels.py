@@ -114,9 +114,7 @@ class _KernelEmitter:
             return [add(i.access.storage, i.access.layout) for i in indices]
 
         sources = {t: add(s.storage, s.layout) for t, s in kernel.sources.items() if isinstance(s, Access)}
-        gathers = {
-            t: (add(g.storage, g.layout), add_indices(g.indices)) for t, g in kernel.gathers.items()
-        }
+        gathers = {t: (add(g.storage, g.layout), add_indices(g.indices)) for t, g in kernel.gathers.items()}
         scatters = [(add(s.storage, s.layout), add_indices(s.indices)) for s in kernel.scatters]
         stores = [add(a.storage, a.layout) for _, a in kernel.stores]
         results = [add_result(a) for _, a in kernel.results]

@@ -1,8 +1,8 @@
 """The indices that sort an axis: a stable merge sort of rows of integer keys with their positions.
 
-Floats become integers in the same order: where the sign bit is set, the others are flipped; -0 is made 0 first,
-and NaN the largest. Descending, all bits are flipped, which reverses the order of integers. So all comparisons
-are of integers, and equal elements keep their order in either direction.
+Floats become integers in the same order: where the sign bit is set, the others are flipped; -0 is made 0
+first, and NaN the largest. Descending, all bits are flipped, which reverses the order of integers. So all
+comparisons are of integers, and equal elements keep their order in either direction.
 
 Runs of a few keys are sorted by insertion, then merged, two at a time, from one row of memory to another and
 back. Two runs of equal length are merged from both ends at once, each end making half of the result: neither
@@ -86,7 +86,9 @@ def _sortable(code: Code, x: Value, descending: bool) -> Value:
 # ---- a row ------------------------------------------------------------------------------------------
 
 
-def _made(module: Module, name: str, result: str, parameters: str, body: Callable[[Function], None]) -> Function:
+def _made(
+    module: Module, name: str, result: str, parameters: str, body: Callable[[Function], None]
+) -> Function:
     """A function of pointers and an i64 for each word of `parameters` behind them, made once in a module."""
     if name not in module.made:
         kinds = [("ptr" if p[0] == "@" else "i64", p.lstrip("@")) for p in parameters.split()]
@@ -249,6 +251,4 @@ def _merge(module: Module, kind: str) -> Function:
 def _copy(f: Function, source: Value, target: Value, count: Value, kind: str) -> None:
     f.module.declare("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)")
     size = f.emit(f"mul i64 {count.text}, {max(BITS[kind] // 8, 1)}", "i64")
-    f.do(
-        f"call void @llvm.memcpy.p0.p0.i64(ptr {target.text}, ptr {source.text}, i64 {size.text}, i1 false)"
-    )
+    f.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target.text}, ptr {source.text}, i64 {size.text}, i1 false)")
