@@ -1,4 +1,4 @@
-"""Indexing, updates and sorting against NumPy: random keys, repeated indices, derivatives, errors, batches."""
+"""Indexing, updates and sorting against NumPy: keys, repeated indices, derivatives, errors, batches."""
 
 from __future__ import annotations
 
@@ -67,9 +67,15 @@ def numpy_takes(key: tuple[Any, ...]) -> bool:
     return True
 
 
-@settings(max_examples=300)
+def unbounded(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The key without the bounds of slices, which must not lie beyond symbolic sizes."""
+    return tuple(slice(None, None, k.step) if isinstance(k, slice) else k for k in key)
+
+
+@settings(max_examples=150)
 @given(keys().filter(numpy_takes), st.booleans())
 def test_random_keys(key: tuple[Any, ...], symbolic: bool) -> None:
+    key = unbounded(key) if symbolic else key
     x = sg.tensor("x", ("a", "b", "c", "d") if symbolic else SHAPE)
     y = x[key]
     f = sg.function([x], y)
@@ -77,9 +83,10 @@ def test_random_keys(key: tuple[Any, ...], symbolic: bool) -> None:
     assert np.asarray(f(X)).shape == X[key].shape
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(keys().filter(numpy_takes), st.sampled_from(["set", "add", "mul", "max", "min"]), st.booleans())
 def test_random_updates(key: tuple[Any, ...], mode: str, symbolic: bool) -> None:
+    key = unbounded(key) if symbolic else key
     v = np.random.default_rng(1).normal(size=X[key].shape)
     expected = X.copy()
     if mode == "set":
@@ -94,7 +101,7 @@ def test_random_updates(key: tuple[Any, ...], mode: str, symbolic: bool) -> None
 
 MASKS = [
     X > 0,
-    X[0] > 0,
+    X[..., 0, 0] > 0,
     (np.s_[:], X[0] > 0),
     (np.s_[1:], X[0, :, 0, 0] > 0, [1]),
     (..., X[0, 0] > 0),
@@ -251,8 +258,8 @@ def test_errors_of_updates() -> None:
         (lambda: n.at[0].set(1.5), sg.DTypeError, "int64 does not hold"),
         (lambda: n.at[0].set(np.array(1.5)), sg.DTypeError, "int64 does not hold"),
         (lambda: (n > 0).at[0].add(True), sg.DTypeError, "does not take bool"),
-        (lambda: x.at[0].set([1, 2, 3]), sg.ShapeError, ""),
-        (lambda: x.at[[0, 1]].set(np.zeros((3, 4), "float32")), sg.ShapeError, ""),
+        (lambda: x.at[0].set([1, 2, 3]), sg.ShapeError, "broadcast"),
+        (lambda: x.at[[0, 1]].set(np.zeros((3, 4), "float32")), sg.ShapeError, "broadcast"),
         (lambda: x.at[sg.vector("m", 4, "bool")].set(0), sg.ShapeError, "a mask must have"),
         (lambda: x.at[5].set(0), IndexError, "out of range"),
         (lambda: sg.topk(x, 5), sg.ShapeError, "no 5 elements"),
@@ -272,12 +279,12 @@ def test_out_of_range_at_run_time_names_the_node(name: str) -> None:
         "gather": lambda: x[i, i],
         "scatter": lambda: x.at[i].add(1.0),
         "scatter_add": lambda: sg.segment_sum(x[0][i * 0], i, 4),
-        "along": lambda: sg.take_along_axis(x, i[:, None], axis=0) if False else x[:, i],
+        "along": lambda: sg.take_along_axis(x, i[None], axis=1),
         "put": lambda: sg.put_along_axis(x[0], i, 1.0),
     }[name]()
     f = sg.function([x, i], y.named("result"))
     a = np.zeros((4, 3))
-    size = 4 if name.startswith("scatter") else 3
+    size = 3 if name in ("along", "put") else 4
     assert f(a, np.array([0, -3, 2])) is not None
     for bad in (7, -8):
         with pytest.raises(
@@ -411,7 +418,7 @@ def test_backends_on_symbolic_sizes(shape: tuple[int, int]) -> None:
     x, i, v = sg.matrix("x", ("n", "m")), sg.vector("i", "k", "int64"), sg.matrix("v", ("k", "m"))
     outputs = [
         x[i], x[i, i * 0], x.at[i].set(v), x.at[i].add(v), x.at[i].mul(v), x.at[i].max(v),
-        sg.segment_sum(v, i, x.shape[0]), x.at[:, i * 0].add(v.T[:1]), sg.sort(x, axis=0),
+        sg.segment_sum(v, i, x.shape[0]), x.at[:, i * 0].add(1.0), sg.sort(x, axis=0),
     ]  # fmt: skip
     rng = np.random.default_rng(8)
     a = rng.normal(size=shape)
