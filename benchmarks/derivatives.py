@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.autodiff.conventions import CASES  # noqa: E402
+from tests.autodiff.conventions import CASES
 
 jax.config.update("jax_enable_x64", True)
 

@@ -50,7 +50,7 @@ def build_on(weights: list[Any], biases: list[Any], images: Any, labels: Any, ba
     """The network on a data set that is shared state; the input is which rows make the batch."""
     rows = sg.vector("rows", size=batch, dtype="int64")
     return _network(
-        weights, biases, [rows], sg.take(images, rows).named("x"), sg.take(labels, rows).named("y")
+        weights, biases, [rows], sg.take(images, rows, axis=0).named("x"), sg.take(labels, rows).named("y")
     )
 
 

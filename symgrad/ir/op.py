@@ -32,6 +32,10 @@ class Op:
             return names[index]
         return f"{names[-1].rstrip('*')}{index - len(names) + 1}"
 
+    def operand_rule(self, index: int) -> str:
+        """What the rules of operand `index` are named after: its name, without a number if there are many."""
+        return self.operands[min(index, len(self.operands) - 1)].rstrip("*")
+
 
 _field_names: dict[type, tuple[str, ...]] = {}
 

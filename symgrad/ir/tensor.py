@@ -189,6 +189,11 @@ class Tensor(Operators):
         result: Tensor = registry.language["matrix_transpose"](self)
         return result
 
+    @property
+    def at(self) -> Any:
+        """`x.at[key].set(v)`, and `add`, `mul`, `max`, `min`: x with other values where the key selects."""
+        return registry.language["at"](self)
+
     def named(self, name: str) -> Tensor:
         """Name this tensor, for printing and for `Graph.find`; returns the tensor itself."""
         self.name = check_name(name)
@@ -201,6 +206,8 @@ class Tensor(Operators):
     prod = _method("prod")
     argmax = _method("argmax")
     argmin = _method("argmin")
+    argsort = _method("argsort")
+    take = _method("take")
     reshape = _method("reshape")
     astype = _method("astype")
     eval = _method("eval")

@@ -15,8 +15,14 @@ through the operators of `Tensor`, and by name any that is below it.
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
-    indexing      x[...], take, concat, split, one_hot
     custom        functions with derivatives of the user's, checkpoints
+    slices        slices: read, written over, transposed
+    gather        elements at integer indices, and the transposes
+    scatter       updates at integer indices
+    join          concat, stack, split
+    indexing      x[...], take, take_along_axis, one_hot
+    update        x.at[...], segment_sum, bincount
+    sort          argsort, sort, topk, searchsorted
 """
 
 from symgrad.ops import (
@@ -27,11 +33,17 @@ from symgrad.ops import (
     contract,
     create,
     custom,
+    gather,
     indexing,
+    join,
     reduce,
+    scatter,
     select,
     shape,
+    slices,
+    sort,
     transcendental,
+    update,
 )
 
 __all__ = [
@@ -42,9 +54,15 @@ __all__ = [
     "contract",
     "create",
     "custom",
+    "gather",
     "indexing",
+    "join",
     "reduce",
+    "scatter",
     "select",
     "shape",
+    "slices",
+    "sort",
     "transcendental",
+    "update",
 ]

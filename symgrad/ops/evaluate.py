@@ -39,7 +39,8 @@ def evaluate(op: Op, operands: Sequence[Any]) -> Any:
     function = _compiled.get(op.name)
     if function is None:
         function = _compiled[op.name] = _compile(op)
-    values = [operands] if op.operands and op.operands[0].endswith("*") else list(operands)
+    single = len(op.operands) - 1 if op.operands and op.operands[-1].endswith("*") else len(operands)
+    values = [*operands[:single], *([operands[single:]] if single < len(op.operands) else [])]
     with numpy.errstate(all="ignore"):
         return function(*values, **{k: _value(v) for k, v in attributes(op).items()})
 

@@ -1,380 +1,280 @@
-"""Indexing, joining and cutting. Slices and gathers are linear; their transposes accumulate."""
+"""Indexing as NumPy's: `x[key]`, `take`, `take_along_axis`, `one_hot`.
+
+A key becomes a `Selection`, three moves of which each may be missing:
+
+    slice     every axis by a start, a stop and a step; an int keeps one element
+    reshape   without the axes of ints, with those of None
+    gather    integer arrays, broadcast together; a constant mask is the arrays of where it is true
+
+Updates (`update.py`) make the same moves back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Any, ClassVar
+from typing import Any, TypeAlias
 
 import numpy
 
-from symgrad import dims
 from symgrad.dims import Dim, Shape, Size
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
-from symgrad.ir.tensor import Tensor, apply, apply_all
-from symgrad.ops.align import align_tensors
+from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal
-from symgrad.ops.create import arange, as_tensor, fill
-from symgrad.ops.kinds import INTEGERS, Linear, declare
-from symgrad.ops.shape import broadcast_to, expand_dims, normalize_axis, reshape
-from symgrad.ops.strided import Strided
+from symgrad.ops.create import arange, array_tensor, as_tensor
+from symgrad.ops.gather import Gather, Take, TakeAlongAxis, check_index
+from symgrad.ops.kinds import INTEGERS
+from symgrad.ops.scatter import known_indices
+from symgrad.ops.shape import (
+    SpecifyShape,
+    broadcast_shapes,
+    broadcast_to,
+    expand_dims,
+    normalize_axis,
+    permute_dims,
+    reshape,
+)
+from symgrad.ops.slices import Slice, slice_size
 from symgrad.registry import provide
-from symgrad.types import DTypeLike, TensorType, check_extent
-
-_INDEX = "an index is an integer"
-
-
-# ---- slices -----------------------------------------------------------------------------------------
-
-
-@declare
-@dataclass(frozen=True)
-class Slice(Linear):
-    """x[start:stop:step] in every axis, with start and stop counted from the front. With a negative step, a
-    stop of -1 means "to the front"."""
-
-    starts: Shape
-    stops: Shape
-    steps: tuple[int, ...]
-    name: ClassVar[str] = "slice"
-    operands = ("x",)
-    numpy = "numeric.slice_({x}, {starts}, {stops}, {steps})"
-    view = True
-    selects = True
-
-    def infer(self, x: TensorType) -> TensorType:
-        if not len(self.starts) == len(self.stops) == len(self.steps) == x.ndim:
-            raise ShapeError("slice needs a start, stop and step for each axis")
-        return x.with_shape(
-            tuple(_slice_size(*s) for s in zip(self.starts, self.stops, self.steps, x.shape, strict=True))
-        )
-
-    def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
-        return apply(Unslice(self.starts, self.stops, self.steps, x.shape), g)
-
-    def strided(self, x: Strided) -> Strided:
-        shape = tuple(_slice_size(*s) for s in zip(self.starts, self.stops, self.steps, x.shape, strict=True))
-        return x.slice(self.starts, self.steps, shape)
-
-    def batched_op(self, size: Dim) -> Slice:
-        return Slice((0, *self.starts), (size, *self.stops), (1, *self.steps))
-
-
-def _slice_size(start: Dim, stop: Dim, step: int, size: Dim) -> Dim:
-    if step == 0:
-        raise ShapeError("a slice step must not be 0")
-    numbers = [v for v in (start, stop, size) if isinstance(v, int)]
-    if len(numbers) == 3 and not (-1 <= numbers[0] <= numbers[2] and -1 <= numbers[1] <= numbers[2]):
-        raise ShapeError(f"the slice {start}:{stop}:{step} leaves an axis of size {size}")
-    count = -((start - stop) // step) if step > 0 else -((stop - start) // -step)
-    return max(count, 0) if isinstance(count, int) else count
-
-
-@declare
-@dataclass(frozen=True)
-class Unslice(Linear):
-    """Zeros of `shape`, with g where `slice` reads: its transpose."""
-
-    starts: Shape
-    stops: Shape
-    steps: tuple[int, ...]
-    shape: Shape
-    name: ClassVar[str] = "unslice"
-    operands = ("g",)
-    numpy = "numeric.unslice({g}, {starts}, {stops}, {steps}, {shape})"
-
-    def infer(self, g: TensorType) -> TensorType:
-        check_extent(self.shape)
-        read = Slice(self.starts, self.stops, self.steps).infer(g.with_shape(self.shape))
-        if read.shape != g.shape:
-            raise ShapeError(
-                "unslice: the operand must have the shape that the slice reads", facts=[("g", g)]
-            )
-        return g.with_shape(self.shape)
-
-    def transpose_g(self, t: Tensor, g: Tensor) -> Tensor:
-        return apply(Slice(self.starts, self.stops, self.steps), t)
-
-    def batched_op(self, size: Dim) -> Unslice:
-        return Unslice((0, *self.starts), (size, *self.stops), (1, *self.steps), (size, *self.shape))
-
-
-# ---- gathers ----------------------------------------------------------------------------------------
-
-
-@declare
-@dataclass(frozen=True)
-class Take(Linear):
-    """out[a..., i..., b...] = x[a..., index[i...], b...], the index replacing `axis`."""
-
-    axis: int
-    name: ClassVar[str] = "take"
-    operands = ("x", "index")
-    numpy = "numeric.take({x}, {index}, {axis}, {out})"
-    no_gradient: ClassVar = {"index": _INDEX}
-    selects = True
-    fails = True
-
-    def infer(self, x: TensorType, index: TensorType) -> TensorType:
-        _check_index(self.axis, x, index)
-        return x.with_shape((*x.shape[: self.axis], *index.shape, *x.shape[self.axis + 1 :]))
-
-    def transpose_x(self, g: Tensor, x: Tensor, index: Tensor) -> Tensor:
-        return apply(ScatterAdd(self.axis, x.shape), g, index)
-
-
-@declare
-@dataclass(frozen=True)
-class ScatterAdd(Linear):
-    """Zeros of `shape`, to which g is added where `take` reads; repeated indices accumulate."""
-
-    axis: int
-    shape: Shape
-    name: ClassVar[str] = "scatter_add"
-    operands = ("g", "index")
-    numpy = "numeric.scatter_add({g}, {index}, {axis}, {shape})"
-    no_gradient: ClassVar = {"index": _INDEX}
-    fails = True
-
-    def infer(self, g: TensorType, index: TensorType) -> TensorType:
-        check_extent(self.shape)
-        if Take(self.axis).infer(g.with_shape(self.shape), index).shape != g.shape:
-            raise ShapeError("scatter_add: the operand must have the shape that take reads")
-        return g.with_shape(self.shape)
-
-    def transpose_g(self, t: Tensor, g: Tensor, index: Tensor) -> Tensor:
-        return apply(Take(self.axis), t, index)
-
-
-@declare
-@dataclass(frozen=True)
-class TakeAlongAxis(Linear):
-    """out[a, i, b] = x[a, index[a, i, b], b], with i along `axis`."""
-
-    axis: int
-    name: ClassVar[str] = "take_along_axis"
-    operands = ("x", "index")
-    numpy = "numeric.take_along_axis({x}, {index}, {axis})"
-    no_gradient: ClassVar = {"index": _INDEX}
-    selects = True
-    fails = True
-
-    def infer(self, x: TensorType, index: TensorType) -> TensorType:
-        _check_index(self.axis, x, index)
-        if index.ndim != x.ndim or any(
-            a != b for i, (a, b) in enumerate(zip(x.shape, index.shape, strict=True)) if i != self.axis
-        ):
-            raise ShapeError(f"take_along_axis needs equal shapes but for axis {self.axis}")
-        return x.with_shape(index.shape)
-
-    def transpose_x(self, g: Tensor, x: Tensor, index: Tensor) -> Tensor:
-        return apply(ScatterAddAlongAxis(self.axis, x.shape), g, index)
-
-    def batched_op(self, size: Dim) -> TakeAlongAxis:
-        return TakeAlongAxis(self.axis + 1)
-
-
-@declare
-@dataclass(frozen=True)
-class ScatterAddAlongAxis(Linear):
-    """Zeros of `shape`, to which g is added where `take_along_axis` reads."""
-
-    axis: int
-    shape: Shape
-    name: ClassVar[str] = "scatter_add_along_axis"
-    operands = ("g", "index")
-    numpy = "numeric.scatter_add_along_axis({g}, {index}, {axis}, {shape})"
-    no_gradient: ClassVar = {"index": _INDEX}
-    fails = True
-
-    def infer(self, g: TensorType, index: TensorType) -> TensorType:
-        check_extent(self.shape)
-        if TakeAlongAxis(self.axis).infer(g.with_shape(self.shape), index).shape != g.shape:
-            raise ShapeError("scatter_add_along_axis: the operand must have the shape of the index")
-        return g.with_shape(self.shape)
-
-    def transpose_g(self, t: Tensor, g: Tensor, index: Tensor) -> Tensor:
-        return apply(TakeAlongAxis(self.axis), t, index)
-
-    def batched_op(self, size: Dim) -> ScatterAddAlongAxis:
-        return ScatterAddAlongAxis(self.axis + 1, (size, *self.shape))
-
-
-def _check_index(axis: int, x: TensorType, index: TensorType) -> None:
-    if index.dtype.kind not in INTEGERS:
-        raise DTypeError(f"an index must be an integer tensor, not {index.dtype}")
-    if not 0 <= axis < x.ndim:
-        raise ShapeError(f"axis {axis} does not exist", facts=[("x", x)])
-
-
-# ---- joining and cutting ----------------------------------------------------------------------------
-
-
-@declare
-@dataclass(frozen=True)
-class Concat(Linear):
-    """Tensors joined along `axis`."""
-
-    axis: int
-    name: ClassVar[str] = "concat"
-    operands = ("parts*",)
-    linear_in_all = True
-    numpy = "numeric.concat({parts}, {axis}, {out})"
-
-    def infer(self, *parts: TensorType) -> TensorType:
-        if not parts:
-            raise ShapeError("concat needs at least one tensor")
-        first = parts[0]
-        if not 0 <= self.axis < first.ndim:
-            raise ShapeError(f"axis {self.axis} does not exist", facts=[("x", first)])
-        for part in parts:
-            rest = [
-                (a, b)
-                for i, (a, b) in enumerate(zip(part.shape, first.shape, strict=False))
-                if i != self.axis
-            ]
-            if part.dtype is not first.dtype or part.ndim != first.ndim or any(a != b for a, b in rest):
-                raise ShapeError(f"concat needs equal dtypes, and equal shapes but for axis {self.axis}")
-        total: Dim = 0
-        for part in parts:
-            total = total + part.shape[self.axis]
-        return first.with_shape((*first.shape[: self.axis], total, *first.shape[self.axis + 1 :]))
-
-    def transpose_parts(self, g: Tensor, operand: int, *parts: Tensor) -> Tensor:
-        start: Dim = 0
-        for part in parts[:operand]:
-            start = start + part.shape[self.axis]
-        return _narrow(g, self.axis, start, parts[operand].shape[self.axis])
-
-    def batched_op(self, size: Dim) -> Concat:
-        return Concat(self.axis + 1)
-
-
-@declare
-@dataclass(frozen=True)
-class Split(Linear):
-    """x cut along `axis` into pieces of the given sizes; one output each."""
-
-    axis: int
-    sizes: Shape
-    name: ClassVar[str] = "split"
-    operands = ("x",)
-    numpy = "numeric.split({x}, {sizes}, {axis})"
-    view = True
-    selects = True
-
-    def infer(self, x: TensorType) -> Sequence[TensorType]:
-        if not 0 <= self.axis < x.ndim or not self.sizes:
-            raise ShapeError("split needs an axis of the operand and at least one size", facts=[("x", x)])
-        total: Dim = 0
-        for size in self.sizes:
-            if isinstance(size, int) and size < 0:
-                raise ShapeError(f"a piece cannot have the size {size}", facts=[("x", x)])
-            total = total + size
-        if not dims.equal(total, x.shape[self.axis]):
-            raise ShapeError(f"the sizes add up to {total}, not {x.shape[self.axis]}", facts=[("x", x)])
-        return [x.with_shape((*x.shape[: self.axis], s, *x.shape[self.axis + 1 :])) for s in self.sizes]
-
-    def transpose_x(self, g: Any, x: Tensor) -> Tensor:
-        """The pieces joined; a piece without a cotangent was not used, so its part is 0."""
-        gs = g if isinstance(g, tuple) else (g,)
-        types = self.infer(x.type)
-        parts = [fill(0, t.shape, t.dtype) if p is None else p for p, t in zip(gs, types, strict=True)]
-        return apply(Concat(self.axis), *parts)
-
-    def strided(self, x: Strided) -> tuple[Strided, ...]:
-        pieces = []
-        start: Dim = 0
-        for size in self.sizes:
-            starts = tuple(start if i == self.axis else 0 for i in range(len(x.shape)))
-            shape = tuple(size if i == self.axis else d for i, d in enumerate(x.shape))
-            pieces.append(x.slice(starts, (1,) * len(x.shape), shape))
-            start = start + size
-        return tuple(pieces)
-
-    def batched_op(self, size: Dim) -> Split:
-        return Split(self.axis + 1, self.sizes)
-
-
-def _narrow(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor:
-    starts = tuple(start if i == axis else 0 for i in range(x.ndim))
-    stops = tuple(start + length if i == axis else d for i, d in enumerate(x.shape))
-    return apply(Slice(starts, stops, (1,) * x.ndim), x)
-
-
-# ---- the language -----------------------------------------------------------------------------------
+from symgrad.types import DTypeLike
 
 
 @provide("getitem")
 def getitem(x: Tensor, key: Any) -> Tensor:
-    """x[key] as NumPy: ints, slices, None, Ellipsis, and one integer array or tensor.
+    """x[key] as NumPy: ints, slices, None, Ellipsis, integer arrays and tensors, constant masks.
+
+    Arrays are broadcast together. The dimensions that they share stand where the arrays stand if nothing is
+    between them (an int beside arrays counts as one), else first. Integers that are not known when the graph is
+    built are checked at run time. The size of what a mask selects must be known, so a mask is a constant.
 
     Raises:
-        IndexError: an int that is out of range, or too many indices.
+        IndexError: an index that is out of range, too many indices, a mask that is no constant.
+        DTypeError: an array of anything but integers or booleans.
+        ShapeError: arrays that do not broadcast.
 
     >>> from symgrad.ops.create import tensor
     >>> x = tensor("x", ("n", 5))
     >>> x[:, 1:4], x[0, None], x[..., ::-1]
     (<slice: f64[n,3]>, <slice: f64[1,5]>, <slice: f64[n,5]>)
+    >>> i = tensor("i", (2, 3), "int64")
+    >>> x[i], x[:, i], x[i, i], x[:, [True, False, True, False, False]]
+    (<take: f64[2,3,5]>, <take: f64[n,2,3]>, <gather: f64[2,3]>, <take: f64[n,2]>)
     """
-    items = _full_key(x, key if isinstance(key, tuple) else (key,))
-    starts: list[Dim] = []
-    stops: list[Dim] = []
-    steps: list[int] = []
+    x, chosen = select(x, key)
+    return chosen.gather(chosen.slice(x))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a key selects of a tensor."""
+
+    starts: Shape
+    stops: Shape
+    steps: tuple[int, ...]
+    #: The shape after the slice, and after the reshape.
+    sliced: Shape
+    shape: Shape
+    #: The axes of `shape` that have an index, the indices (all of one shape), and where their dimensions go.
+    axes: tuple[int, ...]
+    indices: tuple[Tensor, ...]
+    position: int
+
+    def slice(self, x: Tensor) -> Tensor:
+        """x, sliced and reshaped."""
+        return reshape(x if self.is_whole(x) else apply(self.slicing, x), self.shape)
+
+    def gather(self, x: Tensor) -> Tensor:
+        """The elements at the indices, of what `slice` gives."""
+        if not self.axes:
+            return x
+        if self.axes == (self.position,):
+            return apply(Take(self.position), x, *self.indices)
+        return permute_dims(apply(Gather(self.axes), x, *self.indices), self.order)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The axes of a gather, whose indices come first, in the order of the result."""
+        inside = self.indices[0].ndim
+        before = inside + self.position
+        rank = inside + len(self.shape) - len(self.axes)
+        return (*range(inside, before), *range(inside), *range(before, rank))
+
+    @property
+    def slicing(self) -> Slice:
+        return Slice(self.starts, self.stops, self.steps)
+
+    def is_whole(self, x: Tensor) -> bool:
+        """Whether the slice is all of x."""
+        return all(
+            a == 0 and b == d and s == 1
+            for a, b, s, d in zip(self.starts, self.stops, self.steps, x.shape, strict=True)
+        )
+
+
+# ---- keys -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Array:
+    """Indices of one axis, which has the given length if they come from a mask; of no axis of the tensor, but
+    of a new one, if the mask is a single truth value."""
+
+    index: Tensor
+    length: int | None = None
+    is_new: bool = False
+
+
+_Item: TypeAlias = "int | Size | slice | EllipsisType | _Array | None"
+
+
+def select(x: Tensor, key: Any) -> tuple[Tensor, Selection]:
+    """What `key` selects of x; and x, its sizes specified where a mask states them."""
+    items = [i for k in (key if isinstance(key, tuple) else (key,)) for i in _items(k)]
+    items = _without_dots(x, items)
+    x = _specified(x, items)
+    bounds: list[tuple[Dim, Dim, int]] = []
     shape: list[Dim] = []
-    gather: tuple[int, Tensor] | None = None
+    sliced: list[Dim] = []
+    arrays: list[tuple[int, Tensor]] = []
     for item in items:
-        if item is None:
+        if item is None or isinstance(item, EllipsisType):
+            shape += [1] if item is None else []
+            continue
+        if isinstance(item, _Array) and item.is_new:
+            arrays.append((len(shape), item.index))
             shape.append(1)
             continue
-        size = x.shape[len(starts)]
-        start, stop, step, keeps = _bounds(item, size)
-        if isinstance(item, (Tensor, numpy.ndarray, list)):
-            if gather is not None:
-                raise IndexError("one array index at a time\n  hint: index twice, or use take_along_axis")
-            gather = (len(shape), as_tensor(item))
-        starts, stops, steps = [*starts, start], [*stops, stop], [*steps, step]
-        if keeps:
-            shape.append(_slice_size(start, stop, step, size))
-    whole = all(
-        a == 0 and b == d and s == 1 for a, b, s, d in zip(starts, stops, steps, x.shape, strict=True)
+        size = x.shape[len(bounds)]
+        bounds.append(_bounds(item, size))
+        sliced.append(slice_size(*bounds[-1], size))
+        if isinstance(item, _Array):
+            _check_range(item.index, size)
+            arrays.append((len(shape), item.index))
+        if isinstance(item, (slice, _Array)):
+            shape.append(sliced[-1])
+    starts, stops, steps = zip(*bounds, strict=True) if bounds else ((), (), ())
+    common = broadcast_shapes([index.type for _, index in arrays]) if arrays else ()
+    return x, Selection(
+        starts=starts,
+        stops=stops,
+        steps=steps,
+        sliced=tuple(sliced),
+        shape=tuple(shape),
+        axes=tuple(axis for axis, _ in arrays),
+        indices=tuple(broadcast_to(index, common) for _, index in arrays),
+        position=_position(items),
     )
-    sliced = x if whole else apply(Slice(tuple(starts), tuple(stops), tuple(steps)), x)
-    result = reshape(sliced, tuple(shape))
-    return result if gather is None else take(result, gather[1], axis=gather[0])
 
 
-def _full_key(x: Tensor, key: tuple[Any, ...]) -> list[Any]:
-    used = sum(1 for k in key if k is not None and not isinstance(k, EllipsisType))
+def _items(item: Any) -> list[_Item]:
+    """One entry of a key; a mask is as many entries as it has dimensions."""
+    if item is None or isinstance(item, (slice, EllipsisType, Size)):
+        return [item]
+    if isinstance(item, Tensor):
+        return [_Array(item)] if item.dtype.kind in INTEGERS else _mask_items(item)
+    if isinstance(item, (list, tuple, range, numpy.ndarray, bool, numpy.bool_)):
+        array = numpy.asarray(item)
+        if not array.size and not isinstance(item, numpy.ndarray):
+            array = array.astype(numpy.int64)
+        if array.dtype.kind == "b":
+            return _true_items(array)
+        if array.ndim or array.dtype.kind not in "iu":
+            index = as_tensor(array)
+            check_index(index.type)
+            return [_Array(index)]
+        return [int(array)]
+    if not hasattr(item, "__index__"):
+        raise IndexError(f"not an index: {item!r:.80}")
+    return [item.__index__()]
+
+
+def _mask_items(mask: Tensor) -> list[_Item]:
+    if mask.dtype.kind != "bool":
+        check_index(mask.type)
+    known = known_indices(mask)
+    if known is None:
+        raise IndexError(
+            f"a mask that is no constant selects an unknown number of elements: {mask}\n"
+            "  hint: sg.where(mask, x, 0) keeps the shape, x.at[mask].set(v) updates"
+        )
+    return _true_items(known)
+
+
+def _true_items(mask: Any) -> list[_Item]:
+    """The indices at which a mask is true, axis by axis."""
+    if not mask.ndim:
+        return [_Array(array_tensor(numpy.zeros(int(mask), numpy.int64)), is_new=True)]
+    found = numpy.nonzero(mask)
+    return [_Array(array_tensor(i), length) for i, length in zip(found, mask.shape, strict=True)]
+
+
+def _takes_axis(item: _Item) -> bool:
+    is_new = isinstance(item, _Array) and item.is_new
+    return item is not None and not isinstance(item, EllipsisType) and not is_new
+
+
+def _without_dots(x: Tensor, items: list[_Item]) -> list[_Item]:
+    """The key with a whole slice for each axis that it leaves out; the dots stay, since they part arrays."""
+    used = sum(map(_takes_axis, items))
     if used > x.ndim:
         raise IndexError(
             f"too many indices: {used} for {x.ndim} dimensions of {x.name or x.node.op.name}: {x.type}"
         )
-    dots = [i for i, k in enumerate(key) if isinstance(k, EllipsisType)]
+    dots = [i for i, k in enumerate(items) if isinstance(k, EllipsisType)]
     if len(dots) > 1:
         raise IndexError("only one ... in an index")
-    at = dots[0] if dots else len(key)
-    return [*key[:at], *[slice(None)] * (x.ndim - used), *key[at + 1 :]]
+    at = dots[0] + 1 if dots else len(items)
+    return [*items[:at], *[slice(None)] * (x.ndim - used), *items[at:]]
 
 
-def _bounds(item: Any, size: Dim) -> tuple[Dim, Dim, int, bool]:
-    """(start, stop, step, whether the axis stays) of one index."""
+def _specified(x: Tensor, items: list[_Item]) -> Tensor:
+    """x with the sizes that masks have."""
+    shape: list[Dim] = []
+    for item in filter(_takes_axis, items):
+        size = x.shape[len(shape)]
+        wanted = item.length if isinstance(item, _Array) else None
+        if wanted is not None and isinstance(size, int) and size != wanted:
+            raise IndexError(f"a mask of length {wanted} does not fit an axis of size {size}")
+        shape.append(size if wanted is None else wanted)
+    return x if tuple(shape) == x.shape else apply(SpecifyShape(tuple(shape)), x)
+
+
+def _position(items: list[_Item]) -> int:
+    """Where the dimensions of arrays go: to where they stand if only ints are between them, else to the front."""
+    single = [i for i, k in enumerate(items) if isinstance(k, (_Array, int, Size))]
+    if not single or any(i not in single for i in range(single[0], single[-1])):
+        return 0
+    return sum(not isinstance(k, EllipsisType) for k in items[: single[0]])
+
+
+def _check_range(index: Tensor, size: Dim) -> None:
+    """Raise if a known index is out of range."""
+    numbers = known_indices(index)
+    if numbers is None or not isinstance(size, int):
+        return
+    outside = numbers[(numbers < -size) | (numbers >= size)]
+    if outside.size:
+        raise _out_of_range(outside.flat[0], size)
+
+
+def _out_of_range(index: int, size: int) -> IndexError:
+    return IndexError(f"index {index} is out of range for an axis of size {size}")
+
+
+def _bounds(item: Any, size: Dim) -> tuple[Dim, Dim, int]:
+    """(start, stop, step) of one index."""
     if isinstance(item, slice):
-        return (*_slice_bounds(item, size), True)
-    if isinstance(item, (Tensor, numpy.ndarray, list)):
-        return 0, size, 1, True
+        return _slice_bounds(item, size)
+    if isinstance(item, _Array):
+        return 0, size, 1
     if isinstance(item, Size):
-        return item, item + 1, 1, False
-    if isinstance(item, bool) or not hasattr(item, "__index__"):
-        raise IndexError(f"not an index: {item!r}")
-    number = item.__index__()
-    if isinstance(size, int) and not -size <= number < size:
-        raise IndexError(f"index {number} is out of range for an axis of size {size}")
-    start = number if number >= 0 else size + number
-    return start, start + 1, 1, False
+        return item, item + 1, 1
+    if isinstance(size, int) and not -size <= item < size:
+        raise _out_of_range(item, size)
+    start = item if item >= 0 else size + item
+    return start, start + 1, 1
 
 
 def _slice_bounds(item: slice, size: Dim) -> tuple[Dim, Dim, int]:
@@ -396,39 +296,64 @@ def _from_front(bound: Any, size: Dim) -> Dim:
     raise IndexError(f"a slice bound must be an int or a size, not {bound!r}")
 
 
+# ---- the language -----------------------------------------------------------------------------------
+
+
 @provide("take")
-def take(x: Any, index: Any, axis: int = 0) -> Tensor:
-    """x at integer `index` along `axis`; the index may have any shape. Out of range raises when it runs."""
-    tensor, at = as_tensor(x), as_tensor(index)
-    return apply(Take(normalize_axis(axis, tensor.ndim)), tensor, at)
+def take(x: Any, index: Any, axis: int | None = None) -> Tensor:
+    """x at integer `index` along `axis`; the index may have any shape, which replaces the axis.
+
+    As NumPy's: without an axis, of x flattened. (The array API wants an axis where x has several.) Negative
+    indices count from the end; others out of range raise IndexError, at run time if they are not known before.
+
+    >>> from symgrad.ops.create import tensor
+    >>> take(tensor("x", (4, "n")), [0, 2, 2], axis=0)
+    <take: f64[3,n]>
+    """
+    tensor, at = as_tensor(x), _index(index)
+    if axis is None:
+        tensor = reshape(tensor, (tensor.size,))
+    place = normalize_axis(0 if axis is None else axis, tensor.ndim)
+    _check_range(at, tensor.shape[place])
+    return apply(Take(place), tensor, at)
 
 
 def take_along_axis(x: Any, index: Any, axis: int = -1) -> Tensor:
-    """One element of x for each element of `index`, along `axis`."""
-    tensor, at = as_tensor(x), as_tensor(index)
-    return apply(TakeAlongAxis(normalize_axis(axis, tensor.ndim)), tensor, at)
-
-
-def concat(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors joined along an axis."""
-    parts = align_tensors(tensors)
-    return parts[0] if len(parts) == 1 else apply(Concat(normalize_axis(axis, parts[0].ndim)), *parts)
-
-
-def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new axis."""
-    return concat([expand_dims(t, axis) for t in align_tensors(tensors)], axis)
-
-
-def split(x: Any, sizes: Sequence[Any], axis: int = 0) -> tuple[Tensor, ...]:
-    """x cut along `axis` into pieces of the given sizes.
+    """One element of x for each element of `index`, along `axis`; in the other axes sizes of 1 stretch.
 
     >>> from symgrad.ops.create import tensor
-    >>> split(tensor("x", (5,)), [2, 3])
-    (<split: f64[2]>, <split: f64[3]>)
+    >>> x = tensor("x", ("n", 4))
+    >>> take_along_axis(x, x.argmax(axis=1)[:, None], axis=1)
+    <take_along_axis: f64[n,1]>
     """
-    tensor = as_tensor(x)
-    return apply_all(Split(normalize_axis(axis, tensor.ndim), tuple(sizes)), (tensor,))
+    tensor, at, place = along_axis(x, index, axis)
+    _check_range(at, tensor.shape[place])
+    return apply(TakeAlongAxis(place), tensor, at)
+
+
+def along_axis(x: Any, index: Any, axis: int) -> tuple[Tensor, Tensor, int]:
+    """A tensor and an index of one rank, their sizes equal but for the axis; and that axis."""
+    tensor, at = as_tensor(x), _index(index)
+    place = normalize_axis(axis, tensor.ndim)
+    if at.ndim != tensor.ndim:
+        raise ShapeError(
+            "the index needs as many dimensions as x",
+            facts=[("x", tensor.type), ("index", at.type)],
+            at=origin.locate(origin.current()),
+        )
+    others = [t.type.with_shape((*t.shape[:place], 1, *t.shape[place + 1 :])) for t in (tensor, at)]
+    common = broadcast_shapes(others)
+    tensor, at = (
+        broadcast_to(t, (*common[:place], t.shape[place], *common[place + 1 :])) for t in (tensor, at)
+    )
+    return tensor, at, place
+
+
+def _index(index: Any) -> Tensor:
+    """An index as a tensor; an empty list holds integers."""
+    if isinstance(index, (list, tuple)) and not numpy.size(index):
+        index = numpy.asarray(index, numpy.int64)
+    return as_tensor(index)
 
 
 def one_hot(index: Any, size: Any, dtype: DTypeLike = "float64") -> Tensor:

@@ -109,7 +109,7 @@ class TensorOp(Op):
 
     def reason(self, operand: int) -> str | None:
         """Why the operand has no derivative; None where it has one."""
-        return self.no_gradient.get(self.operand_name(operand))
+        return self.no_gradient.get(self.operand_rule(operand))
 
 
 # ---- elementwise ------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ class Structured(TensorOp):
     def pull(
         self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
     ) -> Tensor | None:
-        name = self.operands[0].rstrip("*") if self.operands[0].endswith("*") else self.operand_name(operand)
+        name = self.operand_rule(operand)
         if name in self.no_gradient:
             return None
         rule = getattr(self, self._rule_prefix + name)
@@ -346,7 +346,7 @@ class Linear(Structured):
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """The op itself, applied to tangents."""
-        names = [self.operand_name(i) for i in range(len(node.inputs))]
+        names = [self.operand_rule(i) for i in range(len(node.inputs))]
         live = [(i, t) for i, t in enumerate(tangents) if t is not None and names[i] not in self.no_gradient]
         if not live or not all(t.dtype.is_differentiable for t in node.outputs):
             return (None,) * len(node.outputs)

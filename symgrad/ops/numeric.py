@@ -11,6 +11,19 @@ from typing import Any, TypeAlias
 import numpy
 
 from symgrad.errors import ShapeError
+from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
+    argsort,
+    gather,
+    scatter,
+    scatter_add,
+    scatter_add_along_axis,
+    searchsorted,
+    set_slice,
+    slice_,
+    take,
+    take_along_axis,
+    unslice,
+)
 
 Array: TypeAlias = Any
 Out: TypeAlias = Any
@@ -203,79 +216,6 @@ def specify_shape(x: Array, shape: tuple[int, ...]) -> Array:
         if have != want:
             raise ShapeError(f"sizes that were assumed equal differ: {have} is not {want} (axis {axis})")
     return x
-
-
-def take(x: Array, index: Array, axis: int, out: Out = None) -> Array:
-    """x at `index` along `axis`; negative indices count from the end, others out of range raise."""
-    if x.shape[axis] == 0 and numpy.size(index):
-        first = numpy.asarray(index).flat[0]
-        raise IndexError(f"index {first} is out of bounds for axis {axis} with size 0")
-    return numpy.take(x, index, axis=axis, out=out, mode="raise")
-
-
-def take_along_axis(x: Array, index: Array, axis: int) -> Array:
-    """One element for each index."""
-    return x[_along(index, axis, x.shape)]
-
-
-def scatter_add(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
-    """Zeros of `shape` to which g is added at `index` along `axis`; repeated indices accumulate."""
-    result = numpy.zeros(shape, g.dtype)
-    at: list[Any] = [slice(None)] * len(shape)
-    at[axis] = index
-    numpy.add.at(result, tuple(at), g)
-    return result
-
-
-def scatter_add_along_axis(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
-    """Zeros of `shape` to which each element of g is added at its index along `axis`."""
-    result = numpy.zeros(shape, g.dtype)
-    if index.shape[axis] == 1:  # nothing can be repeated
-        result[_along(index, axis, shape)] = g
-    else:
-        numpy.add.at(result, _along(index, axis, shape), g)
-    return result
-
-
-def _along(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """`index` along one axis, and in each other axis every position."""
-    rank = len(shape)
-    return tuple(
-        [
-            index if i == axis else numpy.arange(shape[i]).reshape([-1 if k == i else 1 for k in range(rank)])
-            for i in range(rank)
-        ]
-    )
-
-
-def slice_(x: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> Array:
-    """x[starts:stops:steps] in every axis; a stop of -1 with a negative step means "to the front"."""
-    _check_slices(starts, stops, steps, x.shape)
-    return x[_slices(starts, stops, steps)]
-
-
-def unslice(g: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int], shape: Any) -> Array:
-    """Zeros of `shape` with g written where `slice_` reads."""
-    _check_slices(starts, stops, steps, shape)
-    result = numpy.zeros(shape, g.dtype)
-    result[_slices(starts, stops, steps)] = g
-    return result
-
-
-def _check_slices(starts: Sequence[int], stops: Sequence[int], steps: Sequence[int], shape: Any) -> None:
-    """Sizes that turned out too small: nothing is clipped, since the type of the result says what it holds."""
-    for axis, (start, stop, step, size) in enumerate(zip(starts, stops, steps, shape, strict=True)):
-        count = -((start - stop) // step) if step > 0 else -((stop - start) // -step)
-        for position in (start, start + (count - 1) * step):
-            if count > 0 and not 0 <= position < size:
-                raise IndexError(f"index {position} is out of bounds for axis {axis} with size {size}")
-
-
-def _slices(starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> tuple[slice, ...]:
-    return tuple(
-        slice(start, None if stop < 0 else stop, step)
-        for start, stop, step in zip(starts, stops, steps, strict=True)
-    )
 
 
 def concat(parts: Sequence[Array], axis: int, out: Out = None) -> Array:

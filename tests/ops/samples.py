@@ -11,10 +11,12 @@ import numpy as np
 import symgrad as sg
 from symgrad.ir.tensor import apply
 from symgrad.ops.contract import MatMul
-from symgrad.ops.indexing import ScatterAdd, ScatterAddAlongAxis, Unslice
+from symgrad.ops.gather import ScatterAddAlongAxis
 from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
-from tests.ops.sample import ROWS, TABLE, A, B, C, D, I, J, P, Sample, one, random
+from symgrad.ops.slices import Unslice
+from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
+from tests.ops.samples_indexing import INDEXING
 
 SAMPLES: dict[str, list[Sample]] = {
     "add": [one("add", np.add, A, B), one("add", np.add, I, J, smooth=False)],
@@ -121,18 +123,6 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(lambda x: x[-1, None, ..., 1:3], (A,), lambda x: x[-1, None, ..., 1:3]),
     ],
     "unslice": [Sample(lambda g: apply(Unslice((1, 0), (5, 8), (2, 2), (6, 8)), g), (A[:2],), None)],
-    "take": [
-        Sample(lambda x: sg.take(x, ROWS, axis=0), (A,), lambda x: x.take(ROWS, axis=0)),
-        Sample(lambda x: x[:, [[0, 0], [3, 1]]], (A,), lambda x: x[:, [[0, 0], [3, 1]]]),
-    ],
-    "scatter_add": [
-        Sample(lambda g: apply(ScatterAdd(0, (5, 3)), g, sg.constant(ROWS)), (random(4, 3),), None)
-    ],
-    "take_along_axis": [
-        Sample(
-            lambda x: sg.take_along_axis(x, TABLE, axis=1), (A,), lambda x: np.take_along_axis(x, TABLE, 1)
-        )
-    ],
     "scatter_add_along_axis": [
         Sample(lambda g: apply(ScatterAddAlongAxis(1, (3, 5)), g, sg.constant(TABLE)), (A,), None),
         Sample(
@@ -151,3 +141,5 @@ SAMPLES: dict[str, list[Sample]] = {
     "size_of": [Sample(sg.mean, (A,), np.mean, shapes=(("n", "m"),))],
     "iota": [Sample(lambda x: x * sg.arange(4), (A,), lambda x: x * np.arange(4))],
 }
+
+SAMPLES |= INDEXING

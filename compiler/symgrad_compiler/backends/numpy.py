@@ -241,10 +241,11 @@ class _Emitter:
         self.needs_special |= "special." in op.numpy
         fields = {name: self._attribute(value) for name, value in attributes(op).items()}
         operands = [self._operand(node, i) for i in range(len(node.inputs))]
-        if op.operands and op.operands[0].endswith("*"):
-            fields[op.operands[0].rstrip("*")] = f"({', '.join(operands)},)"
-        else:
-            fields.update(zip(op.operands, operands, strict=True))
+        single = len(op.operands)
+        if op.operands and op.operands[-1].endswith("*"):
+            single -= 1
+            fields[op.operands[-1].rstrip("*")] = f"({', '.join(operands[single:])},)"
+        fields.update(zip(op.operands[:single], operands[:single], strict=True))
         for tensor in node.inputs:
             self.reads[source(tensor, self.schedule.virtual)] -= 1
         out = self._out(node) if "{out}" in op.numpy else "None"

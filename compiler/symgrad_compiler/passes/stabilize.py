@@ -12,9 +12,10 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.traverse import ancestors
 from symgrad.ops.arithmetic import abs, log, reciprocal, sqrt, square
-from symgrad.ops.indexing import Slice, Take, TakeAlongAxis
+from symgrad.ops.gather import Gather, Take, TakeAlongAxis
 from symgrad.ops.reduce import Softmax, Sum, log_softmax, logsumexp, softmax, sum
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
+from symgrad.ops.slices import Slice
 from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid, softplus
 from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
 from symgrad_compiler.passes.pipeline import replace_results
@@ -81,7 +82,7 @@ def log_of_moved(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     return result
 
 
-_MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis)
+_MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
 
 RULES: list[Rule] = [*log_of_moved, *ROWS]
 _TABLE = index(RULES)

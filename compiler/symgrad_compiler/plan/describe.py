@@ -19,7 +19,9 @@ from symgrad_compiler.plan.steps import (
     MatMulStep,
     Number,
     Plan,
+    Scatter,
     SizeNumber,
+    SortStep,
     Source,
     Step,
     Storage,
@@ -73,7 +75,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         for reduction, access in step.results:
             yield f"  {_access(access)} <- {_name(names, reduction.tensor)}"
         for scatter in step.scatters:
-            yield f"  {scatter.storage}[{_access(scatter.index)}] += {_name(names, scatter.value)}"
+            value = _name(names, scatter.value)
+            yield f"  {scatter.storage}[{_indices(scatter)}] {UPDATES[scatter.mode]} {value}"
     elif isinstance(step, MatMulStep):
         strong = f", strong zeros of {step.strong}" if step.strong else ""
         arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
@@ -88,6 +91,9 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             yield f"check that {step.first} and {step.last} are below {step.size}"
         else:
             yield f"check {_access(step.index)} against {step.size}"
+    elif isinstance(step, SortStep):
+        direction = "descending" if step.descending else "ascending"
+        yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}"
     elif isinstance(step, FillStep):
         yield f"zeros {_access(step.out)}"
     else:
@@ -104,7 +110,7 @@ def _code(names: dict[Tensor, str], node: Node, kernel: Kernel) -> str:
     out = node.outputs[0]
     gather = kernel.gathers.get(out)
     if gather is not None:
-        return f"{_name(names, out)} = {gather.storage}[{_index(gather)}]"
+        return f"{_name(names, out)} = {gather.storage}[{_indices(gather)}]"
     operands = ", ".join(_operand(names, t, kernel) for t in node.inputs)
     return f"{_name(names, out)} = {node.op.name}({operands})"
 
@@ -114,8 +120,12 @@ def _operand(names: dict[Tensor, str], tensor: Tensor, kernel: Kernel) -> str:
     return str(source.value.python) if isinstance(source, Number) else _name(names, tensor)
 
 
-def _index(gather: Gather) -> str:
-    return f"{_access(gather.index)} of {gather.size}"
+def _indices(indexed: Gather | Scatter) -> str:
+    return ", ".join(f"{_access(i.access)} of {i.size}" for i in indexed.indices)
+
+
+#: How the modes of updates are written.
+UPDATES = {"set": "=", "add": "+=", "mul": "*=", "max": "max=", "min": "min="}
 
 
 def _source(source: Source) -> str:

@@ -67,7 +67,7 @@ def _inherit(step: Step, access: Access, dying: dict[Storage, None]) -> Storage 
         if storage.dtype.itemsize != access.storage.dtype.itemsize or bytes_of(storage) != wanted:
             continue
         indexed = {g.storage for g in step.gathers.values()} | {
-            g.index.storage for g in step.gathers.values()
+            i.access.storage for g in step.gathers.values() for i in g.indices
         }
         same = all(a.layout == access.layout for a in step.reads() if a.storage is storage)
         if same and storage not in indexed:

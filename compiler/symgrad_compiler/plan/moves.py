@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from symgrad.dims import Dim, Shape
 from symgrad.ir.tensor import Node
-from symgrad.ops.indexing import Concat, ScatterAdd, ScatterAddAlongAxis, Slice, Take, TakeAlongAxis, Unslice
+from symgrad.ops.join import Concat
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.shape import SpecifyShape
-from symgrad.ops.strided import Strided
+from symgrad.ops.slices import SetSlice, Slice, Unslice
 from symgrad_compiler.plan.planner import Planner
-from symgrad_compiler.plan.steps import (
-    Access,
-    BoundsCheck,
-    FillStep,
-    Gather,
-    Kernel,
-    Scatter,
-)
+from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep
 
 
 def view(p: Planner, node: Node) -> None:
@@ -86,62 +77,13 @@ def unslice(p: Planner, node: Node) -> None:
     p.copy_into(g, found, Access(whole.storage, layout))
 
 
-def gather(p: Planner, node: Node) -> None:
-    """An element at an index: a load whose position comes from memory."""
-    op, (x, index), out = node.op, node.inputs, node.outputs[0]
-    assert isinstance(op, (Take, TakeAlongAxis))
-    base, at = p.access(x), p.access(index)
-    check = p.open(BoundsCheck(node, op.axis, x.shape[op.axis], at))
-    layout, spread_index = _indexed(op, base.layout, at.layout, out.shape)
-    gather = Gather(
-        base.storage,
-        layout,
-        Access(at.storage, spread_index),
-        base.layout.strides[op.axis],
-        x.shape[op.axis],
-    )
-    after = max(check + 1, p.after(base), p.after(at))
-    number = p.join(out.shape, (), 1, after)
-    kernel = p.steps[number]
-    assert isinstance(kernel, Kernel)
-    kernel.gathers[out] = gather
-    kernel.add(node)
-    kernel.weight += 2
-    p.computed[out] = number
-
-
-def scatter(p: Planner, node: Node) -> None:
-    op, (g, index), out = node.op, node.inputs, node.outputs[0]
-    assert isinstance(op, (ScatterAdd, ScatterAddAlongAxis))
-    found, at = p.source(g), p.access(index)
-    p.open(BoundsCheck(node, op.axis, op.shape[op.axis], at))
-    base = p.place(out)
-    p.open(FillStep(base))
-    gathering = Take(op.axis) if isinstance(op, ScatterAdd) else TakeAlongAxis(op.axis)
-    layout, spread_index = _indexed(gathering, base.layout, at.layout, g.shape)
-    scatter = Scatter(
-        g,
-        base.storage,
-        layout,
-        Access(at.storage, spread_index),
-        base.layout.strides[op.axis],
-        op.shape[op.axis],
-    )
-    kernel = Kernel(g.shape, sources={g: found}, scatters=[scatter])
-    p.wrote(base.storage, p.open(kernel))
-
-
-def _indexed(
-    op: Take | TakeAlongAxis, base: Strided, index: Strided, shape: Shape
-) -> tuple[Strided, Strided]:
-    """The layouts of the gathered tensor without the index, and of the index, over the space of the
-    result."""
-    axis = op.axis
-    if isinstance(op, TakeAlongAxis):
-        strides = tuple(0 if i == axis else s for i, s in enumerate(base.strides))
-        return Strided(shape, strides, base.offset), index
-    count = len(index.shape)
-    strides = (*base.strides[:axis], *(0,) * count, *base.strides[axis + 1 :])
-    after = len(shape) - axis - count
-    index_strides = (*(0,) * axis, *index.strides, *(0,) * after)
-    return Strided(shape, strides, base.offset), replace(index, shape=shape, strides=index_strides)
+def set_slice(p: Planner, node: Node) -> None:
+    """A copy, over a part of which v is written."""
+    op, (x, v), out = node.op, node.inputs, node.outputs[0]
+    assert isinstance(op, SetSlice)
+    found = p.source(v)
+    reading = Slice(op.starts, op.stops, op.steps)
+    _check_slice(p, node, reading, x.shape, v.shape)
+    whole = p.place(out)
+    p.write(x, whole)
+    p.copy_into(v, found, Access(whole.storage, reading.strided(whole.layout)))

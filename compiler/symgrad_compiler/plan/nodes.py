@@ -14,11 +14,16 @@ from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf
 from symgrad.ops.custom import Barrier
-from symgrad.ops.indexing import Concat, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis, Unslice
+from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
+from symgrad.ops.join import Concat
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, functions_used
+from symgrad.ops.scatter import Scatter
+from symgrad.ops.slices import SetSlice, Unslice
+from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
-from symgrad_compiler.plan.moves import concat, gather, scatter, unslice, view
+from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
+from symgrad_compiler.plan.moves import concat, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import (
     CONSTANT,
@@ -236,11 +241,15 @@ HANDLERS: dict[type, Handler] = {
     MatMul: matmul,
     Take: gather,
     TakeAlongAxis: gather,
-    ScatterAdd: scatter,
-    ScatterAddAlongAxis: scatter,
+    Gather: gather,
+    ScatterAdd: scatter_add,
+    ScatterAddAlongAxis: scatter_add,
+    Scatter: scatter,
+    ArgSort: argsort,
+    SetSlice: set_slice,
     Concat: concat,
     Unslice: unslice,
     Barrier: _barrier,
 }
 #: Those that compute, and know not every dtype.
-_CONVERTED = frozenset({elementwise, reduction, matmul, scatter})
+_CONVERTED = frozenset({elementwise, reduction, matmul, scatter, scatter_add})

@@ -4,6 +4,7 @@
     Step = Kernel                    a loop nest: loads, scalar code, reductions, stores
          | MatMulStep                a library call
          | BoundsCheck               an index tensor, or a slice, against the size of an axis
+         | SortStep                  the indices that sort an axis
          | FillStep                  memory set to one number
          | Callback                  an op without native form: its NumPy form, called from native code
 
@@ -75,15 +76,21 @@ Source: TypeAlias = Access | Number | SizeNumber
 
 
 @dataclass(frozen=True)
+class Index:
+    """Indices found in memory, of an axis of `size` whose elements are `stride` apart."""
+
+    access: Access
+    stride: Dim
+    size: Dim
+
+
+@dataclass(frozen=True)
 class Gather:
-    """Elements at indices found in memory: layout position + index * stride, for each (index, stride,
-    size)."""
+    """Elements at indices: layout position + sum of index * stride."""
 
     storage: Storage
     layout: Strided
-    index: Access
-    stride: Dim
-    size: Dim
+    indices: tuple[Index, ...]
 
 
 @dataclass(frozen=True)
@@ -102,14 +109,13 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Adds a kernel's value to memory at an index found in memory."""
+    """Brings a kernel's value into memory at indices, by the `mode` of `symgrad.ops.scatter`."""
 
     value: Tensor
     storage: Storage
     layout: Strided
-    index: Access
-    stride: Dim
-    size: Dim
+    indices: tuple[Index, ...]
+    mode: str
 
 
 @dataclass(eq=False)
@@ -147,7 +153,8 @@ class Kernel:
         indexed: list[Gather | Scatter] = [*self.gathers.values(), *self.scatters]
         for each in indexed:
             yield Access(each.storage, each.layout)
-            yield each.index
+            for index in each.indices:
+                yield index.access
 
     def writes(self) -> Iterator[Access]:
         for _, access in (*self.stores, *self.results):
@@ -216,6 +223,27 @@ class FillStep:
 
 
 @dataclass(eq=False)
+class SortStep:
+    """The positions that sort `keys` along an axis, in memory for two rows of keys and of positions."""
+
+    node: Node
+    axis: int
+    descending: bool
+    keys: Access
+    out: Access
+    #: Two rows of keys, as integers of their size, and two of positions.
+    rows: tuple[Storage, Storage, Storage, Storage]
+
+    def reads(self) -> Iterator[Access]:
+        yield self.keys
+
+    def writes(self) -> Iterator[Access]:
+        yield self.out
+        for row in self.rows:
+            yield Access(row, Strided.contiguous((row.size,)))
+
+
+@dataclass(eq=False)
 class Callback:
     """A node without native form."""
 
@@ -232,7 +260,7 @@ class Callback:
         yield from self.outs
 
 
-Step: TypeAlias = Kernel | MatMulStep | BoundsCheck | FillStep | Callback
+Step: TypeAlias = Kernel | MatMulStep | BoundsCheck | FillStep | SortStep | Callback
 
 
 @dataclass(eq=False)

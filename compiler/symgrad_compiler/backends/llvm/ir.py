@@ -178,6 +178,31 @@ class Function:
         self.start(after)
         return places
 
+    def repeat(
+        self,
+        carried: Sequence[Value],
+        condition: Callable[[list[Value]], Value],
+        body: Callable[[list[Value]], Sequence[Value]],
+    ) -> list[Value]:
+        """while condition(carried): carried = body(carried); returns the last values."""
+        before, head, inside, after = self.block, self.label(), self.label(), self.label()
+        self.branch(head)
+        self.start(head)
+        places = [Value(self.fresh(), v.kind, v.lanes) for v in carried]
+        patch = len(self.lines)
+        self.lines += [""] * len(places)
+        with self.scope():
+            self.branch_if(condition(places), inside, after)
+            self.start(inside)
+            results = list(body(places))
+        latch = self.block
+        self.branch(head)
+        for k, (place, initial, result) in enumerate(zip(places, carried, results, strict=True), start=patch):
+            coming = f"[ {initial.text}, %{before} ], [ {result.text}, %{latch} ]"
+            self.lines[k] = f"  {place.text} = phi {place.type} {coming}"
+        self.start(after)
+        return places
+
     def when(self, condition: Value, body: Callable[[], None]) -> None:
         """if condition: body()"""
         inside, after = self.label(), self.label()

@@ -34,12 +34,20 @@ from symgrad_compiler.backends.llvm.reductions import Accumulators, identity
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.nodes import COSTLY
-from symgrad_compiler.plan.steps import IOTA, Access, Kernel, Number, Scatter, SizeNumber, Storage
+from symgrad_compiler.plan.steps import IOTA, Access, Index, Kernel, Number, Scatter, SizeNumber, Storage
 
 #: Rounds of one accumulator before its value goes to the next level.
 BLOCK = 128
 #: What a division and a square root of a vector take, in simple operations.
 DIVISION, ROOT = 32, 48
+#: How an element of memory and an update give the new element; None: the update is it.
+COMBINE: dict[str, Callable[[Code, Value, Value], Value] | None] = {
+    "set": None,
+    "add": Code.add,
+    "mul": Code.multiply,
+    "max": lambda code, x, v: code.call("maximum", x, v),
+    "min": lambda code, x, v: code.call("minimum", x, v),
+}
 #: How many vectors are run side by side; half as many in kernels beyond this weight, and on machines that
 #: have 16 registers instead of 32.
 MOST_VECTORS = 4
@@ -102,12 +110,12 @@ class _KernelEmitter:
             layouts.append((access.storage, tuple(strides), access.layout.offset))
             return len(layouts) - 1
 
+        def add_indices(indices: Sequence[Index]) -> list[int]:
+            return [add(i.access.storage, i.access.layout) for i in indices]
+
         sources = {t: add(s.storage, s.layout) for t, s in kernel.sources.items() if isinstance(s, Access)}
-        gathers = {
-            t: (add(g.storage, g.layout), add(g.index.storage, g.index.layout))
-            for t, g in kernel.gathers.items()
-        }
-        scatters = [(add(s.storage, s.layout), add(s.index.storage, s.index.layout)) for s in kernel.scatters]
+        gathers = {t: (add(g.storage, g.layout), add_indices(g.indices)) for t, g in kernel.gathers.items()}
+        scatters = [(add(s.storage, s.layout), add_indices(s.indices)) for s in kernel.scatters]
         stores = [add(a.storage, a.layout) for _, a in kernel.stores]
         results = [add_result(a) for _, a in kernel.results]
 
@@ -119,8 +127,8 @@ class _KernelEmitter:
         ]
         self.streams = streams
         self.source_streams = {t: streams[i] for t, i in sources.items()}
-        self.gather_streams = {t: (streams[a], streams[b]) for t, (a, b) in gathers.items()}
-        self.scatter_streams = [(streams[a], streams[b]) for a, b in scatters]
+        self.gather_streams = {t: (streams[a], [streams[i] for i in b]) for t, (a, b) in gathers.items()}
+        self.scatter_streams = [(streams[a], [streams[i] for i in b]) for a, b in scatters]
         self.store_streams = [streams[i] for i in stores]
         self.result_streams = [streams[i] for i in results]
 
@@ -147,8 +155,8 @@ class _KernelEmitter:
             or bool(kinds & {"c64", "c128"})
             or (self._positional() and not self.columns)
             or any(
-                index.strides[self.vector_axis] != 0 or base.strides[self.vector_axis] != 1
-                for base, index in self.scatter_streams
+                base.strides[self.vector_axis] != 1 or any(i.strides[self.vector_axis] != 0 for i in indices)
+                for base, indices in self.scatter_streams
             )
         )
         floats = kinds & {"f32", "f64"}
@@ -216,7 +224,8 @@ class _KernelEmitter:
         for node in self.kernel.nodes:
             out = node.outputs[0]
             if out in self.gather_streams:
-                depths[out] = max(map(self._depth, self.gather_streams[out]))
+                base, indices = self.gather_streams[out]
+                depths[out] = max(map(self._depth, (base, *indices)))
             else:
                 depths[out] = max((depths[t] for t in node.inputs), default=0)
         return depths
@@ -439,10 +448,9 @@ class _KernelEmitter:
         self.values[out] = value
 
     def _gathered(self, tensor: Tensor) -> Value:
-        base, index = self.gather_streams[tensor]
-        gather = self.kernel.gathers[tensor]
+        base, streams = self.gather_streams[tensor]
         f = self.f
-        at = self._position_of(index, self.sizes(gather.size), self.sizes(gather.stride))
+        at = self._position_of(self.kernel.gathers[tensor].indices, streams)
         if at.lanes == 1:
             return self._read(base, f.offset(self._at(base), at, base.kind))
         along = self._vector_stride(base)
@@ -450,26 +458,29 @@ class _KernelEmitter:
             at = self.code.add(at, self.code.multiply(lanes_of.lane_numbers(at.lanes), along))
         return lanes_of.gather(self.code, self._at(base), at, base.kind, self.mask)
 
-    def _position_of(self, index: Stream, size: Value, stride: Value) -> Value:
-        """(index, counted from the end where negative) * stride."""
+    def _position_of(self, indices: Sequence[Index], streams: Sequence[Stream]) -> Value:
+        """The sum of (index, counted from the end where negative) * stride."""
         code = self.code
-        found = code.convert(self._read(index, self._at(index)), "i64")
-        negative = code.less(found, literal(0, "i64", found.lanes))
-        found = code.select(negative, code.add(found, size), found)
-        return found if stride.number == 1 else code.multiply(found, stride)
+        total: Value | None = None
+        for index, stream in zip(indices, streams, strict=True):
+            size, stride = self.sizes(index.size), self.sizes(index.stride)
+            found = code.convert(self._read(stream, self._at(stream)), "i64")
+            negative = code.less(found, literal(0, "i64", found.lanes))
+            found = code.select(negative, code.add(found, size), found)
+            found = found if stride.number == 1 else code.multiply(found, stride)
+            total = found if total is None else code.add(total, found)
+        assert total is not None
+        return total
 
     def _innermost(self) -> None:
-        for scatter, (base, index) in zip(self.kernel.scatters, self.scatter_streams, strict=True):
-            self._scatter(scatter, base, index)
+        for scatter, (base, streams) in zip(self.kernel.scatters, self.scatter_streams, strict=True):
+            self._scatter(scatter, base, streams)
 
-    def _scatter(self, scatter: Scatter, base: Stream, index: Stream) -> None:
-        step = self._position_of(index, self.sizes(scatter.size), self.sizes(scatter.stride))
-        at = self.f.offset(self._at(base), step, base.kind)
-        if base.kind == "i1":
-            total = self.code.logical_or(self._read(base, at), self._value(scatter.value))
-        else:
-            total = self.code.add(self._read(base, at), self._value(scatter.value))
-        self._write(total, base, at)
+    def _scatter(self, scatter: Scatter, base: Stream, streams: Sequence[Stream]) -> None:
+        at = self.f.offset(self._at(base), self._position_of(scatter.indices, streams), base.kind)
+        value = self._value(scatter.value)
+        combine = COMBINE[scatter.mode]
+        self._write(value if combine is None else combine(self.code, self._read(base, at), value), base, at)
 
     # ---- reductions ---------------------------------------------------------------------------------
 

@@ -13,9 +13,19 @@ from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.memory import ALIGNMENT
-from symgrad_compiler.plan.steps import BoundsCheck, Callback, FillStep, Kernel, MatMulStep, Plan, Step
+from symgrad_compiler.plan.steps import (
+    BoundsCheck,
+    Callback,
+    FillStep,
+    Kernel,
+    MatMulStep,
+    Plan,
+    SortStep,
+    Step,
+)
 
 PROGRAM, LAYOUT = "program", "layout"
 #: Calls of steps in one function: more are split, which keeps compilation linear.
@@ -42,6 +52,8 @@ def emit_module(plan: Plan, machine: Machine) -> str:
             emitter.check(step)
         elif isinstance(step, FillStep):
             emitter.zeros(step)
+        elif isinstance(step, SortStep):
+            emit_sort(emitter, step)
         else:
             emitter.callback(step, callbacks)
             callbacks += 1
@@ -55,7 +67,16 @@ def _title(step: Step) -> str:
     """A word for a step, in names of functions."""
     if isinstance(step, Kernel):
         return "kernel"
-    return {MatMulStep: "matmul", BoundsCheck: "check", FillStep: "zeros", Callback: "callback"}[type(step)]
+    return _TITLES[type(step)]
+
+
+_TITLES: dict[type, str] = {
+    MatMulStep: "matmul",
+    BoundsCheck: "check",
+    FillStep: "zeros",
+    SortStep: "sort",
+    Callback: "callback",
+}
 
 
 def _program(module: Module, frame: Frame, plan: Plan, calls: list[tuple[str, bool]]) -> None:
@@ -162,4 +183,6 @@ def step_work(step: Step) -> Dim:
         return 1000
     if isinstance(step, FillStep):
         return step.out.storage.size
+    if isinstance(step, SortStep):
+        return step.out.storage.size * 64
     return product(step.index.layout.shape) if step.index is not None else 1

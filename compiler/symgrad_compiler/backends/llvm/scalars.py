@@ -184,6 +184,9 @@ class Code:
     def bits_and(self, x: Value, y: Value) -> Value:
         return self._binary("and", x, y)
 
+    def bits_xor(self, x: Value, y: Value) -> Value:
+        return self._binary("xor", x, y)
+
     def bits_or(self, x: Value, y: Value) -> Value:
         return self._binary("or", x, y)
 
