@@ -13,9 +13,15 @@ through the operators of `Tensor`, and by name any that is below it.
     select        where, maximum, minimum, relu, strong-zero products
     arithmetic    add ... pow, bitwise
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
-    reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
-    contract      matmul
     indexing      x[...], take, concat, split, one_hot
+    cumulative    cumulative_sum, cumulative_prod, cumulative_max, linear recurrences
+    reduce        sum, max, min, prod, argmax
+    truth         any, all, count_nonzero
+    softmax       logsumexp, softmax, log_softmax
+    statistics    mean, var, std, median, quantile
+    norms         vector_norm, matrix_norm, norm
+    contract      matmul, tensordot, dot, outer ...
+    einsum        einsum
 """
 
 from symgrad.ops import (
@@ -25,11 +31,17 @@ from symgrad.ops import (
     compare,
     contract,
     create,
+    cumulative,
+    einsum,
     indexing,
+    norms,
     reduce,
     select,
     shape,
+    softmax,
+    statistics,
     transcendental,
+    truth,
 )
 
 __all__ = [
@@ -39,9 +51,15 @@ __all__ = [
     "compare",
     "contract",
     "create",
+    "cumulative",
+    "einsum",
     "indexing",
+    "norms",
     "reduce",
     "select",
     "shape",
+    "softmax",
+    "statistics",
     "transcendental",
+    "truth",
 ]
