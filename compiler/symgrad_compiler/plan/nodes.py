@@ -13,12 +13,20 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf
+from symgrad.ops.cumulative import (
+    CumulativeMax,
+    CumulativeMin,
+    CumulativeProd,
+    CumulativeSum,
+    LinearRecurrence,
+)
 from symgrad.ops.indexing import Concat, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis, Unslice
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, functions_used
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.moves import concat, gather, scatter, unslice, view
 from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.scans import scan
 from symgrad_compiler.plan.steps import (
     CONSTANT,
     IOTA,
@@ -225,6 +233,11 @@ HANDLERS: dict[type, Handler] = {
     ScatterAddAlongAxis: scatter,
     Concat: concat,
     Unslice: unslice,
+    CumulativeSum: scan,
+    CumulativeProd: scan,
+    CumulativeMax: scan,
+    CumulativeMin: scan,
+    LinearRecurrence: scan,
 }
 #: Those that compute, and know not every dtype.
-_CONVERTED = frozenset({elementwise, reduction, matmul, scatter})
+_CONVERTED = frozenset({elementwise, reduction, matmul, scatter, scan})

@@ -12,10 +12,20 @@ from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Valu
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.scalars import Machine
+from symgrad_compiler.backends.llvm.scans import emit_scan
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.memory import ALIGNMENT
-from symgrad_compiler.plan.steps import BoundsCheck, Callback, FillStep, Kernel, MatMulStep, Plan, Step
+from symgrad_compiler.plan.steps import (
+    BoundsCheck,
+    Callback,
+    FillStep,
+    Kernel,
+    MatMulStep,
+    Plan,
+    ScanStep,
+    Step,
+)
 
 PROGRAM, LAYOUT = "program", "layout"
 #: Calls of steps in one function: more are split, which keeps compilation linear.
@@ -38,6 +48,8 @@ def emit_module(plan: Plan, machine: Machine) -> str:
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
             emitter.matmul(step)
+        elif isinstance(step, ScanStep):
+            emit_scan(emitter, step, machine)
         elif isinstance(step, BoundsCheck):
             emitter.check(step)
         elif isinstance(step, FillStep):
@@ -55,7 +67,16 @@ def _title(step: Step) -> str:
     """A word for a step, in names of functions."""
     if isinstance(step, Kernel):
         return "kernel"
-    return {MatMulStep: "matmul", BoundsCheck: "check", FillStep: "zeros", Callback: "callback"}[type(step)]
+    return _TITLES[type(step)]
+
+
+_TITLES: dict[type, str] = {
+    MatMulStep: "matmul",
+    ScanStep: "scan",
+    BoundsCheck: "check",
+    FillStep: "zeros",
+    Callback: "callback",
+}
 
 
 def _program(module: Module, frame: Frame, plan: Plan, calls: list[tuple[str, bool]]) -> None:
@@ -158,6 +179,8 @@ def step_work(step: Step) -> Dim:
         return product(step.space) * (step.weight + 1)
     if isinstance(step, MatMulStep):
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
+    if isinstance(step, ScanStep):
+        return product(step.out.layout.shape) * 4
     if isinstance(step, Callback):
         return 1000
     if isinstance(step, FillStep):
