@@ -207,8 +207,8 @@ def _aligned(pairs: Sequence[tuple[Tensor, Term]]) -> list[tuple[Tensor, Term]]:
 
 
 def _cheapest(pairs: Sequence[tuple[Tensor, Term]], output: Term) -> tuple[int, int]:
-    """The pair to multiply next: the one whose result needs the least memory beyond that of its operands; of
-    equals the one with the fewest products, then the first."""
+    """The pair to multiply next: the one with the fewest products; of equals the one whose result needs the least
+    memory beyond that of its operands, then the first."""
     sizes = {
         n: d if isinstance(d, int) else TYPICAL
         for x, names in pairs
@@ -224,6 +224,6 @@ def _cheapest(pairs: Sequence[tuple[Tensor, Term]], output: Term) -> tuple[int, 
         x, y, result, products = (
             math.prod(sizes[n] for n in names) for names in (xs, ys, (xs | ys) & others, xs | ys)
         )
-        return result - x - y, products, pair
+        return products, result - x - y, pair
 
     return min(itertools.combinations(range(len(pairs)), 2), key=cost)

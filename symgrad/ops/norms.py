@@ -14,7 +14,7 @@ from symgrad.ops.cast import astype, stop_gradient
 from symgrad.ops.compare import logical_and
 from symgrad.ops.kinds import FLOATS
 from symgrad.ops.reduce import Supremum, as_inexact, keep, max, min, sum
-from symgrad.ops.select import where
+from symgrad.ops.select import maximum, where
 from symgrad.ops.shape import normalize_axes, permute_dims, squeeze
 from symgrad.ops.statistics import root
 from symgrad.ops.truth import count_nonzero
@@ -72,9 +72,11 @@ def _power_of_two(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def _largest(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The largest |x|; 1 where that is 0, infinite or NaN."""
+    """The largest |x|, but so far above the smallest float that its inverse is finite and products with it keep
+    their digits; 1 where it is 0, infinite or NaN."""
     largest = _supremum(x, axes)
-    return stop_gradient(where(logical_and(largest > 0, largest < math.inf), largest, 1))
+    least = float(numpy.finfo(x.dtype.numpy).tiny) * 2.0**30
+    return stop_gradient(where(logical_and(largest > 0, largest < math.inf), maximum(largest, least), 1))
 
 
 def _supremum(x: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -24,7 +24,7 @@ from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal, not_equal
 from symgrad.ops.kinds import FLOATS, Custom, Tangents, TensorOp, declare, product, total
 from symgrad.ops.reduce import Sum, Supremum, as_inexact, reduced, reduction, spread
-from symgrad.ops.select import masked_multiply, where
+from symgrad.ops.select import masked_multiply, masked_multiply_both, where
 from symgrad.ops.shape import check_axes, normalize_axes, shifted
 from symgrad.ops.transcendental import exp
 from symgrad.registry import provide
@@ -139,9 +139,7 @@ class SoftmaxDerivative(Custom):
         if operand == 1:
             return apply(op, x, h)
         h_centred, g_centred = (apply(SoftmaxCentred(self.axes, strong), x, v) for v in (h, g))
-        centred = product(h_centred, g_centred, strong)
-        assert centred is not None
-        return apply(op, x, centred)
+        return apply(op, x, _both(h_centred, g_centred, strong))
 
     def vjp_x(self, h: Tensor, x: Tensor, g: Tensor, out: Tensor) -> Tensor | None:
         return self.pull(out.node, 0, (h,), False)
@@ -186,11 +184,11 @@ class SoftmaxCentred(Custom):
         (h,), (x, t) = cotangents, node.inputs
         if h is None:
             return None
-        masked = masked or self.strong
+        strong = self.strong or masked
         if operand == 1:
-            return _centre_back(h, x, self.axes, masked)
+            return _centre_back(h, x, self.axes, strong)
         whole = spread(apply(Sum(self.axes), h), x.shape, self.axes)
-        return product(-whole, apply(SoftmaxDerivative(self.axes, self.strong), x, t), masked)
+        return _both(-whole, apply(SoftmaxDerivative(self.axes, strong), x, t), strong)
 
     def vjp_x(self, h: Tensor, x: Tensor, t: Tensor, out: Tensor) -> Tensor | None:
         return self.pull(out.node, 0, (h,), False)
@@ -204,8 +202,7 @@ class SoftmaxCentred(Custom):
         parts = [None if t_t is None else apply(replace(self, strong=self.strong or masked), x, t_t)]
         if t_x is not None:
             turned = apply(SoftmaxDerivative(self.axes, self.strong or masked), x, t)
-            weighted = product(t_x, turned, masked or self.strong)
-            assert weighted is not None
+            weighted = _both(t_x, turned, self.strong or masked)
             parts.append(-spread(apply(Sum(self.axes), weighted), x.shape, self.axes))
         return (total(parts),)
 
@@ -262,6 +259,11 @@ def _same(x: TensorType, axes: tuple[int, ...], name: str) -> TensorType:
 
 def _softmax(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return apply(Softmax(axes), x)
+
+
+def _both(a: Tensor, b: Tensor, strong: bool) -> Tensor:
+    """a b, where `strong` 0 if either is: both are linear in something masked."""
+    return masked_multiply_both(a, b) if strong else a * b
 
 
 def _centre_back(g: Tensor, x: Tensor, axes: tuple[int, ...], masked: bool) -> Tensor:

@@ -184,13 +184,11 @@ def _interpolated(rows: Tensor, q: numpy.ndarray[Any, Any], n: Dim, method: str)
     if method == "midpoint":
         weight = where(weight > 0, 0.5, 0)
     weight = broadcast_to(weight, low.shape)
-    # From the nearer end, so that both ends are exact; equal infinities have no distance.
-    apart = where(isfinite(low) | (low != high), high - low, 0)
-    return where(
-        weight < 0.5,
-        low + masked_multiply(weight, apart),
-        high - masked_multiply(1 - weight, apart),
-    )
+    # From the nearer end, so that both ends are exact; with infinities by the weights, of which 0 takes nothing.
+    apart = high - low
+    finite = where(weight < 0.5, low + weight * apart, high - (1 - weight) * apart)
+    weighted = masked_multiply(1 - weight, low) + masked_multiply(weight, high)
+    return where(isfinite(apart), finite, weighted)
 
 
 def _ranked(rows: Tensor, ranks: Tensor) -> Tensor:

@@ -140,7 +140,10 @@ REDUCE: dict[str, list[Sample]] = {
         Sample(lambda x: sg.softmax(x, axis=(0, 2)), (X3,), lambda x: scipy.special.softmax(x, (0, 2))),
         Sample(sg.softmax, (A,), scipy.special.softmax),
         Sample(
-            lambda x: sg.softmax(x, axis=0), (A,), lambda x: scipy.special.softmax(x, 0), shapes=(("n", 4),)
+            lambda x: sg.max(sg.softmax(x, axis=0), axis=0),
+            (A,),
+            lambda x: scipy.special.softmax(x, 0).max(0),
+            shapes=(("n", 4),),
         ),
     ],
     "softmax_derivative": [
