@@ -39,12 +39,18 @@ _MODULES: dict[str, str] = {
     "bitwise_right_shift",
     "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid softplus "
     "logaddexp log_sigmoid",
-    "symgrad.ops.reduce": "sum prod mean max min argmax argmin logsumexp softmax log_softmax",
-    "symgrad.ops.contract": "matmul outer dot",
     "symgrad.ops.join": "concat stack split",
     "symgrad.ops.indexing": "take take_along_axis one_hot",
     "symgrad.ops.update": "put_along_axis segment_sum segment_prod segment_max segment_min bincount",
     "symgrad.ops.sort": "sort argsort topk searchsorted",
+    "symgrad.ops.cumulative": "cumulative_sum cumulative_prod cumulative_max cumulative_min cumsum cumprod",
+    "symgrad.ops.reduce": "sum prod max min argmax argmin",
+    "symgrad.ops.truth": "any all count_nonzero",
+    "symgrad.ops.softmax": "logsumexp softmax log_softmax",
+    "symgrad.ops.statistics": "mean var std median quantile",
+    "symgrad.ops.norms": "vector_norm matrix_norm norm",
+    "symgrad.ops.contract": "matmul tensordot vecdot outer inner dot vdot kron",
+    "symgrad.ops.einsum": "einsum",
     "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
     "symgrad.api.jacobians": "jvp pushforward jacobian hessian hvp",
     "symgrad.api.transform": "trace vmap custom_vjp custom_jvp checkpoint custom_root",
@@ -59,10 +65,13 @@ _ALIASES = {
     "true_divide": "divide",
     "absolute": "abs",
     "expit": "sigmoid",
+    "amax": "max",
+    "amin": "min",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 #: Namespaces, each a module of its own.
 _NAMESPACES = {
+    "linalg": "symgrad.linalg",
     "passes": "symgrad_compiler.passes",
     "rewrite": "symgrad_compiler.rewrite",
 }

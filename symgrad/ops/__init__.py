@@ -23,6 +23,15 @@ through the operators of `Tensor`, and by name any that is below it.
     indexing      x[...], take, take_along_axis, one_hot
     update        x.at[...], segment_sum, bincount
     sort          argsort, sort, topk, searchsorted
+    indexing      x[...], take, concat, split, one_hot
+    cumulative    cumulative_sum, cumulative_prod, cumulative_max, linear recurrences
+    reduce        sum, max, min, prod, argmax
+    truth         any, all, count_nonzero
+    softmax       logsumexp, softmax, log_softmax
+    statistics    mean, var, std, median, quantile
+    norms         vector_norm, matrix_norm, norm
+    contract      matmul, tensordot, dot, outer ...
+    einsum        einsum
 """
 
 from symgrad.ops import (
@@ -32,17 +41,23 @@ from symgrad.ops import (
     compare,
     contract,
     create,
+    cumulative,
     custom,
+    einsum,
     gather,
     indexing,
     join,
+    norms,
     reduce,
     scatter,
     select,
     shape,
     slices,
+    softmax,
     sort,
+    statistics,
     transcendental,
+    truth,
     update,
 )
 
@@ -53,16 +68,22 @@ __all__ = [
     "compare",
     "contract",
     "create",
+    "cumulative",
     "custom",
+    "einsum",
     "gather",
     "indexing",
     "join",
+    "norms",
     "reduce",
     "scatter",
     "select",
     "shape",
     "slices",
+    "softmax",
     "sort",
+    "statistics",
     "transcendental",
+    "truth",
     "update",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from symgrad import dims
 from symgrad.dims import Dim, product
@@ -12,10 +12,23 @@ from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.align import align_tensors
+from symgrad.ops.cast import astype
+from symgrad.ops.compare import not_equal
 from symgrad.ops.kinds import NUMBERS, Linear, Tangents, declare, known_finite, total
-from symgrad.ops.shape import broadcast_shapes, broadcast_to, reshape
+from symgrad.ops.reduce import Sum
+from symgrad.ops.shape import (
+    broadcast_shapes,
+    broadcast_to,
+    normalize_axes,
+    normalize_axis,
+    permute_dims,
+    reshape,
+)
 from symgrad.registry import provide
-from symgrad.types import TensorType
+from symgrad.types import BOOL, INT64, TensorType
+
+#: What an axis is called.
+Label: TypeAlias = Hashable
 
 
 @declare
@@ -127,7 +140,8 @@ def _transposed(operand: int, g: Tensor, other: Tensor, strong_g: bool, strong_o
 
 @provide("matmul")
 def matmul(a: Any, b: Any) -> Tensor:
-    """The matrix product by NumPy's rules: vectors are rows or columns, leading axes broadcast.
+    """The matrix product by NumPy's rules: vectors are rows or columns, leading axes broadcast; of booleans,
+    whether one term holds.
 
     Raises:
         ShapeError: the inner sizes are not provably equal.
@@ -137,6 +151,8 @@ def matmul(a: Any, b: Any) -> Tensor:
     <matmul: f64[n,3]>
     """
     x, y = align_tensors([a, b])
+    if x.dtype is BOOL:
+        return not_equal(matmul(astype(x, INT64), astype(y, INT64)), 0)
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError(
             "matmul takes no 0-d tensors", facts=_operands(x, y), hint="use * for scalars", at=_here()
@@ -184,14 +200,169 @@ def _suggestion(x: Tensor, y: Tensor) -> str | None:
     return f"the last size of {a} must be the {'second last' if y.ndim > 1 else 'only'} size of {b}"
 
 
-def outer(x: Any, y: Any) -> Tensor:
-    """The outer product of two vectors."""
+# ---- products by the names of axes ------------------------------------------------------------------
+
+
+def contract_pair(
+    x: Tensor, xs: Sequence[Label], y: Tensor, ys: Sequence[Label], kept: Collection[Label]
+) -> tuple[Tensor, tuple[Label, ...]]:
+    """The product of x and y, whose axes are called `xs` and `ys`, summed over all names that are not kept.
+
+    Equal names have equal sizes, and no name is repeated in one operand. What is in both is a batch where it is
+    kept and summed where it is not: then a matrix product, or where nothing else is left, a product and a sum.
+
+    Returns:
+        The result and the names of its axes.
+    """
+    x, xs = summed(x, xs, {*ys, *kept})
+    y, ys = summed(y, ys, {*xs, *kept})
+    batch = [n for n in xs if n in ys and n in kept]
+    inner = [n for n in xs if n in ys and n not in kept]
+    rows, columns = [n for n in xs if n not in ys], [n for n in ys if n not in xs]
+    sizes = {**dict(zip(xs, x.shape, strict=True)), **dict(zip(ys, y.shape, strict=True))}
+    names = (*batch, *rows, *columns)
+    if not inner or not (rows or columns):
+        order = [*names, *inner]
+        return summed(_spaced(x, xs, order) * _spaced(y, ys, order), order, names)
+
+    def matrices(t: Tensor, ts: Sequence[Label], left: list[Label], right: list[Label]) -> Tensor:
+        extents = [product(sizes[n] for n in group) for group in (left, right)]
+        order = [ts.index(n) for n in (*batch, *left, *right)]
+        return reshape(permute_dims(t, tuple(order)), (*[sizes[n] for n in batch], *extents))
+
+    found = apply(MatMul(), matrices(x, xs, rows, inner), matrices(y, ys, inner, columns))
+    return reshape(found, tuple(sizes[n] for n in names)), names
+
+
+def summed(x: Tensor, xs: Sequence[Label], kept: Collection[Label]) -> tuple[Tensor, tuple[Label, ...]]:
+    """x summed over the axes whose names are not kept, in its own dtype; and the names that are left."""
+    axes = tuple(i for i, n in enumerate(xs) if n not in kept)
+    return (apply(Sum(axes), x) if axes else x), tuple(n for n in xs if n in kept)
+
+
+def _spaced(x: Tensor, xs: Sequence[Label], order: Sequence[Label]) -> Tensor:
+    """x with its axes in the given order of names, and axes of size 1 for the names that it has not."""
+    moved = permute_dims(x, tuple(xs.index(n) for n in order if n in xs))
+    sizes = iter(moved.shape)
+    return reshape(moved, tuple(next(sizes) if n in xs else 1 for n in order))
+
+
+def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
+    """The sum of products over pairs of axes; those of x that are left come first.
+
+    Args:
+        x, y: tensors.
+        axes: a number n, for the last n axes of x with the first n of y; or two sequences (or ints) of equal
+            length: the axes of x, and those of y that they meet.
+
+    >>> from symgrad.ops.create import tensor
+    >>> tensordot(tensor("x", (2, 3, "n")), tensor("y", ("n", 3, 5)), axes=((1, 2), (1, 0)))
+    <reshape: f64[2,5]>
+    """
     a, b = align_tensors([x, y])
-    if a.ndim != 1 or b.ndim != 1:
-        raise ShapeError("outer takes two vectors", facts=_operands(a, b), at=_here())
-    return apply(MatMul(), reshape(a, (a.shape[0], 1)), reshape(b, (1, b.shape[0])))
+    left, right = _pairs(axes, a.ndim, b.ndim)
+    for i, j in zip(left, right, strict=True):
+        if not dims.equal(a.shape[i], b.shape[j]):
+            raise ShapeError(
+                f"tensordot needs equal sizes, but axis {i} has {a.shape[i]} and axis {j} has {b.shape[j]}",
+                facts=_operands(a, b),
+                at=_here(),
+            )
+    names = list(range(a.ndim))
+    others = [a.ndim + j for j in range(b.ndim)]
+    for i, j in zip(left, right, strict=True):
+        others[j] = names[i]
+    met = {names[i] for i in left}
+    b = broadcast_to(b, tuple(a.shape[n] if n in met else d for n, d in zip(others, b.shape, strict=True)))
+    return contract_pair(a, names, b, others, [n for n in (*names, *others) if n not in met])[0]
 
 
+def _pairs(axes: Any, left_rank: int, right_rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes of both operands that meet, counted from the front."""
+    if isinstance(axes, int) and not isinstance(axes, bool):
+        if not 0 <= axes <= min(left_rank, right_rank):
+            raise ShapeError(
+                f"tensordot cannot sum over {axes} axes", facts=[("dimensions", (left_rank, right_rank))]
+            )
+        return tuple(range(left_rank - axes, left_rank)), tuple(range(axes))
+    if not isinstance(axes, (tuple, list)) or len(axes) != 2:
+        raise ShapeError(f"axes must be a number, or two sequences of axes, not {axes!r:.80}")
+    left, right = (
+        normalize_axes(tuple(side) if isinstance(side, (tuple, list)) else (side,), rank, keep_order=True)
+        for side, rank in zip(axes, (left_rank, right_rank), strict=True)
+    )
+    if len(left) != len(right):
+        raise ShapeError(f"tensordot needs as many axes of both, not {len(left)} and {len(right)}")
+    return left, right
+
+
+def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
+    """The inner products of vectors along `axis`; all other axes broadcast.
+
+    Args:
+        x, y: real tensors; their sizes along the axis are equal.
+        axis: counted in the shape that both broadcast to.
+    """
+    a, b = _real_operands("vecdot", x, y)
+    rank = max(a.ndim, b.ndim, 1)
+    behind = normalize_axis(axis, rank) - rank
+    if any(t.ndim < -behind for t in (a, b)) or not dims.equal(a.shape[behind], b.shape[behind]):
+        raise ShapeError(f"vecdot needs equal sizes along axis {axis}", facts=_operands(a, b), at=_here())
+    products = a * b
+    return apply(Sum((products.ndim + behind,)), products)
+
+
+def outer(x: Any, y: Any) -> Tensor:
+    """The outer product of two vectors; other tensors are flattened, as NumPy does.
+
+    >>> outer([1, 2], [1, 10]).eval()
+    array([[ 1, 10],
+           [ 2, 20]])
+    """
+    a, b = align_tensors([x, y])
+    return matmul(reshape(a, (a.size, 1)), reshape(b, (1, b.size)))
+
+
+def inner(x: Any, y: Any) -> Tensor:
+    """The sum of products over the last axis of both; of a scalar, the product."""
+    a, b = align_tensors([x, y])
+    return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, axes=(-1, -1))
+
+
+@provide("dot")
 def dot(x: Any, y: Any) -> Tensor:
-    """NumPy's dot for vectors and matrices: the matrix product."""
-    return matmul(x, y)
+    """NumPy's dot: the matrix product of vectors and matrices; with more dimensions, the sum of products over the
+    last axis of x and the last but one of y; of a scalar, the product."""
+    a, b = align_tensors([x, y])
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    if b.ndim <= 2 and a.ndim <= 2:
+        return matmul(a, b)
+    return tensordot(a, b, axes=(-1, -1 if b.ndim == 1 else -2))
+
+
+def vdot(x: Any, y: Any) -> Tensor:
+    """The inner product of real tensors of equally many elements, flattened."""
+    a, b = _real_operands("vdot", x, y)
+    return matmul(reshape(a, (a.size,)), reshape(b, (b.size,)))
+
+
+def kron(x: Any, y: Any) -> Tensor:
+    """The Kronecker product: every element of x times all of y, block by block.
+
+    >>> kron([1, 10], [1, 2]).eval()
+    array([ 1,  2, 10, 20])
+    """
+    a, b = align_tensors([x, y])
+    rank = max(a.ndim, b.ndim)
+    blocks, inside = ([*([1] * (rank - t.ndim)), *t.shape] for t in (a, b))
+    apart = reshape(a, tuple(d for size in blocks for d in (size, 1)))
+    within = reshape(b, tuple(d for size in inside for d in (1, size)))
+    return reshape(apart * within, tuple(m * n for m, n in zip(blocks, inside, strict=True)))
+
+
+def _real_operands(name: str, x: Any, y: Any) -> list[Tensor]:
+    operands = align_tensors([x, y])
+    if operands[0].dtype.kind == "complex":
+        raise DTypeError(f"{name} does not take complex numbers", facts=_operands(*operands), at=_here())
+    return operands

@@ -24,6 +24,13 @@ from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated program
     take_along_axis,
     unslice,
 )
+from symgrad.ops.numeric_scan import (  # noqa: F401  (for templates)
+    accumulate,
+    argquantile,
+    highest,
+    linear_recurrence,
+    lowest,
+)
 
 Array: TypeAlias = Any
 Out: TypeAlias = Any
@@ -129,6 +136,36 @@ def softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
     e, _, total = _exponentials(x, axes, out)
     total[total == 0] = 1
     return numpy.divide(e, total, out=e)
+
+
+def softmax_derivative(
+    x: Array, g: Array, axes: tuple[int, ...], strong: bool = False, out: Out = None
+) -> Array:
+    """y (g - y . g) with y = softmax(x), for g less its mean over the largest x."""
+    y, relative, live = _relative_to_dominant(x, g, axes, strong)
+    weighted = masked_multiply(y, relative)
+    result = weighted - y * numpy.sum(weighted, axis=axes, keepdims=True)
+    return copy(numpy.where(live, result, numpy.zeros((), x.dtype)) if strong else result, out)
+
+
+def softmax_centred(
+    x: Array, t: Array, axes: tuple[int, ...], strong: bool = False, out: Out = None
+) -> Array:
+    """t - y . t with y = softmax(x), for t less its mean over the largest x."""
+    y, relative, live = _relative_to_dominant(x, t, axes, strong)
+    result = relative - numpy.sum(masked_multiply(y, relative), axis=axes, keepdims=True)
+    return copy(numpy.where(live, result, numpy.zeros((), x.dtype)) if strong else result, out)
+
+
+def _relative_to_dominant(
+    x: Array, g: Array, axes: tuple[int, ...], strong: bool
+) -> tuple[Array, Array, Array]:
+    """softmax(x); g less its mean over the largest x; where `strong`, whether some g is not 0."""
+    taken = x == numpy.maximum.reduce(x, axis=axes, keepdims=True, initial=-numpy.inf)
+    count = numpy.sum(taken, axis=axes, keepdims=True, dtype=x.dtype)
+    centre = numpy.sum(numpy.where(taken, g, 0), axis=axes, keepdims=True) / count
+    live = numpy.any(g != 0, axis=axes, keepdims=True) if strong else taken
+    return softmax(x, axes), g - centre, live
 
 
 def log_softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:

@@ -17,6 +17,7 @@ from symgrad.ops.shape import SpecifyShape
 from symgrad.ops.slices import Unslice
 from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
 from tests.ops.samples_indexing import INDEXING
+from tests.ops.samples_reduce import REDUCE
 
 SAMPLES: dict[str, list[Sample]] = {
     "add": [one("add", np.add, A, B), one("add", np.add, I, J, smooth=False)],
@@ -143,3 +144,4 @@ SAMPLES: dict[str, list[Sample]] = {
 }
 
 SAMPLES |= INDEXING
+SAMPLES |= REDUCE

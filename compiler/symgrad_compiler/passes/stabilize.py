@@ -13,9 +13,10 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.traverse import ancestors
 from symgrad.ops.arithmetic import abs, log, reciprocal, sqrt, square
 from symgrad.ops.gather import Gather, Take, TakeAlongAxis
-from symgrad.ops.reduce import Softmax, Sum, log_softmax, logsumexp, softmax, sum
+from symgrad.ops.reduce import Sum, sum
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
+from symgrad.ops.softmax import Softmax, log_softmax, logsumexp, softmax
 from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid, softplus
 from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
 from symgrad_compiler.passes.pipeline import replace_results

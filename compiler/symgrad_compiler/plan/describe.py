@@ -19,6 +19,7 @@ from symgrad_compiler.plan.steps import (
     MatMulStep,
     Number,
     Plan,
+    ScanStep,
     Scatter,
     SizeNumber,
     SortStep,
@@ -82,6 +83,10 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
         product = f"{_access(step.a)} @ {_access(step.b)}{strong}"
         yield f"matmul {_access(step.out)} {arrow} {product}: flops {_flops(step)}"
+    elif isinstance(step, ScanStep):
+        operands = ", ".join(map(_access, step.operands))
+        way = f"{step.mode}, backwards" if step.reverse else step.mode
+        yield f"scan {_access(step.out)} <- {step.kind} along axis {step.axis} of {operands} ({way})"
     elif isinstance(step, BoundsCheck):
         if step.elements is not None:
             yield f"check that {step.elements[0]} is not 0"
@@ -157,6 +162,8 @@ def _flops(step: Step) -> Dim:
         return product(step.space) * (len(step.nodes) + len(step.reductions) - len(step.gathers))
     if isinstance(step, MatMulStep):
         return 2 * product(step.out.layout.shape) * step.a.layout.shape[-1]
+    if isinstance(step, ScanStep):
+        return len(step.operands) * product(step.out.layout.shape)
     return 0
 
 

@@ -13,6 +13,13 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf
+from symgrad.ops.cumulative import (
+    CumulativeMax,
+    CumulativeMin,
+    CumulativeProd,
+    CumulativeSum,
+    LinearRecurrence,
+)
 from symgrad.ops.custom import Barrier
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
 from symgrad.ops.join import Concat
@@ -25,6 +32,7 @@ from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
 from symgrad_compiler.plan.moves import concat, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.scans import scan
 from symgrad_compiler.plan.steps import (
     CONSTANT,
     IOTA,
@@ -250,6 +258,11 @@ HANDLERS: dict[type, Handler] = {
     Concat: concat,
     Unslice: unslice,
     Barrier: _barrier,
+    CumulativeSum: scan,
+    CumulativeProd: scan,
+    CumulativeMax: scan,
+    CumulativeMin: scan,
+    LinearRecurrence: scan,
 }
 #: Those that compute, and know not every dtype.
-_CONVERTED = frozenset({elementwise, reduction, matmul, scatter, scatter_add})
+_CONVERTED = frozenset({elementwise, reduction, matmul, scatter, scatter_add, scan})

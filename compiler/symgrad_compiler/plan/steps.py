@@ -3,6 +3,7 @@
     Plan = storages + steps          in order; every step reads what earlier steps wrote
     Step = Kernel                    a loop nest: loads, scalar code, reductions, stores
          | MatMulStep                a library call
+         | ScanStep                  a cumulative op: a loop along an axis that carries a value
          | BoundsCheck               an index tensor, or a slice, against the size of an axis
          | SortStep                  the indices that sort an axis
          | FillStep                  memory set to one number
@@ -185,6 +186,27 @@ class MatMulStep:
 
 
 @dataclass(eq=False)
+class ScanStep:
+    """Along `axis`, each element of `out` from what came before: `kind` combines ("add", "multiply",
+    "maximum", "minimum"; "recurrence" of two operands), `mode` says what is written ("plain", "lagged",
+    "exclusive", see `ops.cumulative`)."""
+
+    node: Node
+    kind: str
+    operands: tuple[Access, ...]
+    out: Access
+    axis: int
+    reverse: bool
+    mode: str
+
+    def reads(self) -> Iterator[Access]:
+        yield from self.operands
+
+    def writes(self) -> Iterator[Access]:
+        yield self.out
+
+
+@dataclass(eq=False)
 class BoundsCheck:
     """Every index must be in -size <= index < size; a slice must stay within its axis."""
 
@@ -260,7 +282,7 @@ class Callback:
         yield from self.outs
 
 
-Step: TypeAlias = Kernel | MatMulStep | BoundsCheck | FillStep | SortStep | Callback
+Step: TypeAlias = Kernel | MatMulStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback
 
 
 @dataclass(eq=False)

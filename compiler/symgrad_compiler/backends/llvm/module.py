@@ -12,6 +12,7 @@ from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Valu
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.scalars import Machine
+from symgrad_compiler.backends.llvm.scans import emit_scan
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.steps import StepEmitter
@@ -23,6 +24,7 @@ from symgrad_compiler.plan.steps import (
     Kernel,
     MatMulStep,
     Plan,
+    ScanStep,
     SortStep,
     Step,
 )
@@ -48,6 +50,8 @@ def emit_module(plan: Plan, machine: Machine) -> str:
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
             emitter.matmul(step)
+        elif isinstance(step, ScanStep):
+            emit_scan(emitter, step, machine)
         elif isinstance(step, BoundsCheck):
             emitter.check(step)
         elif isinstance(step, FillStep):
@@ -75,6 +79,7 @@ _TITLES: dict[type, str] = {
     BoundsCheck: "check",
     FillStep: "zeros",
     SortStep: "sort",
+    ScanStep: "scan",
     Callback: "callback",
 }
 
@@ -179,6 +184,8 @@ def step_work(step: Step) -> Dim:
         return product(step.space) * (step.weight + 1)
     if isinstance(step, MatMulStep):
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
+    if isinstance(step, ScanStep):
+        return product(step.out.layout.shape) * 4
     if isinstance(step, Callback):
         return 1000
     if isinstance(step, FillStep):

@@ -1,0 +1,164 @@
+"""Norms of vectors and matrices. Their derivatives of every order are 0 where the norm is 0."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+
+from symgrad.errors import DTypeError, GraphError, ShapeError
+from symgrad.ir.tensor import Tensor, apply
+from symgrad.ops.arithmetic import abs, pow, square
+from symgrad.ops.cast import astype, stop_gradient
+from symgrad.ops.compare import logical_and
+from symgrad.ops.kinds import FLOATS
+from symgrad.ops.reduce import Supremum, as_inexact, keep, max, min, sum
+from symgrad.ops.select import maximum, where
+from symgrad.ops.shape import normalize_axes, permute_dims, squeeze
+from symgrad.ops.statistics import root
+from symgrad.ops.truth import count_nonzero
+
+
+def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float = 2) -> Tensor:
+    """The p-norm over `axis`, sum(|x|^p)^(1/p), without overflow or underflow on the way.
+
+    Args:
+        x: real numbers.
+        axis: an int, several, or None for all.
+        keepdims: whether the reduced axes stay, of size 1.
+        ord: p. 2 unless given; inf and -inf give the largest and the smallest |x|, 0 counts what is not 0.
+
+    The derivative of |x|^p at x = 0 is taken as 0, for every p; at ties of the largest |x| it is split equally.
+
+    >>> vector_norm([3e200, 4e200]).eval()
+    np.float64(5e+200)
+    """
+    tensor = _real(x, "vector_norm")
+    axes = normalize_axes(axis, tensor.ndim)
+    order = _order(ord, "vector_norm")
+    if order == 0:
+        return astype(count_nonzero(tensor, axes, keepdims=keepdims), tensor.dtype)
+    if order == math.inf:
+        return max(abs(tensor), axes, keepdims=keepdims)
+    if order == -math.inf:
+        return min(abs(tensor), axes, keepdims=keepdims)
+    if order == 1:
+        return sum(abs(tensor), axes, keepdims=keepdims)
+    if order < 0:  # 0 where an element is: 1 / (1/0 + ...)
+        return pow(sum(pow(abs(tensor), order), axes, keepdims=keepdims), 1 / order)
+    scale = _power_of_two(tensor, axes) if order == 2 else _largest(tensor, axes)
+    scaled = tensor / scale
+    if order == 2:
+        norm = root(sum(square(scaled), axes, keepdims=True))
+    else:
+        norm = _power(sum(_power(abs(scaled), order), axes, keepdims=True), 1 / order)
+    result = scale * norm
+    return result if keepdims else squeeze(result, axes)
+
+
+# A norm does not depend on what the vector is scaled by, so for derivatives the scale is a constant.
+
+
+def _power_of_two(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """1, or where the largest |x| is so large or small that its square is not a float, a power of 2 near it:
+    dividing by that rounds nothing."""
+    largest = _supremum(x, axes)
+    e = numpy.finfo(x.dtype.numpy).maxexp
+    large = logical_and(largest > 2.0 ** (e // 4), largest < math.inf)
+    small = largest < 2.0 ** -(2 * e // 5)
+    scale = where(large, 2.0 ** (3 * e // 5), where(small, 2.0 ** -(7 * e // 10), 1))
+    return stop_gradient(astype(scale, x.dtype))
+
+
+def _largest(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The largest |x|, but so far above the smallest float that its inverse is finite and products with it keep
+    their digits; 1 where it is 0, infinite or NaN."""
+    largest = _supremum(x, axes)
+    least = float(numpy.finfo(x.dtype.numpy).tiny) * 2.0**30
+    return stop_gradient(where(logical_and(largest > 0, largest < math.inf), maximum(largest, least), 1))
+
+
+def _supremum(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The largest |x|, axes kept; of no elements, -inf."""
+    return keep(apply(Supremum(axes), abs(x)), x.shape, axes) if axes else abs(x)
+
+
+def _power(x: Tensor, p: float) -> Tensor:
+    """x^p for x >= 0 and p > 0, with derivatives of 0 at 0."""
+    return where(x == 0, 0, pow(where(x == 0, 1, x), p))
+
+
+def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
+    """The norm of the matrices in the last two axes.
+
+    Args:
+        x: real numbers, of two dimensions or more.
+        keepdims: whether the two axes stay, of size 1.
+        ord: "fro" for the root of the sum of squares; 1, -1 for the largest, smallest sum of |x| over a column;
+            inf, -inf for those over a row.
+
+    Raises:
+        GraphError: the norms of singular values (2, -2, "nuc") are not there yet.
+    """
+    tensor = _real(x, "matrix_norm")
+    if tensor.ndim < 2:
+        raise ShapeError("matrix_norm needs at least 2 dimensions", facts=[("x", tensor.type)])
+    if ord == "fro":
+        return vector_norm(tensor, (-2, -1), keepdims=keepdims)
+    order = _order(ord, "matrix_norm")
+    if order in (1, -1, math.inf, -math.inf):
+        summed, left = (-2, -1) if order in (1, -1) else (-1, -2)
+        choose = max if order > 0 else min
+        result = choose(sum(abs(tensor), summed, keepdims=True), left, keepdims=True)
+        return result if keepdims else squeeze(result, (-2, -1))
+    raise GraphError(
+        f"matrix_norm has no order {ord!r}",
+        hint='it has "fro", 1, -1, inf and -inf; those of singular values are not there yet',
+    )
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """A vector's or matrix's norm, as `numpy.linalg.norm`.
+
+    Args:
+        x: real numbers.
+        ord: None for the root of the sum of squares, over all of `axis`; else as for `vector_norm` (one axis) or
+            `matrix_norm` (two).
+        axis: one or two axes; None for all.
+
+    >>> norm([[3.0, 0.0], [0.0, 4.0]]).eval()
+    np.float64(5.0)
+    """
+    tensor = _real(x, "norm")
+    axes = normalize_axes(axis, tensor.ndim, keep_order=True)
+    if ord is None:
+        return vector_norm(tensor, tuple(sorted(axes)), keepdims=keepdims)
+    if len(axes) == 1:
+        return vector_norm(tensor, axes, keepdims=keepdims, ord=ord)
+    if len(axes) != 2:
+        raise ShapeError(
+            f"norm with an order takes one axis or two, not {len(axes)}", facts=[("x", tensor.type)]
+        )
+    if ord == "fro":
+        return vector_norm(tensor, tuple(sorted(axes)), keepdims=keepdims)
+    rows, columns = axes
+    if rows > columns:  # the sums over columns of the transpose are those over rows
+        ord = {1: math.inf, -1: -math.inf, math.inf: 1, -math.inf: -1}.get(ord, ord)
+    rest = [i for i in range(tensor.ndim) if i not in axes]
+    moved = permute_dims(tensor, (*rest, *sorted(axes)))
+    result = matrix_norm(moved, ord=ord)
+    return keep(result, tensor.shape, tuple(axes)) if keepdims else result
+
+
+def _order(ord: Any, name: str) -> float:
+    if isinstance(ord, bool) or not isinstance(ord, (int, float)) or ord != ord:
+        raise GraphError(f"{name} has no order {ord!r}", hint='an order is a number, or "fro" of matrices')
+    return ord
+
+
+def _real(x: Any, name: str) -> Tensor:
+    tensor: Tensor = as_inexact(x)
+    if tensor.dtype.kind not in FLOATS:
+        raise DTypeError(f"{name} does not take {tensor.dtype}", facts=[("x", tensor.type)])
+    return tensor

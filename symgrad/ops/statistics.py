@@ -1,0 +1,207 @@
+"""Mean, variance, standard deviation; order statistics: median and quantile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy
+
+from symgrad.dims import Dim, product
+from symgrad.errors import DTypeError, GraphError, ShapeError
+from symgrad.ir.tensor import Tensor, apply
+from symgrad.ops.arithmetic import floor, sqrt, square
+from symgrad.ops.cast import astype
+from symgrad.ops.compare import isfinite, isnan
+from symgrad.ops.create import as_tensor, constant, size_tensor
+from symgrad.ops.indexing import take_along_axis
+from symgrad.ops.kinds import FLOATS, REALS, Custom, declare
+from symgrad.ops.reduce import as_inexact, sum
+from symgrad.ops.select import masked_multiply, maximum, minimum, where
+from symgrad.ops.shape import (
+    broadcast_to,
+    expand_dims,
+    normalize_axes,
+    permute_dims,
+    reshape,
+    squeeze,
+)
+from symgrad.ops.truth import any as any_of
+from symgrad.registry import provide
+from symgrad.types import INT64, TensorType
+
+
+@provide("mean")
+def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`: the sum divided by the number of elements, which may be symbolic."""
+    tensor = as_inexact(x)
+    axes = normalize_axes(axis, tensor.ndim)
+    return _divided(sum(tensor, axes, keepdims=keepdims), _count(tensor, axes), 0)
+
+
+@provide("var")
+def var(x: Any, axis: Any = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """The variance over `axis`: the sum of squared distances from the mean, divided by n - correction.
+
+    The mean is taken first, so that nothing cancels. NaN where n - correction is not positive, as NumPy.
+
+    Args:
+        x: real numbers.
+        axis: an int, several, or None for all.
+        correction: what is taken from the number of elements (NumPy's `ddof`).
+        keepdims: whether the reduced axes stay, of size 1.
+
+    >>> var([1.0, 2.0, 3.0, 4.0], correction=1).eval()
+    np.float64(1.6666666666666667)
+    """
+    tensor = _real(x, "var")
+    axes = normalize_axes(axis, tensor.ndim)
+    centred = tensor - mean(tensor, axes, keepdims=True)
+    return _divided(sum(square(centred), axes, keepdims=keepdims), _count(tensor, axes), correction)
+
+
+@provide("std")
+def std(x: Any, axis: Any = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """The standard deviation over `axis`: the root of `var`, whose derivative at 0 is taken as 0."""
+    return root(var(_real(x, "std"), axis, correction=correction, keepdims=keepdims))
+
+
+def root(x: Tensor) -> Tensor:
+    """The square root of sums of squares: its derivatives of every order are 0 at 0."""
+    return where(x == 0, 0, sqrt(where(x == 0, 1, x)))
+
+
+def _real(x: Any, name: str) -> Tensor:
+    tensor: Tensor = as_inexact(x)
+    if tensor.dtype.kind not in FLOATS:
+        raise DTypeError(f"{name} does not take {tensor.dtype}", facts=[("x", tensor.type)])
+    return tensor
+
+
+def _count(x: Tensor, axes: Sequence[int]) -> Dim:
+    count: Dim = product(x.shape[a] for a in axes)
+    return count
+
+
+def _divided(total: Tensor, count: Dim, correction: float) -> Tensor:
+    """total / (count - correction), where that is positive, else total / 0."""
+    if isinstance(count, int):
+        return total / float(max(count - correction, 0))
+    number = astype(size_tensor(count), total.dtype)
+    return total / (maximum(number - correction, 0) if correction else number)
+
+
+# ---- order statistics -------------------------------------------------------------------------------
+
+
+@declare
+@dataclass(frozen=True)
+class ArgQuantile(Custom):
+    """Where along `axis` the elements of the given ranks stand: the index of the smallest for rank 0, and so
+    on; NaN last, equal elements in their order. The ranks, one after the other, replace the axis."""
+
+    axis: int
+    name: ClassVar[str] = "argquantile"
+    operands = ("x", "ranks")
+    numpy = "numeric.argquantile({x}, {ranks}, {axis})"
+    fails = True
+    no_gradient: ClassVar = dict.fromkeys(("x", "ranks"), "an index is piecewise constant")
+
+    def infer(self, x: TensorType, ranks: TensorType) -> TensorType:
+        if ranks.ndim != 1 or ranks.dtype is not INT64:
+            raise DTypeError("argquantile needs a vector of ranks, int64")
+        if x.dtype.kind not in REALS or not 0 <= self.axis < x.ndim:
+            raise ShapeError(f"argquantile needs real numbers with an axis {self.axis}", facts=[("x", x)])
+        return TensorType(INT64, (*x.shape[: self.axis], *ranks.shape, *x.shape[self.axis + 1 :]))
+
+    def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
+        x, ranks = operands
+        if batched[1]:
+            raise GraphError("the ranks of a quantile cannot differ along an axis of vmap")
+        return (apply(replace(self, axis=self.axis + 1), x, ranks),)
+
+
+#: Where a quantile between two neighbours lies: from their weights w (of the higher) and 1 - w.
+METHODS = ("linear", "lower", "higher", "midpoint")
+
+
+@provide("quantile")
+def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """The q-quantiles over `axis`: with the n elements in order, what stands at position q (n - 1).
+
+    The derivative goes to the two neighbours of that position, by their weights; of equal elements to the first.
+
+    Args:
+        x: real numbers; NaN among them gives NaN.
+        q: a number from 0 to 1, or a vector of them, which makes a leading axis of the result. Constants.
+        axis: an int, several, or None for all.
+        method: between two neighbours a <= b, at distance w of a: "linear" a + w (b - a), "lower" a, "higher" b,
+            "midpoint" (a + b) / 2.
+        keepdims: whether the reduced axes stay, of size 1.
+
+    Raises:
+        ShapeError: no elements.
+
+    >>> quantile([3.0, 1.0, 2.0, 10.0], [0.0, 0.5, 1.0]).eval()
+    array([ 1. ,  2.5, 10. ])
+    """
+    if method not in METHODS:
+        raise GraphError(f"quantile has no method {method!r}", hint=f"it has {', '.join(METHODS)}")
+    wanted = numpy.asarray(q, numpy.float64)
+    if wanted.ndim > 1 or not ((wanted >= 0) & (wanted <= 1)).all():
+        raise GraphError("q must be a number from 0 to 1, or a vector of such", facts=[("q", q)])
+    tensor = _real(x, "quantile")
+    axes = normalize_axes(axis, tensor.ndim)
+    kept = [i for i in range(tensor.ndim) if i not in axes]
+    n = _count(tensor, axes)
+    if isinstance(n, int) and n == 0:
+        raise ShapeError("quantile of no elements is not defined", facts=[("x", tensor.type), ("axes", axes)])
+    rows = reshape(permute_dims(tensor, (*kept, *axes)), (*[tensor.shape[i] for i in kept], n))
+    found = _interpolated(rows, numpy.atleast_1d(wanted), n, method)
+    found = where(expand_dims(any_of(isnan(rows), -1), -1), numpy.nan, found)
+    last = found.ndim - 1
+    if keepdims:
+        shape = tuple(1 if i in axes else d for i, d in enumerate(tensor.shape))
+        result = reshape(permute_dims(found, (last, *range(last))), (len(wanted.reshape(-1)), *shape))
+    else:
+        result = permute_dims(found, (last, *range(last)))
+    return squeeze(result, 0) if wanted.ndim == 0 else result
+
+
+def _interpolated(rows: Tensor, q: numpy.ndarray[Any, Any], n: Dim, method: str) -> Tensor:
+    """The quantiles of the last axis, which they replace."""
+    place = constant(q) * astype(as_tensor(size_tensor(n) - 1), "float64")
+    below = floor(place)
+    ranks = astype(below, INT64)
+    low = _ranked(rows, ranks)
+    if method == "lower":
+        return low
+    high = _ranked(rows, astype(minimum(below + (place > below), n - 1), INT64))
+    if method == "higher":
+        return high
+    weight = astype(place - below, rows.dtype)
+    if method == "midpoint":
+        weight = where(weight > 0, 0.5, 0)
+    weight = broadcast_to(weight, low.shape)
+    # From the nearer end, so that both ends are exact; with infinities by the weights, of which 0 takes nothing.
+    apart = high - low
+    finite = where(weight < 0.5, low + weight * apart, high - (1 - weight) * apart)
+    weighted = masked_multiply(1 - weight, low) + masked_multiply(weight, high)
+    return where(isfinite(apart), finite, weighted)
+
+
+def _ranked(rows: Tensor, ranks: Tensor) -> Tensor:
+    """The elements of the given ranks along the last axis."""
+    last = rows.ndim - 1
+    return take_along_axis(rows, apply(ArgQuantile(last), rows, ranks), last)
+
+
+@provide("median")
+def median(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The median over `axis`: the middle element, or the mean of the middle two.
+
+    >>> median([3.0, 1.0, 2.0, 10.0]).eval()
+    np.float64(2.5)
+    """
+    return quantile(x, 0.5, axis, keepdims=keepdims)
