@@ -31,14 +31,16 @@ _MODULES: dict[str, str] = {
     "full_like arange",
     "symgrad.ops.cast": "astype stop_gradient",
     "symgrad.ops.shape": "reshape permute_dims matrix_transpose moveaxis expand_dims squeeze broadcast_to",
-    "symgrad.ops.compare": "equal not_equal less less_equal greater greater_equal isnan isfinite "
-    "logical_and logical_or logical_not",
+    "symgrad.ops.compare": "equal not_equal less less_equal greater greater_equal isnan isfinite isinf "
+    "signbit logical_and logical_or logical_xor logical_not",
     "symgrad.ops.select": "where maximum minimum relu clip",
-    "symgrad.ops.arithmetic": "add subtract multiply divide negative reciprocal square sqrt abs sign floor "
-    "floor_divide remainder pow log bitwise_and bitwise_or bitwise_xor bitwise_invert bitwise_left_shift "
-    "bitwise_right_shift",
-    "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid softplus "
-    "logaddexp log_sigmoid",
+    "symgrad.ops.arithmetic": "add subtract multiply divide negative positive reciprocal square sqrt "
+    "rsqrt cbrt abs sign floor ceil trunc round nextafter copysign floor_divide remainder log bitwise_and "
+    "bitwise_or bitwise_xor bitwise_invert bitwise_left_shift bitwise_right_shift",
+    "symgrad.ops.power": "pow",
+    "symgrad.ops.transcendental": "exp exp2 expm1 log1p log2 log10 sin cos tan sinh cosh tanh "
+    "sech_squared sigmoid softplus logaddexp log_sigmoid",
+    "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
     "symgrad.ops.reduce": "sum prod mean max min argmax argmin logsumexp softmax log_softmax",
     "symgrad.ops.contract": "matmul outer dot",
     "symgrad.ops.indexing": "take take_along_axis concat stack split one_hot",
@@ -54,6 +56,14 @@ _ALIASES = {
     "true_divide": "divide",
     "absolute": "abs",
     "expit": "sigmoid",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "rint": "round",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 #: Namespaces, each a module of its own.

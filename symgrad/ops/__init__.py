@@ -11,8 +11,10 @@ through the operators of `Tensor`, and by name any that is below it.
     shape         reshape, broadcast, permute_dims, expand_dims, squeeze
     compare       comparisons, logic
     select        where, maximum, minimum, relu, strong-zero products
-    arithmetic    add ... pow, bitwise
+    arithmetic    add ... sqrt, floor, log, bitwise
+    power         pow
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
+    inverse       asin, atan2, acosh, hypot ...
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
     indexing      x[...], take, concat, split, one_hot
@@ -26,6 +28,8 @@ from symgrad.ops import (
     contract,
     create,
     indexing,
+    inverse,
+    power,
     reduce,
     select,
     shape,
@@ -40,6 +44,8 @@ __all__ = [
     "contract",
     "create",
     "indexing",
+    "inverse",
+    "power",
     "reduce",
     "select",
     "shape",
