@@ -12,6 +12,7 @@ from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.compare import isnan, logical_or
 from symgrad.ops.create import as_tensor
 from symgrad.ops.kinds import ANY, FLOATS, NUMBERS, REALS, Elementwise, elementwise
+from symgrad.registry import provide
 
 _CONDITION = "a condition is piecewise constant"
 
@@ -63,6 +64,7 @@ relu: Elementwise = elementwise(
 )
 
 
+@provide("clip")
 def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max]; the derivative is 1 inside and at the bounds, 0 outside.
 

@@ -138,7 +138,7 @@ def arcsinh(b: Code, x: Value, single: bool) -> Value:
     one = like(x, 1)
     a = b.call("absolute", x)
     square = b.multiply(a, a)
-    root = b.call("sqrt", b.add(one, square))
+    root = b.call("sqrt", b.muladd(a, a, one))
     excess = b.add(a, b.divide(square, b.add(one, root)))
     size = b.call("copysign", _log_of_twice(b, a, excess, single), x)
     return b.select(b.logical_or(b.is_nan(x), b.equal(x, like(x, 0))), x, size)
@@ -147,7 +147,7 @@ def arcsinh(b: Code, x: Value, single: bool) -> Value:
 def arccosh(b: Code, x: Value, single: bool) -> Value:
     """log(1 + (t + sqrt(2 t + t^2))) with t = x - 1."""
     t = b.subtract(x, like(x, 1))
-    root = b.call("sqrt", b.multiply(t, b.add(t, like(x, 2))))
+    root = b.call("sqrt", b.muladd(t, t, b.add(t, t)))
     result = _log_of_twice(b, x, b.add(t, root), single)
     return b.select(b.less(x, like(x, 1)), like(x, math.nan), result)
 
