@@ -94,16 +94,32 @@ def pow_plus(x: Array, y: Array, k: Array, out: Out = None) -> Array:
     return where(numpy.isfinite(rest), power + rest, power, out)
 
 
+def sigmoid(x: Array, out: Out = None) -> Array:
+    """1 / (1 + e) or e / (1 + e), with e = exp(-|x|)."""
+    e = numpy.exp(-numpy.abs(x))
+    return numpy.divide(numpy.where(numpy.less(x, 0), e, numpy.ones_like(e)), 1 + e, out=out)
+
+
 def sigmoid_difference(x: Array, y: Array, out: Out = None) -> Array:
-    """1 / (1 + exp(y - x)), with t = exp(-|x - y|) corrected by what x - y lost when it was rounded."""
-    difference = numpy.where(x == y, numpy.zeros_like(x), x - y)
-    part = x - difference
-    error = (x - (difference + part)) + (part - y)
-    below = difference < 0
-    t = numpy.exp(-numpy.abs(difference))
-    rest = t * numpy.where(below, error, -error)
-    t = numpy.where(numpy.isfinite(rest), t + rest, t)
-    return numpy.divide(numpy.where(below, t, numpy.ones_like(t)), 1 + t, out=out)
+    """1 / (1 + exp(y - x)), with the difference not rounded."""
+    t = _exp_of_distance(x, y)
+    return numpy.divide(numpy.where(numpy.less(x, y), t, numpy.ones_like(t)), 1 + t, out=out)
+
+
+def logaddexp(x: Array, y: Array, out: Out = None) -> Array:
+    """max + log(1 + exp(-|x - y|)), with the difference not rounded."""
+    return numpy.add(numpy.maximum(x, y), numpy.log1p(_exp_of_distance(x, y)), out=out)
+
+
+def _exp_of_distance(x: Array, y: Array) -> Array:
+    """exp(-|x - y|), corrected by what the difference lost when it was rounded (Knuth); 1 where they are equal."""
+    smaller, larger = numpy.minimum(x, y), numpy.maximum(x, y)
+    distance = numpy.where(x == y, numpy.zeros_like(x), larger - smaller)
+    part = larger - distance
+    lost = (larger - (distance + part)) + (part - smaller)
+    t = numpy.exp(-distance)
+    rest = t * lost
+    return numpy.where(numpy.isfinite(rest), t - rest, t)
 
 
 def over_squares(x: Array, y: Array, out: Out = None) -> Array:

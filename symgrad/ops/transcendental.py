@@ -82,7 +82,7 @@ sech_squared: Elementwise = elementwise("sech_squared(x)", "1 / cosh(x)^2, the d
 # sigmoid(x) = (1 + tanh(x/2)) / 2, so sigmoid'(x) = sech^2(x/2) / 4
 sigmoid: Elementwise = elementwise("sigmoid(x)", "1 / (1 + exp(-x)), the logistic function", accepts=FLOATS, aliases=("expit",),
                       d_x=lambda x, out: 0.25 * sech_squared(0.5 * x),
-                      numpy="special.expit({x}, out={out})",
+                      numpy="numeric.sigmoid({x}, {out})",
                       scalar=lambda b, x: b.call("sigmoid", x))  # fmt: skip
 
 softplus: Elementwise = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FLOATS,
@@ -97,7 +97,7 @@ softplus: Elementwise = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FL
 logaddexp: Elementwise = elementwise("logaddexp(x, y)", "log(exp(x) + exp(y))", accepts=FLOATS, commutative=True, selects=True,
                         d_x=lambda x, y, out: where(out == -math.inf, 0, sigmoid_difference(x, y)),
                         d_y=lambda x, y, out: where(out == -math.inf, 0, sigmoid_difference(y, x)),
-                        numpy="numpy.logaddexp({x}, {y}, out={out})",
+                        numpy="numeric.logaddexp({x}, {y}, {out})",
                         scalar=lambda b, x, y: b.call("logaddexp", x, y))  # fmt: skip
 
 

@@ -236,13 +236,19 @@ TABLE: dict[str, Row] = {
         build=over_squares,
     ),
     "sech_squared": Row(_sech_squared, (lambda x: -2 * mp.tanh(x) * _sech_squared(x),), (points(-370, 370),)),
-    "sigmoid": Row(_sigmoid, (_sigmoid_slope,), (points(-745, 745),)),
-    "softplus": Row(_softplus, (_sigmoid,), (points(-745, 1e300),)),
+    "sigmoid": Row(_sigmoid, (_sigmoid_slope,), (points(-745, 745, -711.7, -740.3, -36.7),)),
+    "softplus": Row(_softplus, (_sigmoid,), (points(-745, 1e300, -713.3),)),
     "log_sigmoid": Row(lambda x: -_softplus(-x), (lambda x: _sigmoid(-x),), (points(-1e300, 745),)),
     "logaddexp": Row(
         _logaddexp,
         (lambda x, y: _sigmoid(x - y), lambda x, y: _sigmoid(y - x)),
         pairs(points(-745, 1e5), points(-800, 1e5, seed=7), _has_logaddexp_digits),
+    ),
+    "logaddexp of x and a comparable exp(y)": Row(
+        _logaddexp,
+        (lambda x, y: _sigmoid(x - y), lambda x, y: _sigmoid(y - x)),
+        pairs(points(1e-16, 1e-2, seed=9), points(-36, -5, seed=9)),
+        build=sg.logaddexp,
     ),
     "sigmoid_difference": Row(
         lambda x, y: _sigmoid(x - y),

@@ -135,10 +135,14 @@ log10 = _log_to_base(
 
 
 def logaddexp(b: Code, x: Value, y: Value, single: bool) -> Value:
-    """max + log(1 + exp(-|x - y|)); equal infinities as they are."""
-    difference = b.subtract(x, y)
-    larger = b.select(b.less(x, y), y, x)
-    far = log1p(b, exp(b, b.negative(b.call("absolute", difference)), single), single)
+    """max + log(1 + t) with t = exp(-|x - y|), corrected by what x - y lost; equal infinities as they are."""
+    lower = b.less(x, y)
+    larger, smaller = b.select(lower, y, x), b.select(lower, x, y)
+    difference, lost = two_sum(b, smaller, b.negative(larger))
+    t = exp(b, difference, single)
+    rest = b.multiply(t, lost)
+    t = b.select(b.call("isfinite", rest), b.add(t, rest), t)
+    far = log1p(b, t, single)
     return b.select(b.equal(x, y), b.add(x, like(x, math.log(2))), b.add(larger, far))
 
 
