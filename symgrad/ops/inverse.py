@@ -21,12 +21,12 @@ acos: Elementwise = elementwise("acos(x)", "the inverse cosine; its derivative a
                    d_x=lambda x, out: -rsqrt((1 - x) * (1 + x)),
                    numpy="numpy.arccos({x}, out={out})", scalar=lambda b, x: b.call("arccos", x))  # fmt: skip
 
-atan: Elementwise = elementwise("atan(x)", "the inverse tangent", accepts=FLOATS,
-                   d_x=lambda x, out: over_squares(1, x),
+atan: Elementwise = elementwise("atan(x)", "the inverse tangent",
+                   d_x=lambda x, out: over_squares(1, x) if x.dtype.kind == "float" else reciprocal(1 + square(x)),
                    numpy="numpy.arctan({x}, out={out})", scalar=lambda b, x: b.call("arctan", x))  # fmt: skip
 
-asinh: Elementwise = elementwise("asinh(x)", "the inverse hyperbolic sine", accepts=FLOATS,
-                    d_x=lambda x, out: reciprocal(hypot(1, x)),
+asinh: Elementwise = elementwise("asinh(x)", "the inverse hyperbolic sine",
+                    d_x=lambda x, out: reciprocal(hypot(1, x)) if x.dtype.kind == "float" else rsqrt(1 + square(x)),
                     numpy="numpy.arcsinh({x}, out={out})", scalar=lambda b, x: b.call("arcsinh", x))  # fmt: skip
 
 acosh: Elementwise = elementwise("acosh(x)", "the inverse hyperbolic cosine; its derivative at 1 is inf",

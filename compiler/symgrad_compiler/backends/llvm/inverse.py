@@ -16,11 +16,19 @@ _ARCSIN = (
     0.01032281435018578, 0.005457506718640358, 0.01740087944269402, -0.014851887071247204,
     0.028757851367421566,
 )  # fmt: skip
+_ARCSIN_SINGLE = (
+    0.16666666686085643, 0.07499992404401838, 0.04464766388813485, 0.030269138728589183,
+    0.023611817008891752, 0.010574415516912909, 0.030974540371355073,
+)  # fmt: skip
 #: (atan(r) - r) / r^3 in r^2, for |r| <= sqrt(2) - 1
 _ARCTAN = (
     -0.3333333333333333, 0.1999999999999552, -0.14285714284666542, 0.11111111015256361,
     -0.09090904578123903, 0.07692183190826087, -0.06664511447381948, 0.0585814891280221,
     -0.0508544973794026, 0.03923165829558719, -0.01917688711906226,
+)  # fmt: skip
+_ARCTAN_SINGLE = (
+    -0.333333332792548, 0.19999977258688387, -0.14284151193628614, 0.11071365021884794,
+    -0.08624676145249494, 0.050481385120797445,
 )  # fmt: skip
 
 _PI, _PI_LOW = 3.141592653589793, 1.2246467991473532e-16
@@ -32,31 +40,19 @@ _EIGHTH, _THREE_EIGHTHS = 0.41421356237309503, 2.414213562373095
 _LARGE = 2.0**54
 
 
-def _near_one(b: Code, a: Value) -> tuple[Value, Value, Value]:
-    """For a in [1/2, 1]: s + s_low = sqrt((1 - a) / 2), and asin of that less s."""
-    z = b.multiply(b.subtract(like(a, 1), a), like(a, 0.5))
-    s = b.call("sqrt", z)
-    lost = b.fma(b.negative(s), s, z)
-    s_low = b.select(b.less(like(a, 0), s), b.divide(lost, b.add(s, s)), like(a, 0))
-    tail = b.muladd(b.multiply(s, z), b.polynomial(z, _ARCSIN), s_low)
-    return s, s_low, tail
-
-
-def _arcsin_tail(b: Code, x: Value) -> Value:
-    """asin(x) - x, for |x| <= 1/2."""
-    z = b.multiply(x, x)
-    return b.multiply(b.multiply(z, x), b.polynomial(z, _ARCSIN))
-
-
-def arcsin(b: Code, x: Value, single: bool) -> Value:
-    """x + x^3 P(x^2), and from 1/2 on pi/2 - 2 asin(sqrt((1 - x) / 2))."""
-    a = b.call("absolute", x)
-    s, _, tail = _near_one(b, a)
-    # pi/4 - (2 s - pi/4) - ...: the large terms cancel exactly
-    outer = b.subtract(like(x, _PI_HALF_LOW), b.add(tail, tail))
-    outer = _difference(b, like(x, _PI_HALF), b.add(s, s), outer)
-    inner = b.add(a, _arcsin_tail(b, a))
-    return b.call("copysign", b.select(b.less_equal(a, like(x, 0.5)), inner, outer), x)
+def _arcsin_parts(b: Code, a: Value, single: bool) -> tuple[Value, Value, Value]:
+    """Whether a > 1/2, and asin(r) as r and the rest, where r is a, or then sqrt((1 - a) / 2); for a in [0, 1]."""
+    outer = b.less(like(a, 0.5), a)
+    half = b.multiply(b.subtract(like(a, 1), a), like(a, 0.5))
+    root = b.call("sqrt", half)
+    z = b.select(outer, half, b.multiply(a, a))
+    r = b.select(outer, root, a)
+    rest = b.multiply(b.multiply(r, z), b.polynomial(z, _ARCSIN_SINGLE if single else _ARCSIN))
+    if single:
+        return outer, r, rest
+    lost = b.divide(b.fma(b.negative(root), root, half), b.add(root, root))
+    has_lost = b.logical_and(outer, b.less(like(a, 0), root))
+    return outer, r, b.add(rest, b.select(has_lost, lost, like(a, 0)))
 
 
 def _difference(b: Code, x: Value, y: Value, rest: Value) -> Value:
@@ -65,20 +61,28 @@ def _difference(b: Code, x: Value, y: Value, rest: Value) -> Value:
     return b.add(total, b.add(b.subtract(b.subtract(x, total), y), rest))
 
 
+def arcsin(b: Code, x: Value, single: bool) -> Value:
+    """x + x^3 P(x^2), and beyond 1/2 pi/2 - 2 asin(sqrt((1 - x) / 2))."""
+    outer, r, rest = _arcsin_parts(b, b.call("absolute", x), single)
+    low = b.subtract(like(x, _PI_HALF_LOW), b.add(rest, rest))
+    far = _difference(b, like(x, _PI_HALF), b.add(r, r), low)
+    return b.call("copysign", b.select(outer, far, b.add(r, rest)), x)
+
+
 def arccos(b: Code, x: Value, single: bool) -> Value:
-    """pi/2 - asin(x); 2 asin(sqrt((1 - x) / 2)) from 1/2 on, and pi minus that of -x below -1/2."""
-    a = b.call("absolute", x)
-    s, _, tail = _near_one(b, a)
-    half = b.add(s, tail)
-    above = b.add(half, half)
-    below = _difference(b, like(x, _PI), b.add(s, s), b.subtract(like(x, _PI_LOW), b.add(tail, tail)))
-    outer = b.select(b.less(x, like(x, 0)), below, above)
-    rest = b.subtract(like(x, _PI_HALF_LOW), _arcsin_tail(b, x))
-    inner = _difference(b, like(x, _PI_HALF), x, rest)
-    return b.select(b.less_equal(a, like(x, 0.5)), inner, outer)
+    """pi/2 - asin(x); 2 asin(sqrt((1 - x) / 2)) beyond 1/2, and pi minus that of -x below -1/2."""
+    outer, r, rest = _arcsin_parts(b, b.call("absolute", x), single)
+    negative = b.less(x, like(x, 0))
+    small = b.add(r, rest)
+    twice = b.add(rest, rest)
+    below = _difference(b, like(x, _PI), b.add(r, r), b.subtract(like(x, _PI_LOW), twice))
+    far = b.select(negative, below, b.add(small, small))
+    signed = b.select(negative, b.negative(rest), rest)
+    near = _difference(b, like(x, _PI_HALF), x, b.subtract(like(x, _PI_HALF_LOW), signed))
+    return b.select(outer, far, near)
 
 
-def _arctan_ratio(b: Code, y: Value, x: Value) -> tuple[Value, Value]:
+def _arctan_ratio(b: Code, y: Value, x: Value, single: bool) -> tuple[Value, Value]:
     """atan(y / x) for y, x >= 0, not both 0 or infinite, as a sum: the arctangent of a ratio of at most
     tan(pi/8), from 0, pi/4 or pi/2."""
     low = b.less(y, b.multiply(x, like(x, _EIGHTH)))
@@ -90,7 +94,7 @@ def _arctan_ratio(b: Code, y: Value, x: Value) -> tuple[Value, Value]:
     zero = like(x, 0)
     base = b.select(low, zero, b.select(high, like(x, _PI_HALF), like(x, _PI_QUARTER)))
     base_low = b.select(low, zero, b.select(high, like(x, _PI_HALF_LOW), like(x, _PI_QUARTER_LOW)))
-    tail = b.muladd(b.multiply(z, t), b.polynomial(z, _ARCTAN), base_low)
+    tail = b.muladd(b.multiply(z, t), b.polynomial(z, _ARCTAN_SINGLE if single else _ARCTAN), base_low)
     total = b.add(base, t)
     # where the base is not 0 it is the larger
     error = b.select(low, b.add(base, b.subtract(t, total)), b.subtract(t, b.subtract(total, base)))
@@ -99,7 +103,7 @@ def _arctan_ratio(b: Code, y: Value, x: Value) -> tuple[Value, Value]:
 
 def arctan(b: Code, x: Value, single: bool) -> Value:
     """The angle of (1, |x|), with the sign of x."""
-    high, low = _arctan_ratio(b, b.call("absolute", x), like(x, 1))
+    high, low = _arctan_ratio(b, b.call("absolute", x), like(x, 1), single)
     return b.select(b.is_nan(x), x, b.call("copysign", b.add(high, low), x))
 
 
@@ -116,7 +120,7 @@ def arctan2(b: Code, y: Value, x: Value, single: bool) -> Value:
     top, bottom = b.multiply(a, by), b.multiply(c, by)
     top = b.select(both, one, top)
     bottom = b.select(b.logical_or(both, neither), one, bottom)
-    high, low = _arctan_ratio(b, top, bottom)
+    high, low = _arctan_ratio(b, top, bottom, single)
     turned = _difference(b, like(x, _PI), high, b.subtract(like(x, _PI_LOW), low))
     left = b.less(b.bits(x, "i64"), integer(x, 0))
     angle = b.call("copysign", b.select(left, turned, b.add(high, low)), y)

@@ -105,13 +105,15 @@ def _log_to_base(inverse: tuple[float, float], two: tuple[float, float]) -> Call
     k times the first of the latter is exact."""
 
     def function(b: Code, x: Value, single: bool) -> Value:
+        if single:
+            return b.multiply(log(b, x, single), like(x, inverse[0]))
         scaled, shift = normal(b, x)
         m, k = split_log(b, scaled)
         k = b.add(k, shift)
         f = b.subtract(m, like(x, 1))
         s = b.divide(f, b.add(f, like(f, 2)))
         z = b.multiply(s, s)
-        r = b.multiply(z, b.polynomial(z, _LOG_SINGLE if single else _LOG))
+        r = b.multiply(z, b.polynomial(z, _LOG))
         square = b.multiply(f, f)
         half_square = b.multiply(like(f, 0.5), square)
         lost = b.multiply(like(f, 0.5), b.fma(f, f, b.negative(square)))
