@@ -27,18 +27,18 @@ _MODULES: dict[str, str] = {
     "symgrad.ir.tensor": "Tensor",
     "symgrad.ir.graph": "Graph",
     "symgrad.text": "emit parse save load",
-    "symgrad.ops.create": "tensor scalar vector matrix constant shared zeros ones full zeros_like ones_like "
-    "full_like arange",
+    "symgrad.ops.create": "tensor scalar vector matrix constant shared zeros ones full zeros_like "
+    "ones_like full_like arange",
     "symgrad.ops.cast": "astype stop_gradient",
     "symgrad.ops.shape": "reshape permute_dims matrix_transpose moveaxis expand_dims squeeze broadcast_to",
-    "symgrad.ops.compare": "equal not_equal less less_equal greater greater_equal isnan isfinite "
-    "logical_and logical_or logical_not",
+    "symgrad.ops.compare": "equal not_equal less less_equal greater greater_equal isnan isfinite isinf "
+    "signbit logical_and logical_or logical_xor logical_not",
     "symgrad.ops.select": "where maximum minimum relu clip",
-    "symgrad.ops.arithmetic": "add subtract multiply divide negative reciprocal square sqrt abs sign floor "
-    "floor_divide remainder pow log bitwise_and bitwise_or bitwise_xor bitwise_invert bitwise_left_shift "
-    "bitwise_right_shift",
-    "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid softplus "
-    "logaddexp log_sigmoid",
+    "symgrad.ops.arithmetic": "add subtract multiply divide negative reciprocal square sqrt abs sign "
+    "floor floor_divide remainder log bitwise_and bitwise_or bitwise_xor bitwise_invert "
+    "bitwise_left_shift bitwise_right_shift positive rsqrt cbrt ceil trunc round nextafter copysign",
+    "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid "
+    "softplus logaddexp log_sigmoid exp2 log2 log10",
     "symgrad.ops.join": "concat stack split",
     "symgrad.ops.indexing": "take take_along_axis one_hot",
     "symgrad.ops.update": "put_along_axis segment_sum segment_prod segment_max segment_min bincount",
@@ -51,6 +51,8 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.norms": "vector_norm matrix_norm norm",
     "symgrad.ops.contract": "matmul tensordot vecdot outer inner dot vdot kron",
     "symgrad.ops.einsum": "einsum",
+    "symgrad.ops.power": "pow",
+    "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
     "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
     "symgrad.api.jacobians": "jvp pushforward jacobian hessian hvp",
     "symgrad.api.transform": "trace vmap custom_vjp custom_jvp checkpoint custom_root",
@@ -67,6 +69,14 @@ _ALIASES = {
     "expit": "sigmoid",
     "amax": "max",
     "amin": "min",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "rint": "round",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 #: Namespaces, each a module of its own.

@@ -203,6 +203,8 @@ class Tensor(Operators):
     mean = _method("mean")
     max = _method("max")
     min = _method("min")
+    clip = _method("clip")
+    round = _method("round")
     prod = _method("prod")
     argmax = _method("argmax")
     argmin = _method("argmin")

@@ -11,8 +11,10 @@ through the operators of `Tensor`, and by name any that is below it.
     shape         reshape, broadcast, permute_dims, expand_dims, squeeze
     compare       comparisons, logic
     select        where, maximum, minimum, relu, strong-zero products
-    arithmetic    add ... pow, bitwise
+    arithmetic    add ... sqrt, floor, log, bitwise
+    power         pow
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
+    inverse       asin, atan2, acosh, hypot ...
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
     custom        functions with derivatives of the user's, checkpoints
@@ -46,8 +48,10 @@ from symgrad.ops import (
     einsum,
     gather,
     indexing,
+    inverse,
     join,
     norms,
+    power,
     reduce,
     scatter,
     select,
@@ -73,8 +77,10 @@ __all__ = [
     "einsum",
     "gather",
     "indexing",
+    "inverse",
     "join",
     "norms",
+    "power",
     "reduce",
     "scatter",
     "select",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Tensor
-from symgrad.ops.create import fill_value
-from symgrad.ops.kinds import BITS, INTEGERS, NUMBERS, REALS, Elementwise, elementwise
-from symgrad.ops.select import where
-from symgrad.types import PyScalar
+from symgrad.ops.create import as_tensor
+from symgrad.ops.kinds import BITS, FLOATS, INTEGERS, NUMBERS, REALS, Elementwise, elementwise
 
 add: Elementwise = elementwise("add(x, y)", "x + y", accepts=NUMBERS, commutative=True,
                   d_x=1,
@@ -25,7 +26,7 @@ multiply: Elementwise = elementwise("multiply(x, y)", "x y", accepts=NUMBERS, co
 
 divide: Elementwise = elementwise("divide(x, y)", "x / y",
                      d_x=lambda x, y, out: reciprocal(y),
-                     d_y=lambda x, y, out: -(out * reciprocal(y)),
+                     d_y=lambda x, y, out: -(out / y),
                      numpy="numpy.divide({x}, {y}, out={out})", scalar=lambda b, x, y: b.divide(x, y))  # fmt: skip
 
 negative: Elementwise = elementwise("negative(x)", "-x", accepts=NUMBERS,
@@ -45,6 +46,15 @@ sqrt: Elementwise = elementwise("sqrt(x)", "the square root; its derivative at 0
                    d_x=lambda x, out: 0.5 / out,
                    numpy="numpy.sqrt({x}, out={out})", scalar=lambda b, x: b.call("sqrt", x))  # fmt: skip
 
+rsqrt: Elementwise = elementwise("rsqrt(x)", "1 / sqrt(x); inf at 0, and its derivative there -inf",
+                    d_x=lambda x, out: -0.5 * out / x,
+                    numpy="numeric.rsqrt({x}, {out})",
+                    scalar=lambda b, x: b.divide(b.constant(1.0, x), b.call("sqrt", x)))  # fmt: skip
+
+cbrt: Elementwise = elementwise("cbrt(x)", "the real cube root; its derivative at 0 is inf", accepts=FLOATS,
+                   d_x=lambda x, out: reciprocal(3 * square(out)),
+                   numpy="numpy.cbrt({x}, out={out})", scalar=lambda b, x: b.call("cbrt", x))  # fmt: skip
+
 abs: Elementwise = elementwise("abs(x)", "|x|, with derivative 0 at 0", accepts=REALS, selects=True,
                   d_x=lambda x, out: sign(x),
                   numpy="numpy.absolute({x}, out={out})", scalar=lambda b, x: b.call("absolute", x))  # fmt: skip
@@ -55,6 +65,26 @@ sign: Elementwise = elementwise("sign(x)", "-1, 0 or 1", accepts=REALS, no_gradi
 floor: Elementwise = elementwise("floor(x)", "the largest integer not above x", accepts=REALS, no_gradient="floor is piecewise constant",
                     numpy="numeric.floor({x}, {out})", scalar=lambda b, x: b.call("floor", x))  # fmt: skip
 
+ceil: Elementwise = elementwise("ceil(x)", "the smallest integer not below x", accepts=REALS, no_gradient="ceil is piecewise constant",
+                   numpy="numeric.ceil({x}, {out})", scalar=lambda b, x: b.call("ceil", x))  # fmt: skip
+
+trunc: Elementwise = elementwise("trunc(x)", "x without its fraction", accepts=REALS, no_gradient="trunc is piecewise constant",
+                    numpy="numeric.trunc({x}, {out})", scalar=lambda b, x: b.call("trunc", x))  # fmt: skip
+
+round: Elementwise = elementwise("round(x)", "the nearest integer, the even one of two", accepts=REALS, no_gradient="round is piecewise constant",
+                    numpy="numeric.rint({x}, {out})", scalar=lambda b, x: b.call("rint", x))  # fmt: skip
+
+nextafter: Elementwise = elementwise("nextafter(x, y)", "the float next to x in the direction of y", accepts=FLOATS,
+                        no_gradient="nextafter steps from float to float",
+                        numpy="numpy.nextafter({x}, {y}, out={out})",
+                        scalar=lambda b, x, y: b.call("nextafter", x, y))  # fmt: skip
+
+copysign: Elementwise = elementwise("copysign(x, y)", "|x| with the sign of y; its derivative is 0 at x = 0", accepts=FLOATS, selects=True,
+                       d_x=lambda x, y, out: sign(x) * copysign(1, y),
+                       no_gradient={"y": "only the sign of y counts, and it is piecewise constant"},
+                       numpy="numpy.copysign({x}, {y}, out={out})",
+                       scalar=lambda b, x, y: b.call("copysign", x, y))  # fmt: skip
+
 floor_divide: Elementwise = elementwise("floor_divide(x, y)", "floor(x / y)", accepts=REALS,
                            no_gradient="floor_divide is piecewise constant",
                            numpy="numpy.floor_divide({x}, {y}, out={out})",
@@ -62,34 +92,27 @@ floor_divide: Elementwise = elementwise("floor_divide(x, y)", "floor(x / y)", ac
 
 remainder: Elementwise = elementwise("remainder(x, y)", "x - y floor(x / y)", accepts=REALS,
                         d_x=1,
-                        d_y=lambda x, y, out: -floor(x / y),
+                        d_y=lambda x, y, out: -floor_divide(x, y),
                         numpy="numpy.remainder({x}, {y}, out={out})",
                         scalar=lambda b, x, y: b.call("remainder", x, y))  # fmt: skip
 
 
-def _pow_x(x: Tensor, y: Tensor, out: Tensor) -> Tensor | PyScalar:
-    """y x^(y-1); 0 where y is 0, whatever x is."""
-    exponent = fill_value(y)
-    if exponent is None:
-        return where(y == 0, 0, y * pow(x, y - 1))
-    if exponent in (0, 1):
-        return exponent
-    return 2 * x if exponent == 2 else exponent * pow(x, exponent - 1)
-
-
-def _pow_y(x: Tensor, y: Tensor, out: Tensor) -> Tensor:
-    """x^y log x; 0 where x is 0, the limit for y > 0."""
-    return out * log(where(x == 0, 1, x))
-
-
-pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS,
-                  d_x=_pow_x,
-                  d_y=_pow_y,
-                  numpy="numpy.power({x}, {y}, out={out})", scalar=lambda b, x, y: b.call("power", x, y))  # fmt: skip
-
 log: Elementwise = elementwise("log(x)", "the natural logarithm",
                   d_x=lambda x, out: reciprocal(x),
                   numpy="numpy.log({x}, out={out})", scalar=lambda b, x: b.call("log", x))  # fmt: skip
+
+
+def positive(x: Any) -> Tensor:
+    """+x: x itself.
+
+    Raises:
+        DTypeError: x is boolean.
+    """
+    tensor = as_tensor(x)
+    if tensor.dtype.kind not in NUMBERS:
+        raise DTypeError(f"positive does not take {tensor.dtype}", hint=f"it takes {', '.join(NUMBERS)}")
+    return tensor
+
 
 # ---- bits -------------------------------------------------------------------------------------------
 

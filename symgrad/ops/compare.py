@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from symgrad.ops.kinds import ANY, BOOLS, INEXACT, Elementwise, elementwise
+import math
+
+from symgrad.ops.kinds import ANY, BOOLS, FLOATS, INEXACT, Elementwise, elementwise
 from symgrad.types import BOOL
 
 _STEP = "comparisons are piecewise constant"
@@ -24,6 +26,11 @@ isnan: Elementwise = elementwise("isnan(x)", "x is not a number", accepts=INEXAC
                     numpy="numpy.isnan({x}, out={out})", scalar=lambda b, x: b.logical_not(b.equal(x, x)))  # fmt: skip
 isfinite: Elementwise = elementwise("isfinite(x)", "x is neither infinite nor NaN", accepts=INEXACT, result=BOOL, no_gradient=_STEP,
                        numpy="numpy.isfinite({x}, out={out})", scalar=lambda b, x: b.call("isfinite", x))  # fmt: skip
+isinf: Elementwise = elementwise("isinf(x)", "x is infinite", accepts=INEXACT, result=BOOL, no_gradient=_STEP,
+                    numpy="numpy.isinf({x}, out={out})",
+                    scalar=lambda b, x: b.equal(b.call("absolute", x), b.constant(math.inf, x)))  # fmt: skip
+signbit: Elementwise = elementwise("signbit(x)", "the sign bit is set: x < 0, or x is -0.0", accepts=FLOATS, result=BOOL, no_gradient=_STEP,
+                      numpy="numpy.signbit({x}, out={out})", scalar=lambda b, x: b.call("signbit", x))  # fmt: skip
 
 _LOGIC = "logic has no derivative"
 
@@ -33,3 +40,5 @@ logical_or: Elementwise = elementwise("logical_or(x, y)", "x or y", accepts=BOOL
                          numpy="numpy.logical_or({x}, {y}, out={out})", scalar=lambda b, x, y: b.logical_or(x, y))  # fmt: skip
 logical_not: Elementwise = elementwise("logical_not(x)", "not x", accepts=BOOLS, no_gradient=_LOGIC,
                           numpy="numpy.logical_not({x}, out={out})", scalar=lambda b, x: b.logical_not(x))  # fmt: skip
+logical_xor: Elementwise = elementwise("logical_xor(x, y)", "either x or y", accepts=BOOLS, no_gradient=_LOGIC, commutative=True,
+                          numpy="numpy.logical_xor({x}, {y}, out={out})", scalar=lambda b, x, y: b.call("bitwise_xor", x, y))  # fmt: skip

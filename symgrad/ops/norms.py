@@ -9,10 +9,11 @@ import numpy
 
 from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import abs, pow, square
+from symgrad.ops.arithmetic import abs, square
 from symgrad.ops.cast import astype, stop_gradient
 from symgrad.ops.compare import logical_and
 from symgrad.ops.kinds import FLOATS
+from symgrad.ops.power import pow
 from symgrad.ops.reduce import Supremum, as_inexact, keep, max, min, sum
 from symgrad.ops.select import maximum, where
 from symgrad.ops.shape import normalize_axes, permute_dims, squeeze

@@ -5,7 +5,7 @@ Generated NumPy programs call these as `numeric.<name>`. Imports NumPy only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy
@@ -87,9 +87,70 @@ def _keep(c: Array, x: Array, out: Array) -> Array:
 _BITS: dict[int, Any] = {4: numpy.int32, 8: numpy.int64}
 
 
-def floor(x: Array, out: Out = None) -> Array:
-    """The largest integer not above x; integers as they are (NumPy knows that from 2.1 on)."""
-    return copy(x, out) if numpy.asarray(x).dtype.kind in "iu" else numpy.floor(x, out=out)
+def _unless_integers(function: Any) -> Callable[..., Array]:
+    """A rounding function that leaves integers as they are (NumPy's do, or not, by version)."""
+
+    def rounded(x: Array, out: Out = None) -> Array:
+        return copy(x, out) if numpy.asarray(x).dtype.kind in "iu" else function(x, out=out)
+
+    return rounded
+
+
+floor, ceil, trunc, rint = map(_unless_integers, (numpy.floor, numpy.ceil, numpy.trunc, numpy.rint))
+
+
+def rsqrt(x: Array, out: Out = None) -> Array:
+    """1 / sqrt(x)."""
+    return numpy.divide(1, numpy.sqrt(x, out=out), out=out)
+
+
+def pow_plus(x: Array, y: Array, k: Array, out: Out = None) -> Array:
+    """x^(y+k) with the sum not rounded: p + p e log|x|, where e is what y + k lost."""
+    total = y + k
+    part = total - y
+    error = (y - (total - part)) + (k - part)
+    power = numpy.power(x, total)
+    rest = power * (error * numpy.log(numpy.abs(x)))
+    return where(numpy.isfinite(rest), power + rest, power, out)
+
+
+def sigmoid(x: Array, out: Out = None) -> Array:
+    """1 / (1 + e) or e / (1 + e), with e = exp(-|x|)."""
+    e = numpy.exp(-numpy.abs(x))
+    return numpy.divide(numpy.where(numpy.less(x, 0), e, numpy.ones_like(e)), 1 + e, out=out)
+
+
+def sigmoid_difference(x: Array, y: Array, out: Out = None) -> Array:
+    """1 / (1 + exp(y - x)), with the difference not rounded."""
+    t = _exp_of_distance(x, y)
+    return numpy.divide(numpy.where(numpy.less(x, y), t, numpy.ones_like(t)), 1 + t, out=out)
+
+
+def logaddexp(x: Array, y: Array, out: Out = None) -> Array:
+    """max + log(1 + exp(-|x - y|)), with the difference not rounded."""
+    return numpy.add(numpy.maximum(x, y), numpy.log1p(_exp_of_distance(x, y)), out=out)
+
+
+def _exp_of_distance(x: Array, y: Array) -> Array:
+    """exp(-|x - y|), corrected by what the difference lost when it was rounded (Knuth); 1 where they are equal."""
+    smaller, larger = numpy.minimum(x, y), numpy.maximum(x, y)
+    distance = numpy.where(x == y, numpy.zeros_like(x), larger - smaller)
+    part = larger - distance
+    lost = (larger - (distance + part)) + (part - smaller)
+    t = numpy.exp(-distance)
+    rest = t * lost
+    return numpy.where(numpy.isfinite(rest), t - rest, t)
+
+
+def over_squares(x: Array, y: Array, out: Out = None) -> Array:
+    """x / (x^2 + y^2), from the ratio of the smaller to the larger; 0 at (0, 0) and at infinity."""
+    first = numpy.abs(y) <= numpy.abs(x)
+    large, small = where(first, x, y), where(first, y, x)
+    t = small / large
+    result = numpy.where(first, numpy.ones_like(t), t) / large / (1 + t * t)
+    size = numpy.abs(large)
+    edge = ((size == 0) | (size == numpy.inf)) & ~numpy.isnan(x) & ~numpy.isnan(y)
+    return where(edge, numpy.copysign(numpy.zeros_like(x), x), result, out)
 
 
 def masked_multiply(g: Array, p: Array, out: Out = None) -> Array:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.compare import isnan, logical_or
 from symgrad.ops.create import as_tensor
-from symgrad.ops.kinds import ANY, NUMBERS, REALS, Elementwise, elementwise
+from symgrad.ops.kinds import ANY, FLOATS, NUMBERS, REALS, Elementwise, elementwise
+from symgrad.registry import provide
 
 _CONDITION = "a condition is piecewise constant"
 
@@ -62,14 +64,34 @@ relu: Elementwise = elementwise(
 )
 
 
+@provide("clip")
 def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
-    """x limited to [min, max]; the derivative is 1 inside and at the bounds, 0 outside."""
+    """x limited to [min, max]; the derivative is 1 inside and at the bounds, 0 outside.
+
+    Args:
+        x: numbers; NaN stays.
+        min: the lower bound, of a shape that broadcasts with x; None: no bound. Where it is NaN, so is the result.
+        max: the upper bound, likewise; where it is less than `min`, it is the result.
+
+    Where a bound is the result, the derivative towards it is 1.
+
+    >>> clip([1.0, 2.0, 3.0], max=[0.5, 2.0, 9.0]).eval()
+    array([0.5, 2. , 3. ])
+    """
     tensor = as_tensor(x)
     if min is not None:
-        tensor = where(tensor < min, min, tensor)
+        tensor = where(_or_nan(tensor < min, min), min, tensor)
     if max is not None:
-        tensor = where(tensor > max, max, tensor)
+        tensor = where(_or_nan(tensor > max, max), max, tensor)
     return tensor
+
+
+def _or_nan(beyond: Tensor, bound: Any) -> Tensor:
+    """Beyond the bound, or there is none to compare with."""
+    if isinstance(bound, (bool, int, float)):
+        return beyond if bound == bound else isnan(bound)
+    tensor = as_tensor(bound)
+    return logical_or(beyond, isnan(tensor)) if tensor.dtype.kind in FLOATS else beyond
 
 
 # ---- strong-zero products ---------------------------------------------------------------------------

@@ -15,9 +15,16 @@ from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import where
 
+#: 1 / log(2) and 1 / log(10)
+_LOG2_E, _LOG10_E = 1.4426950408889634, 0.4342944819032518
+
 exp: Elementwise = elementwise("exp(x)", "e to the power of x",
                   d_x=lambda x, out: out,
                   numpy="numpy.exp({x}, out={out})", scalar=lambda b, x: b.call("exp", x))  # fmt: skip
+
+exp2: Elementwise = elementwise("exp2(x)", "2 to the power of x", accepts=FLOATS,
+                   d_x=lambda x, out: math.log(2) * out,
+                   numpy="numpy.exp2({x}, out={out})", scalar=lambda b, x: b.call("exp2", x))  # fmt: skip
 
 expm1: Elementwise = elementwise("expm1(x)", "exp(x) - 1, accurate near 0",
                     d_x=lambda x, out: exp(x),
@@ -26,6 +33,14 @@ expm1: Elementwise = elementwise("expm1(x)", "exp(x) - 1, accurate near 0",
 log1p: Elementwise = elementwise("log1p(x)", "log(1 + x), accurate near 0",
                     d_x=lambda x, out: reciprocal(1 + x),
                     numpy="numpy.log1p({x}, out={out})", scalar=lambda b, x: b.call("log1p", x))  # fmt: skip
+
+log2: Elementwise = elementwise("log2(x)", "the logarithm to base 2",
+                   d_x=lambda x, out: _LOG2_E / x,
+                   numpy="numpy.log2({x}, out={out})", scalar=lambda b, x: b.call("log2", x))  # fmt: skip
+
+log10: Elementwise = elementwise("log10(x)", "the logarithm to base 10",
+                    d_x=lambda x, out: _LOG10_E / x,
+                    numpy="numpy.log10({x}, out={out})", scalar=lambda b, x: b.call("log10", x))  # fmt: skip
 
 sin: Elementwise = elementwise("sin(x)", "the sine",
                   d_x=lambda x, out: cos(x),
@@ -36,7 +51,7 @@ cos: Elementwise = elementwise("cos(x)", "the cosine",
                   numpy="numpy.cos({x}, out={out})", scalar=lambda b, x: b.call("cos", x))  # fmt: skip
 
 tan: Elementwise = elementwise("tan(x)", "the tangent",
-                  d_x=lambda x, out: 1 + square(out),
+                  d_x=lambda x, out: reciprocal(square(cos(x))),
                   numpy="numpy.tan({x}, out={out})", scalar=lambda b, x: b.call("tan", x))  # fmt: skip
 
 sinh: Elementwise = elementwise("sinh(x)", "the hyperbolic sine",
@@ -67,7 +82,7 @@ sech_squared: Elementwise = elementwise("sech_squared(x)", "1 / cosh(x)^2, the d
 # sigmoid(x) = (1 + tanh(x/2)) / 2, so sigmoid'(x) = sech^2(x/2) / 4
 sigmoid: Elementwise = elementwise("sigmoid(x)", "1 / (1 + exp(-x)), the logistic function", accepts=FLOATS, aliases=("expit",),
                       d_x=lambda x, out: 0.25 * sech_squared(0.5 * x),
-                      numpy="special.expit({x}, out={out})",
+                      numpy="numeric.sigmoid({x}, {out})",
                       scalar=lambda b, x: b.call("sigmoid", x))  # fmt: skip
 
 softplus: Elementwise = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FLOATS,
@@ -80,10 +95,29 @@ softplus: Elementwise = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FL
 
 # At x = y = -inf the sum of exponentials is 0 whatever the operands do, so the derivative is taken as 0.
 logaddexp: Elementwise = elementwise("logaddexp(x, y)", "log(exp(x) + exp(y))", accepts=FLOATS, commutative=True, selects=True,
-                        d_x=lambda x, y, out: where(out == -math.inf, 0, sigmoid(x - y)),
-                        d_y=lambda x, y, out: where(out == -math.inf, 0, sigmoid(y - x)),
-                        numpy="numpy.logaddexp({x}, {y}, out={out})",
+                        d_x=lambda x, y, out: where(out == -math.inf, 0, sigmoid_difference(x, y)),
+                        d_y=lambda x, y, out: where(out == -math.inf, 0, sigmoid_difference(y, x)),
+                        numpy="numeric.logaddexp({x}, {y}, {out})",
                         scalar=lambda b, x, y: b.call("logaddexp", x, y))  # fmt: skip
+
+
+def _sigmoid_difference(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    """1 / (1 + t) or t / (1 + t), where t = exp(-|x - y|) is corrected by what x - y lost when it was rounded."""
+    zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    difference = b.select(b.equal(x, y), zero, b.subtract(x, y))  # equal infinities too
+    part = b.subtract(x, difference)
+    error = b.add(b.subtract(x, b.add(difference, part)), b.subtract(part, y))
+    below = b.less(difference, zero)
+    t = b.call("exp", b.negative(b.call("absolute", difference)))
+    rest = b.multiply(t, b.select(below, error, b.negative(error)))
+    t = b.select(b.call("isfinite", rest), b.add(t, rest), t)
+    return b.divide(b.select(below, t, one), b.add(one, t))
+
+
+sigmoid_difference: Elementwise = elementwise("sigmoid_difference(x, y)", "1 / (1 + exp(y - x)), with the difference not rounded", accepts=FLOATS,
+                                 d_x=lambda x, y, out: out * sigmoid_difference(y, x),
+                                 d_y=lambda x, y, out: -(out * sigmoid_difference(y, x)),
+                                 numpy="numeric.sigmoid_difference({x}, {y}, {out})", scalar=_sigmoid_difference)  # fmt: skip
 
 
 def log_sigmoid(x: Any) -> Tensor:

@@ -20,9 +20,19 @@ TABLE: dict[str, tuple[Callable[..., Any], list[tuple[float, float]], float]] = 
     "expm1": (np.expm1, [(-50, 710), (-1, 1), (-1e-5, 1e-5)], 2.5),
     "log": (np.log, [(1e-300, 1e300), (0.5, 2), (0.99, 1.01), (5e-324, 1e-308)], 1),
     "log1p": (np.log1p, [(-0.999, 10), (-0.5, 0.5), (-1e-5, 1e-5), (0, 1e10)], 1),
+    "exp2": (np.exp2, [(-1075, 1024), (-1, 1), (-1e-9, 1e-9)], 1.2),
+    "log2": (np.log2, [(1e-300, 1e300), (0.5, 2), (0.99, 1.01), (5e-324, 1e-308)], 0.7),
+    "log10": (np.log10, [(1e-300, 1e300), (0.5, 2), (0.99, 1.01), (5e-324, 1e-308)], 0.7),
     "sin": (np.sin, [(-10, 10), (-1e5, 1e5), (-1e9, 1e9), (1e9, 1e18)], 1),
     "cos": (np.cos, [(-10, 10), (-1e5, 1e5), (-1e9, 1e9), (1e9, 1e18)], 1),
     "tan": (np.tan, [(-10, 10), (-1e5, 1e5)], 2.5),
+    "asin": (np.arcsin, [(-1, 1), (-0.5, 0.5), (0.99, 1), (-1e-8, 1e-8)], 1),
+    "acos": (np.arccos, [(-1, 1), (-0.5, 0.5), (0.99, 1), (-1, -0.99)], 1),
+    "atan": (np.arctan, [(-10, 10), (-1, 1), (0.4, 0.43), (2.3, 2.5), (-1e9, 1e9)], 2),
+    "asinh": (np.arcsinh, [(-10, 10), (-1e-3, 1e-3), (-1e300, 1e300)], 2),
+    "acosh": (np.arccosh, [(1, 2), (1, 1.0001), (1, 1e3), (1, 1e300)], 2.1),
+    "atanh": (np.arctanh, [(-1, 1), (-1e-3, 1e-3), (0.99, 1)], 2),
+    "cbrt": (np.cbrt, [(-10, 10), (-1e300, 1e300), (-1e-308, 1e-308)], 0.51),
     "sinh": (np.sinh, [(-711, 711), (-2, 2), (-1e-3, 1e-3)], 3),
     "cosh": (np.cosh, [(-711, 711), (-2, 2)], 3),
     "tanh": (np.tanh, [(-30, 30), (-1, 1), (-1e-3, 1e-3)], 3),
@@ -67,6 +77,39 @@ def test_powers(dtype: str, bound: float) -> None:
         assert error(f(a, b), np.power(a.astype(np.longdouble), b.astype(np.longdouble))) <= bound
 
 
+PAIRS: dict[str, tuple[Callable[..., Any], float]] = {
+    "atan2": (np.arctan2, 2),
+    "hypot": (np.hypot, 1),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_functions_of_two(name: str, dtype: str) -> None:
+    reference, bound = PAIRS[name]
+    x, y = (sg.vector(n, size="n", dtype=dtype) for n in "xy")
+    f = sg.function([x, y], getattr(sg, name)(x, y), backend="llvm")
+    rng = np.random.default_rng(5)
+    bits = rng.integers(0, 2**64, (2, COUNT), dtype=np.uint64).view(np.float64)
+    tiny = rng.integers(-9, 9, (2, COUNT)) * 5e-324
+    with np.errstate(all="ignore"):
+        for ab in [rng.normal(size=(2, COUNT)), np.exp(rng.uniform(-30, 30, (2, COUNT))), bits, tiny]:
+            a, b = ab.astype(dtype)
+            exact = reference(a.astype(np.longdouble), b.astype(np.longdouble))
+            assert error(f(a, b), exact) <= (bound if dtype == "float64" else 0.51)
+
+
+def test_logarithms_of_powers_are_exact() -> None:
+    x = sg.vector("x", size="n")
+    powers = np.arange(-1074, 1024)
+    np.testing.assert_array_equal(sg.function([x], sg.log2(x), backend="llvm")(2.0**powers), powers)
+    np.testing.assert_array_equal(sg.function([x], sg.exp2(x), backend="llvm")(powers), 2.0**powers)
+    tens = np.array([float(f"1e{k}") for k in range(23)])
+    np.testing.assert_array_equal(sg.function([x], sg.log10(x), backend="llvm")(tens), np.arange(23))
+    cubes = np.arange(-1000.0, 1000.0)
+    np.testing.assert_array_equal(sg.function([x], sg.cbrt(x), backend="llvm")(cubes**3), cubes)
+
+
 @pytest.mark.parametrize("n", [-8, -3, -1, 0, 1, 2, 3, 5, 8])
 def test_known_powers(n: int) -> None:
     x = sg.vector("x", size="n")
@@ -96,6 +139,14 @@ def test_roots_are_correctly_rounded() -> None:
     edge = np.array([0.0, -0.0, np.inf, np.nan, -1.0, 1e308, 2.0**-1022])
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(f(edge), np.sqrt(edge))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_reciprocal_roots(dtype: str) -> None:
+    x = sg.vector("x", size="n", dtype=dtype)
+    f = sg.function([x], sg.rsqrt(x), backend="llvm")
+    a = np.abs(np.random.default_rng(4).normal(size=COUNT)).astype(dtype)
+    assert error(f(a), 1 / np.sqrt(a.astype(np.longdouble))) <= 1.5
 
 
 def test_tails() -> None:

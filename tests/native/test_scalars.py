@@ -32,7 +32,7 @@ def arctan() -> Iterator[Any]:
         "the inverse tangent",
         d_x=lambda x, out: 1 / (1 + x * x),
         numpy="numpy.arctan({x}, out={out})",
-        scalar=lambda b, x: b.call("arctan", x),
+        scalar=lambda b, x: b.call("a function that no builder knows", x),
     )
     del registry.ops["test_arctan"], registry.language["test_arctan"]
 

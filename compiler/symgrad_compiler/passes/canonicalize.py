@@ -7,10 +7,11 @@ from collections.abc import Collection
 from symgrad import registry
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import negative, pow, reciprocal, square
+from symgrad.ops.arithmetic import negative, reciprocal, square
 from symgrad.ops.compare import logical_not
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise
+from symgrad.ops.power import pow
 from symgrad.ops.reduce import Sum
 from symgrad.ops.select import maximum, minimum, where
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape

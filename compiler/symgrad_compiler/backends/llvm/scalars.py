@@ -303,6 +303,28 @@ def _copysign(b: Code, x: Value, y: Value) -> Value:
     return b.f.intrinsic(f"llvm.copysign.{_suffix(x)}", (x.kind, x.lanes), x, y)
 
 
+def _bits_of(b: Code, x: Value) -> Value:
+    return b.bits(x, f"i{BITS[x.kind]}")
+
+
+def _signbit(b: Code, x: Value) -> Value:
+    bits = _bits_of(b, x)
+    return b.less(bits, b.constant(0, bits))
+
+
+def _nextafter(b: Code, x: Value, y: Value) -> Value:
+    """Floats of one sign are ordered as their bits are."""
+    x, y = b.level(x, y)
+    zero, bits = b.constant(0, x), _bits_of(b, x)
+    one = b.constant(1, bits)
+    outward = b.logical_not(b._binary("xor", b.less(x, y), b.less(zero, x)))
+    moved = b.bits(b.select(outward, b.add(bits, one), b.subtract(bits, one)), x.kind)
+    moved = b.select(b.equal(x, zero), _copysign(b, b.bits(one, x.kind), y), moved)
+    moved = b.select(b.equal(x, y), y, moved)
+    nan = b.logical_or(b.is_nan(x), b.is_nan(y))
+    return b.select(nan, b.constant(float("nan"), x), moved)
+
+
 def _modulus(b: Code, x: Value, y: Value) -> tuple[Value, Value]:
     """C's fmod(x, y), and whether Python's modulus is one y more."""
     x, y = b.level(x, y)
@@ -335,12 +357,16 @@ _FLOAT: dict[str, Callable[..., Value]] = {
     "sqrt": lambda b, x: b.unary("sqrt", x),
     "absolute": lambda b, x: b.unary("fabs", x),
     "floor": lambda b, x: b.unary("floor", x),
+    "ceil": lambda b, x: b.unary("ceil", x),
+    "trunc": lambda b, x: b.unary("trunc", x),
     "rint": lambda b, x: b.unary("rint", x),
     "sign": _sign,
     "maximum": _maximum,
     "minimum": _minimum,
     "isfinite": _isfinite,
     "copysign": _copysign,
+    "signbit": _signbit,
+    "nextafter": _nextafter,
     "remainder": _remainder,
     "floor_divide": _floor_divide,
 }
@@ -440,6 +466,9 @@ _INTEGER: dict[str, Callable[..., Value]] = {
     "absolute": _int_absolute,
     "sign": _int_sign,
     "floor": lambda b, x: x,
+    "ceil": lambda b, x: x,
+    "trunc": lambda b, x: x,
+    "rint": lambda b, x: x,
     "maximum": lambda b, x, y: b.select(b.less(x, y), y, x),
     "minimum": lambda b, x, y: b.select(b.less(y, x), y, x),
     "floor_divide": _int_floor_divide,

@@ -1,0 +1,271 @@
+"""The elementary functions where they are not ordinary: at 0, poles, bounds and infinity, behind masks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+
+INF, NAN = np.inf, np.nan
+
+
+def slopes(function: Callable[..., Any], *at: float) -> list[float]:
+    """The derivatives of a function of numbers towards each operand."""
+    xs = [sg.scalar(f"x{i}") for i in range(len(at))]
+    found = sg.grad(function(*xs), xs, disconnected_inputs="zero")
+    return [float(v) for v in sg.function(xs, found, on_unused_input="ignore")(*at)]
+
+
+#: function, point, derivatives
+CONVENTIONS: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
+    ("abs", (0.0,), (0,)),
+    ("abs", (-0.0,), (0,)),
+    ("copysign", (0.0, -1.0), (0, 0)),
+    ("copysign", (-2.0, -1.0), (1, 0)),
+    ("copysign", (-2.0, 0.0), (-1, 0)),
+    ("copysign", (2.0, -0.0), (-1, 0)),
+    ("sqrt", (0.0,), (INF,)),
+    ("rsqrt", (0.0,), (-INF,)),
+    ("cbrt", (0.0,), (INF,)),
+    ("cbrt", (-8.0,), (1 / 12,)),
+    ("reciprocal", (0.0,), (-INF,)),
+    ("asin", (1.0,), (INF,)),
+    ("asin", (-1.0,), (INF,)),
+    ("acos", (1.0,), (-INF,)),
+    ("acos", (-1.0,), (-INF,)),
+    ("acosh", (1.0,), (INF,)),
+    ("atanh", (1.0,), (INF,)),
+    ("atanh", (-1.0,), (INF,)),
+    ("atan", (INF,), (0,)),
+    ("atan", (-INF,), (0,)),
+    ("asinh", (INF,), (0,)),
+    ("acosh", (INF,), (0,)),
+    ("tanh", (INF,), (0,)),
+    ("sigmoid", (-INF,), (0,)),
+    ("softplus", (-INF,), (0,)),
+    ("softplus", (INF,), (1,)),
+    ("atan2", (0.0, 0.0), (0, 0)),
+    ("atan2", (0.0, -0.0), (0, 0)),
+    ("atan2", (0.0, -2.0), (-0.5, 0)),
+    ("atan2", (INF, 1.0), (0, 0)),
+    ("atan2", (1.0, -INF), (0, 0)),
+    ("atan2", (INF, INF), (0, 0)),
+    ("atan2", (3e300, 4e300), (4 / 25e300, -3 / 25e300)),
+    ("atan2", (3e-300, 4e-300), (4 / 25e-300, -3 / 25e-300)),
+    ("hypot", (0.0, 0.0), (0, 0)),
+    ("hypot", (0.0, -2.0), (0, -1)),
+    ("hypot", (3e300, 4e300), (0.6, 0.8)),
+    ("hypot", (3e-320, 0.0), (1, 0)),
+    ("logaddexp", (-INF, -INF), (0, 0)),
+    ("logaddexp", (INF, 0.0), (1, 0)),
+    ("logaddexp", (-INF, 0.0), (0, 1)),
+    ("logaddexp", (INF, INF), (0.5, 0.5)),
+    ("divide", (1e308, 1e-1), (10, -INF)),
+    ("divide", (1e-200, 1e-250), (1e250, -1e300)),
+    ("divide", (1e10, 1e160), (1e-160, -1e-310)),
+    ("remainder", (7.0, 2.0), (1, -3)),
+    ("remainder", (-7.0, 2.0), (1, 4)),
+    ("remainder", (7.0, -2.0), (1, 4)),
+    ("pow", (0.0, 0.0), (0, 0)),
+    ("pow", (0.0, 1.0), (1, 0)),
+    ("pow", (0.0, 2.0), (0, 0)),
+    ("pow", (0.0, 0.5), (INF, 0)),
+    ("pow", (0.0, -1.0), (-INF, -INF)),
+    ("pow", (-2.0, 3.0), (12, NAN)),
+    ("pow", (-2.0, 0.0), (0, NAN)),
+    ("pow", (INF, -1.0), (0, 0)),
+    ("pow", (1e200, 1.6), (1.6 * 1e200 ** (1.6 - 1), INF)),
+    ("pow", (NAN, 0.0), (0, NAN)),
+]
+
+
+@pytest.mark.parametrize(("name", "at", "expected"), CONVENTIONS, ids=str)
+def test_conventions(name: str, at: tuple[float, ...], expected: tuple[float, ...], backend: str) -> None:
+    np.testing.assert_allclose(slopes(getattr(sg, name), *at), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("power", "expected"),
+    [(0.0, 0.0), (1, 1.0), (1.0, 1.0), (2, 0.0), (2.0, 0.0), (3, 0.0), (0.5, INF), (0.3, INF), (-1, -INF)],
+)
+def test_known_powers_of_zero(power: float, expected: float, backend: str) -> None:
+    assert slopes(lambda x: x**power, 0.0) == [expected]
+
+
+@pytest.mark.parametrize(("base", "expected"), [(2.0, 4 * np.log(2)), (0.0, 0.0), (1.0, 0.0)])
+def test_powers_of_known_numbers(base: float, expected: float, backend: str) -> None:
+    assert slopes(lambda y: base**y, 2.0) == [pytest.approx(expected, rel=1e-15)]
+
+
+#: Functions of x that are singular at x = 0.
+SINGULAR: dict[str, Callable[[Any], Any]] = {
+    "reciprocal": sg.reciprocal,
+    "divide": lambda x: sg.exp(x) / x,
+    "sqrt": sg.sqrt,
+    "rsqrt": sg.rsqrt,
+    "cbrt": sg.cbrt,
+    "log": sg.log,
+    "log2": sg.log2,
+    "log10": sg.log10,
+    "log1p": lambda x: sg.log1p(x - 1),
+    "asin": lambda x: sg.asin(1 - x),
+    "acos": lambda x: sg.acos(1 - x),
+    "asin of a root": lambda x: sg.asin(sg.sqrt(x)),
+    "acosh": lambda x: sg.acosh(1 + x),
+    "atanh": lambda x: sg.atanh(1 - x),
+    "atan of a reciprocal": lambda x: sg.atan(1 / x),
+    "asinh of a root": lambda x: sg.asinh(sg.sqrt(x)),
+    "atan2": lambda x: sg.atan2(sg.sqrt(x), x),
+    "hypot": lambda x: sg.hypot(sg.sqrt(x), x),
+    "pow": lambda x: x**0.3,
+    "pow to -1": lambda x: x**-1.5,
+    "pow of a root": lambda x: sg.sqrt(x) ** 3.0,
+    "pow of tensors": lambda x: x ** (x - 1),
+    "exp2": lambda x: sg.exp2(1 / x),
+    "tan": lambda x: sg.tan(1 / x),
+    "logaddexp": lambda x: sg.logaddexp(sg.log(x), -1 / x),
+    "copysign": lambda x: sg.copysign(sg.sqrt(x), 1 / x),
+    "clip": lambda x: sg.clip(sg.sqrt(x), 0.0, 9.0),
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+def test_what_is_not_taken_has_derivative_zero(name: str, backend: str) -> None:
+    """At the bad point all derivatives are exactly 0, elsewhere what they are without the mask."""
+    x = sg.vector("x", size=2)
+    function = SINGULAR[name]
+    masked, free = sg.where(x > 0, function(x), 0), function(x)
+    found, expected = [], []
+    for _ in range(3):
+        masked, free = (sg.grad(sg.sum(y), x) for y in (masked, free))
+        found.append(masked)
+        expected.append(free)
+    ours = sg.function([x], found)(np.array([0.0, 0.25]))
+    plain = sg.function([x], expected)(np.array([0.25, 0.25]))
+    for order in range(3):
+        assert ours[order][0] == 0
+        np.testing.assert_allclose(ours[order][1], plain[order][1], rtol=1e-12)
+
+
+# ---- clip -------------------------------------------------------------------------------------------
+
+
+def test_clip_treats_nan_and_crossed_bounds_as_numpy(backend: str) -> None:
+    v = np.array([-INF, -1.0, -0.0, 0.0, 1.0, 2.0, INF, NAN])
+    a, low, high = (g.ravel() for g in np.meshgrid(v, v, v))
+    x, lower, upper = (sg.vector(n, size="n") for n in ("x", "lower", "upper"))
+    f = sg.function([x, lower, upper], [sg.clip(x, lower, upper), sg.clip(x, lower), sg.clip(x, max=upper)])
+    expected = np.clip(a, low, high), np.clip(a, low, None), np.clip(a, None, high)
+    for ours, theirs in zip(f(a, low, high), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("at", "expected"), [(-1.0, 1.0), (2.0, 1.0), (0.5, 1.0), (-1.5, 0.0), (3.0, 0.0)])
+def test_clip_passes_derivatives_at_its_bounds(at: float, expected: float, backend: str) -> None:
+    assert slopes(lambda x: sg.clip(x, -1, 2), at) == [expected]
+    assert slopes(lambda x: sg.clip(x, -1, None) + sg.clip(x, None, 2), at) == [1 + expected]
+    assert slopes(sg.clip, at, -1.0, 2.0)[0] == expected
+
+
+def test_clip_sends_the_rest_to_the_bounds(backend: str) -> None:
+    assert slopes(sg.clip, -3.0, -1.0, 2.0) == [0, 1, 0]
+    assert slopes(sg.clip, 3.0, -1.0, 2.0) == [0, 0, 1]
+    assert slopes(sg.clip, 0.0, 2.0, 1.0) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(("low", "high", "dtype"), [(1, 3, "int32"), (None, 3, "int32"), (0.5, 2, "float64")])
+def test_clip_of_integers(low: float | None, high: float, dtype: str, backend: str) -> None:
+    x = sg.vector("x", size="n", dtype="int32")
+    y = sg.clip(x, low, high)
+    a = np.arange(6, dtype=np.int32)
+    assert y.dtype.name == dtype
+    np.testing.assert_array_equal(sg.function([x], y)(a), np.clip(a, low, high))
+
+
+# ---- rounding ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil", "trunc", "round", "positive", "abs", "sign"])
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint8", "uint64"])
+def test_integers_stay_integers(name: str, dtype: str, backend: str) -> None:
+    x = sg.vector("x", size="n", dtype=dtype)
+    y = getattr(sg, name)(x)
+    assert y.dtype.name == dtype
+    info = np.iinfo(dtype)
+    a = np.array([0, 1, 7, info.max, *([-1, -9] if info.min else [])], dtype)
+    reference = {"abs": np.abs, "sign": np.sign}.get(name, np.array)
+    np.testing.assert_array_equal(sg.function([x], y)(a), reference(a))
+
+
+def test_round_is_to_even_and_keeps_signs(backend: str) -> None:
+    x = sg.vector("x", size="n")
+    a = np.array([-2.5, -1.5, -0.5, -0.0, 0.5, 1.5, 2.5, 1e300, INF, NAN])
+    for name, theirs in [("round", np.rint), ("ceil", np.ceil), ("trunc", np.trunc), ("floor", np.floor)]:
+        ours = sg.function([x], getattr(sg, name)(x))(a)
+        np.testing.assert_array_equal(ours, theirs(a))
+        np.testing.assert_array_equal(np.signbit(ours), np.signbit(theirs(a)))
+
+
+# ---- names and graphs -------------------------------------------------------------------------------
+
+
+def test_numpys_older_names() -> None:
+    older = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "rint": "round"}
+    older |= {f"arc{n}h": f"a{n}h" for n in ("sin", "cos", "tan")}
+    for old, new in older.items():
+        assert getattr(sg, old) is getattr(sg, new)
+
+
+def test_methods() -> None:
+    x = sg.vector("x", size=3)
+    a = np.array([-1.5, 0.2, 2.5])
+    np.testing.assert_array_equal(x.clip(-1, 1).eval({x: a}), a.clip(-1, 1))
+    np.testing.assert_array_equal(x.round().eval({x: a}), a.round())
+
+
+def test_positive_takes_numbers() -> None:
+    x = sg.vector("x")
+    assert sg.positive(x) is x
+    with pytest.raises(sg.DTypeError, match="positive does not take bool"):
+        sg.positive(x > 0)
+
+
+#: What is written, and the derivative that a reader expects.
+READABLE: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = [
+    (lambda x: x**2, lambda x: 2 * x),
+    (lambda x: x**3, lambda x: 3 * x**2),
+    (lambda x: x**0.5, lambda x: 0.5 * x**-0.5),
+    (lambda x: 2**x, lambda x: 2**x * sg.log(2.0)),
+    (sg.sin, sg.cos),
+    (sg.exp, sg.exp),
+    (sg.tanh, sg.sech_squared),
+    (sg.tan, lambda x: sg.reciprocal(sg.square(sg.cos(x)))),
+    (sg.log, sg.reciprocal),
+    (sg.asin, lambda x: sg.rsqrt((1 - x) * (1 + x))),
+    (sg.asinh, lambda x: sg.reciprocal(sg.hypot(1, x))),
+]
+
+
+@pytest.mark.parametrize(("function", "derivative"), READABLE)
+def test_derivatives_read_as_in_a_textbook(
+    function: Callable[[Any], Any], derivative: Callable[[Any], Any]
+) -> None:
+    def ops(y: Any) -> list[str]:
+        graph = sg.optimize(sg.Graph([x], [y]))
+        return sorted(n.op.name for n in graph.nodes)
+
+    x = sg.scalar("x")
+    assert ops(sg.grad(function(x), x)) == ops(derivative(x))
+
+
+def test_no_warnings_at_poles(backend: str) -> None:
+    x = sg.vector("x", size="n")
+    f = sg.function([x], [sg.rsqrt(x), sg.acosh(x), sg.atanh(x), sg.log2(x), sg.grad(sg.sum(x**0.3), x)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        f(np.array([0.0, -1.0, 1.0, INF, NAN, 5e-324]))
