@@ -6,6 +6,8 @@ through the operators of `Tensor`, and by name any that is below it.
     kinds         the rule kinds: elementwise, linear, custom
     scalar        the builder that elementwise ops write their native code against
     numeric       NumPy code of ops that no single NumPy function computes
+    fits          coefficients of the special functions, for both backends
+    numeric_special  NumPy code of the special functions
     align         broadcasting and promotion, spelled out as nodes
     create        constants, inputs, shared state, sizes
     shape         reshape, broadcast, permute_dims, expand_dims, squeeze
@@ -13,6 +15,7 @@ through the operators of `Tensor`, and by name any that is below it.
     select        where, maximum, minimum, relu, strong-zero products
     arithmetic    add ... pow, bitwise
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
+    special       erf, gammaln, digamma, xlogy, sinc, gelu ...
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
     indexing      x[...], take, concat, split, one_hot
@@ -29,6 +32,7 @@ from symgrad.ops import (
     reduce,
     select,
     shape,
+    special,
     transcendental,
 )
 
@@ -43,5 +47,6 @@ __all__ = [
     "reduce",
     "select",
     "shape",
+    "special",
     "transcendental",
 ]

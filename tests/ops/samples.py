@@ -15,6 +15,7 @@ from symgrad.ops.indexing import ScatterAdd, ScatterAddAlongAxis, Unslice
 from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
 from tests.ops.sample import ROWS, TABLE, A, B, C, D, I, J, P, Sample, one, random
+from tests.ops.samples_special import SPECIAL
 
 SAMPLES: dict[str, list[Sample]] = {
     "add": [one("add", np.add, A, B), one("add", np.add, I, J, smooth=False)],
@@ -144,3 +145,4 @@ SAMPLES: dict[str, list[Sample]] = {
     "size_of": [Sample(sg.mean, (A,), np.mean, shapes=(("n", "m"),))],
     "iota": [Sample(lambda x: x * sg.arange(4), (A,), lambda x: x * np.arange(4))],
 }
+SAMPLES |= SPECIAL

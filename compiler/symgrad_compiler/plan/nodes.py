@@ -12,10 +12,10 @@ from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
-from symgrad.ops.create import Constant, Fill, Iota, SizeOf
+from symgrad.ops.create import Constant, Fill, Iota, SizeOf, fill_value
 from symgrad.ops.indexing import Concat, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis, Unslice
 from symgrad.ops.kinds import Elementwise, TensorOp
-from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, functions_used
+from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, MOST_ORDER, OF_ORDER, functions_used
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.moves import concat, gather, scatter, unslice, view
 from symgrad_compiler.plan.planner import Planner
@@ -189,6 +189,9 @@ def is_native(node: Node) -> bool:
     if node.op.name == "pow" and node.outputs[0].dtype.kind in ("int", "uint"):
         exponent = node.inputs[1].node.op
         return isinstance(exponent, Fill) and 0 <= int(exponent.value.numpy) <= 64
+    if isinstance(node.op, Elementwise) and not _functions(node.op).isdisjoint(OF_ORDER):
+        order = fill_value(node.inputs[0])
+        return order is not None and order in range(MOST_ORDER + 1)
     return True
 
 

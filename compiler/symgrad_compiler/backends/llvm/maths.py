@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
+from symgrad.ops.scalar import OF_ORDER
 from symgrad_compiler.backends.llvm.ir import Module, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, by_parts, power_by_squaring
+from symgrad_compiler.backends.llvm.special import LONG, SPECIAL
 
 #: (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2
 _EXP = (
@@ -92,21 +95,27 @@ class Maths:
             repeated = _repeated_power(code, x, operands[1])
             if repeated is not None:
                 return repeated
-        name = f"{function}.{x.kind}x{x.lanes}"
+        implementation, label = FUNCTIONS[function], function
+        if function in OF_ORDER:
+            order = int(x.number or 0)
+            implementation, label = partial(implementation, order=order), f"{function}.{order}"
+            operands = operands[1:]
+        name = f"{label}.{x.kind}x{x.lanes}"
         if name not in self.module.made:
-            self._make(name, function, x.kind, x.lanes, len(operands))
+            self._make(name, implementation, x.kind, x.lanes, len(operands))
         listed = ", ".join(f"{v.type} {v.text}" for v in operands)
-        how = "alwaysinline" if self.inline else "noinline"
+        how = "alwaysinline" if self.inline and function not in LONG else "noinline"
         return code.f.emit(f"call {x.type} @{name}({listed}) {how}", x.kind, x.lanes)
 
-    def _make(self, name: str, function: str, kind: str, lanes: int, count: int) -> None:
+    def _make(
+        self, name: str, implementation: Callable[..., Value], kind: str, lanes: int, count: int
+    ) -> None:
         type_ = vector_type(kind, lanes)
         names = ["x", "y"][:count]
         made = self.module.function(name, [(n, type_) for n in names], type_)
         self.module.made[name] = made
         inner = Code(made, self, self.machine)
         operands = [Value(f"%{n}", kind, lanes) for n in names]
-        implementation = FUNCTIONS[function]
         if kind == "f32":
             wide = [inner.convert(v, "f64") for v in operands]
             result = inner.convert(implementation(inner, *wide, single=True), "f32")
@@ -537,3 +546,4 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "tan": _angle_function("tan", _pick_tan),
     "power": power,
 }
+FUNCTIONS |= SPECIAL
