@@ -39,8 +39,8 @@ _MODULES: dict[str, str] = {
     "bitwise_right_shift",
     "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid softplus "
     "logaddexp log_sigmoid",
-    "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc leaky_relu "
-    "elu gelu silu hard_tanh",
+    "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "
+    "leaky_relu elu gelu silu hard_tanh",
     "symgrad.ops.reduce": "sum prod mean max min argmax argmin logsumexp softmax log_softmax",
     "symgrad.ops.contract": "matmul outer dot",
     "symgrad.ops.indexing": "take take_along_axis concat stack split one_hot",

@@ -43,14 +43,27 @@ def polynomial(x: Array, coefficients: Sequence[float]) -> Array:
 
 
 def _gaussian(s: Array | float, x: Array) -> Array:
-    """exp(-s x^2) as exp(-s h^2) exp(-s (x - h)(x + h)), where h has the upper 26 bits of x: h^2 is exact."""
-    h = (x.view(numpy.int64) & _UPPER).view(numpy.float64)
-    split = numpy.exp(-s * (h * h)) * numpy.exp(-s * ((x - h) * (x + h)))
-    exponent = s * (x * x)
-    return numpy.where(numpy.abs(exponent) < _ENDS, split, numpy.exp(-exponent))
+    """exp(-s x^2) = e - e d, where e is that of the rounded exponent, and d what its two products lost."""
+    square = x * x
+    exponent = s * square
+    e = numpy.exp(-exponent)
+    lost = s * _lost(x, x, square) + _lost(numpy.asarray(s), square, exponent)
+    matters = (numpy.abs(exponent) < _ENDS) & (e < numpy.inf)
+    return numpy.where(matters, e - e * lost, e)
 
 
-_UPPER = ~((1 << 27) - 1)
+def _lost(x: Array, y: Array, product: Array) -> Array:
+    """x y - product, from halves of the digits of each, whose products are exact (Dekker)."""
+    x_high, y_high = _high(x), _high(y)
+    x_low, y_low = x - x_high, y - y_high
+    return ((x_high * y_high - product) + (x_high * y_low + x_low * y_high)) + x_low * y_low
+
+
+def _high(x: Array) -> Array:
+    """The upper 26 bits of x."""
+    return (x.view(numpy.int64) & ~((1 << 27) - 1)).view(numpy.float64)
+
+
 #: Beyond, exp is 0 or infinite.
 _ENDS = 1024.0
 
@@ -112,7 +125,7 @@ def _sin_cos_pi(x: Array) -> tuple[Array, Array]:
 def _each(order: Array, x: Array, function: Callable[[int, Array], Array]) -> Array:
     """`function` of a whole order and x; for an array of orders, each by itself. NaN for what is no order."""
     if not order.ndim:
-        whole = order >= 0 and order == numpy.floor(order)
+        whole = 0 <= order < numpy.inf and order == numpy.floor(order)
         return function(int(order), x) if whole else numpy.full_like(x, numpy.nan)
     result = numpy.empty_like(x)
     for n in numpy.unique(order):
@@ -165,7 +178,7 @@ def _gammaln_right(x: Array, f: Array, whole: Array) -> Array:
         ],
     )
     logarithm = numpy.log(products)
-    low = f * polynomial(numpy.clip(f, -0.5, 0.5), fits.GAMMALN)
+    low = f * polynomial(numpy.clip(f, -0.75, 0.5), fits.GAMMALN)
     low = numpy.where(whole < 2, low - logarithm, low + logarithm)
     z = numpy.maximum(x, 5.5)
     series = polynomial(1 / (z * z), fits.STIRLING) / z
@@ -183,6 +196,7 @@ def gammaln(x: Array) -> Array:
     left = x < 0
     y = numpy.where(left, 1 - x, x)
     whole = numpy.where(numpy.isnan(y), 0, numpy.floor(y + 0.5))
+    whole = numpy.where((y >= 1.25) & (y < 1.5), 2, whole)  # beside 1, log cancels less
     f = numpy.where(left & (whole == 1), -x, y - numpy.minimum(whole, 6))
     result = _gammaln_right(y, f, whole)
     if left.any():
@@ -227,7 +241,9 @@ def _polygamma(n: int, x: Array) -> Array:
     result = total if n % 2 else -total
     if left.any():
         sine, cosine = _sin_cos_pi(x)
-        slope = pi ** (n + 1) * polynomial(cosine / sine, [float(c) for c in fits.cotangent_derivative(n)])
+        cotangent = cosine / sine
+        slope = pi ** (n + 1) * polynomial(cotangent * cotangent, fits.cotangent_derivative(n))
+        slope = slope if n % 2 else slope * cotangent
         pole = numpy.inf if n % 2 else -numpy.inf
         at_pole = (sine == 0) | numpy.isinf(x)
         result = numpy.where(left, numpy.where(at_pole, pole, -total - slope), result)

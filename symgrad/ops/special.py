@@ -32,7 +32,7 @@ def _number(n: Tensor) -> Tensor | PyScalar:
 # ---- the error function -----------------------------------------------------------------------------
 
 # Where exp(-s x^2) is 0 so are its derivatives, also at infinity.
-gaussian: Elementwise = elementwise("gaussian(s, x)", "exp(-s x^2), accurate also where s x^2 is large; s is best a power of 2", accepts=FLOATS,
+gaussian: Elementwise = elementwise("gaussian(s, x)", "exp(-s x^2), accurate also where s x^2 is large", accepts=FLOATS,
                        d_s=lambda s, x, out: -_unless_zero(out, square(x) * out),
                        d_x=lambda s, x, out: -2 * _number(s) * _unless_zero(out, x * out),
                        numpy="numeric.gaussian({s}, {x}, out={out})",
@@ -53,7 +53,7 @@ erfc: Elementwise = elementwise("erfc(x)", "1 - erf(x), accurate where that is s
 
 erfinv: Elementwise = elementwise("erfinv(x)", "the inverse of erf; infinite at -1 and 1, NaN outside", accepts=FLOATS,
                      d_x=lambda x, out: math.sqrt(math.pi) / 2 * gaussian(-1, out),
-                     numpy="special.erfinv({x}, out={out})", scalar=lambda b, x: b.call("erfinv", x))  # fmt: skip
+                     numpy="numpy.copysign(special.erfinv({x}), {x}, out={out})", scalar=lambda b, x: b.call("erfinv", x))  # fmt: skip
 
 ndtr: Elementwise = elementwise("ndtr(x)", "the distribution function of the standard normal distribution, erfc(-x / sqrt(2)) / 2", accepts=FLOATS,
                    d_x=lambda x, out: 1 / math.sqrt(2 * math.pi) * gaussian(0.5, x),

@@ -18,16 +18,21 @@ from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
 
 def gaussian(b: Code, s: Value, x: Value, single: bool) -> Value:
-    """exp(-s x^2) = e - e s d, where e = exp(-s p), p = x^2 rounded and d = x^2 - p."""
+    """exp(-s x^2) = e - e d, where e is that of the rounded exponent, and d what its two products lost."""
     square = b.multiply(x, x)
     exponent = b.multiply(s, square)
     e = b.call("exp", b.negative(exponent))
     if single:  # x^2 is exact
         return e
-    lost = b.multiply(s, b.fma(x, x, b.negative(square)))
-    corrected = b.muladd(e, b.negative(lost), e)
-    matters = b.less(b.call("absolute", exponent), b.constant(1024.0, x))
-    return b.select(matters, corrected, e)
+    lost = b.fma(x, x, b.negative(square))
+    if s.number is None:
+        lost = b.muladd(s, lost, b.fma(s, square, b.negative(exponent)))
+    elif s.number != 1:  # a power of two
+        lost = b.multiply(s, lost)
+    matters = b.logical_and(
+        b.less(b.call("absolute", exponent), b.constant(1024.0, x)), b.less(e, b.constant(math.inf, x))
+    )
+    return b.select(matters, b.muladd(e, b.negative(lost), e), e)
 
 
 def _erfc_right(b: Code, x: Value, e: Value) -> Value:
@@ -167,6 +172,8 @@ def gammaln(b: Code, x: Value, single: bool) -> Value:
     left = b.less(x, zero)
     y = b.select(left, b.subtract(one, x), x)
     whole = b.call("floor", b.add(y, b.constant(0.5, x)))
+    between = b.logical_and(b.less_equal(b.constant(1.25, x), y), b.less(y, b.constant(1.5, x)))
+    whole = b.select(between, b.constant(2.0, x), whole)  # beside 1, log cancels less
     is_near = b.logical_and(left, b.equal(whole, one))
     right = _gammaln_right(b, y, b.select(is_near, b.negative(x), b.subtract(y, whole)), whole)
 
@@ -213,8 +220,9 @@ def polygamma(b: Code, x: Value, single: bool, order: int) -> Value:
 
     def reflected() -> Value:
         sine, cosine = _sin_cos_pi(b, x)
-        powers = tuple(float(c) for c in fits.cotangent_derivative(order))
-        slope = b.polynomial(b.divide(cosine, sine), powers)
+        cotangent = b.divide(cosine, sine)
+        slope = b.polynomial(b.multiply(cotangent, cotangent), fits.cotangent_derivative(order))
+        slope = slope if order % 2 else b.multiply(slope, cotangent)
         slope = b.multiply(slope, b.constant(math.pi ** (order + 1), x))
         there = b.subtract(b.negative(total), slope)
         infinity = b.constant(math.inf if order % 2 else -math.inf, x)
