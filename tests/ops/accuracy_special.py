@@ -115,6 +115,12 @@ def _polygamma(order: int) -> Callable[[Any], Any]:
     return lambda x: mpmath.psi(order, x)
 
 
+def _gelu_tanh_slope(x: Any) -> Any:
+    c = mpmath.mpf("0.044715")
+    z, slope = 2 * TANH_SCALE * (x + c * x**3), 2 * TANH_SCALE * (1 + 3 * c * x * x)
+    return _sigmoid(z) * (1 + x * slope * _sigmoid(-z))
+
+
 def _polygamma_row(order: int) -> Accuracy:
     return Accuracy(
         lambda x: sg.polygamma(order, x),
@@ -130,6 +136,7 @@ EDGE = 1e-300
 SMALL = 1e-100  # where powers do not overflow
 TWO_ROOT_PI = 2 / mpmath.sqrt(mpmath.pi)
 ROOT_TWO_PI = 1 / mpmath.sqrt(2 * mpmath.pi)
+TANH_SCALE = mpmath.sqrt(2 / mpmath.pi)
 SUBNORMAL = 1e-321
 SPECIAL: dict[str, Accuracy] = {
     "erf": Accuracy(
@@ -254,6 +261,14 @@ SPECIAL: dict[str, Accuracy] = {
         ((-38, 10), (-3, 3), (-1, 1)),
         (4, 4, 4),
         (5e-321, 3e-16, 3e-16),
+    ),
+    "gelu, approximate": Accuracy(
+        lambda x: sg.gelu(x, approximate=True),
+        lambda x: x * _sigmoid(2 * TANH_SCALE * (x + mpmath.mpf("0.044715") * x**3)),
+        (_gelu_tanh_slope,),
+        ((-3, 10), (-1, 1)),
+        (24, 24),  # the rounding of the cubic, times its size
+        (0, 3e-16),
     ),
     "silu": Accuracy(
         sg.silu,

@@ -130,6 +130,27 @@ def test_nothing_calls_back() -> None:
         assert "call back" not in f.plan(), name
 
 
+@pytest.mark.parametrize("name", ["erf", "erfc", "ndtr", "gammaln", "digamma", "polygamma(2)", "sinc"])
+def test_float32_is_computed_in_float64(name: str) -> None:
+    row = SPECIAL[name]
+    values = np.random.default_rng(1).uniform(-6, 6, 1000).astype(np.float32)
+    single, double = (
+        sg.function([x], row.build(x))(values.astype(dtype))
+        for dtype in ("float32", "float64")
+        for x in [sg.vector("x", dtype=dtype)]
+    )
+    assert single.dtype == np.float32
+    assert (np.abs(single - double) <= 0.501 * np.spacing(np.abs(single)).astype(np.float64)).all()
+
+
+def test_single_numbers_without_passes() -> None:
+    x = sg.scalar("x")
+    y = sg.stop_gradient(sg.sinc(x)) + sg.polygamma(1, x) + sg.special.entr(x)
+    assert sg.function([x], y, passes=())(0.5) == pytest.approx(2 / np.pi + np.pi**2 / 2 + np.log(2) / 2)
+    assert sg.erf(2).eval() == pytest.approx(scipy.special.erf(2), rel=1e-15)
+    assert sg.polygamma(1, 3).eval() == pytest.approx(np.pi**2 / 6 - 1.25, rel=1e-15)
+
+
 @pytest.mark.parametrize("name", ["polygamma", "sinc_derivative"])
 def test_orders_that_are_tensors(name: str) -> None:
     """Not offered, but a text may say so."""

@@ -97,7 +97,8 @@ class Maths:
                 return repeated
         implementation, label = FUNCTIONS[function], function
         if function in OF_ORDER:
-            order = int(x.number or 0)
+            assert x.number is not None
+            order = int(x.number)
             implementation, label = partial(implementation, order=order), f"{function}.{order}"
             operands = operands[1:]
         name = f"{label}.{x.kind}x{x.lanes}"
