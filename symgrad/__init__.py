@@ -53,6 +53,8 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.einsum": "einsum",
     "symgrad.ops.power": "pow",
     "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
+    "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "
+    "leaky_relu elu gelu silu hard_tanh",
     "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
     "symgrad.api.jacobians": "jvp pushforward jacobian hessian hvp",
     "symgrad.api.transform": "trace vmap custom_vjp custom_jvp checkpoint custom_root",
@@ -77,6 +79,7 @@ _ALIASES = {
     "arccosh": "acosh",
     "arctanh": "atanh",
     "rint": "round",
+    "swish": "silu",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 #: Namespaces, each a module of its own.
@@ -84,6 +87,7 @@ _NAMESPACES = {
     "linalg": "symgrad.linalg",
     "passes": "symgrad_compiler.passes",
     "rewrite": "symgrad_compiler.rewrite",
+    "special": "symgrad.special",
 }
 
 __all__ = [*_WHERE, *_ALIASES, *_NAMESPACES]  # noqa: PLE0604  (a computed list of names)

@@ -28,7 +28,7 @@ LAYERS = (
     ("symgrad.ir",),
     ("symgrad.text",),
     ("symgrad.ops",),
-    ("symgrad.nn", "symgrad.optim", "symgrad.linalg"),
+    ("symgrad.nn", "symgrad.optim", "symgrad.linalg", "symgrad.special"),
     ("symgrad_compiler.autodiff", "symgrad_compiler.rewrite"),
     ("symgrad_compiler.passes",),
     ("symgrad_compiler.plan",),

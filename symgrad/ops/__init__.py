@@ -6,6 +6,8 @@ through the operators of `Tensor`, and by name any that is below it.
     kinds         the rule kinds: elementwise, linear, custom
     scalar        the builder that elementwise ops write their native code against
     numeric       NumPy code of ops that no single NumPy function computes
+    fits          coefficients of the special functions, for both backends
+    numeric_special  NumPy code of the special functions
     align         broadcasting and promotion, spelled out as nodes
     create        constants, inputs, shared state, sizes
     shape         reshape, broadcast, permute_dims, expand_dims, squeeze
@@ -15,6 +17,7 @@ through the operators of `Tensor`, and by name any that is below it.
     power         pow
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
     inverse       asin, atan2, acosh, hypot ...
+    special       erf, gammaln, digamma, xlogy, sinc, gelu ...
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
     custom        functions with derivatives of the user's, checkpoints
@@ -59,6 +62,7 @@ from symgrad.ops import (
     slices,
     softmax,
     sort,
+    special,
     statistics,
     transcendental,
     truth,
@@ -88,6 +92,7 @@ __all__ = [
     "slices",
     "softmax",
     "sort",
+    "special",
     "statistics",
     "transcendental",
     "truth",

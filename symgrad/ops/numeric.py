@@ -1,6 +1,6 @@
 """NumPy code of the ops that no single NumPy function computes; `out` may be None, or an operand's array.
 
-Generated NumPy programs call these as `numeric.<name>`. Imports NumPy only.
+Generated NumPy programs call these, and those of `numeric_special`, as `numeric.<name>`. Imports NumPy only.
 """
 
 from __future__ import annotations
@@ -30,6 +30,16 @@ from symgrad.ops.numeric_scan import (  # noqa: F401  (for templates)
     highest,
     linear_recurrence,
     lowest,
+)
+from symgrad.ops.numeric_special import (  # noqa: F401  (for templates)
+    digamma,
+    erfc,
+    gammaln,
+    gaussian,
+    logit,
+    ndtr,
+    polygamma,
+    sinc_derivative,
 )
 
 Array: TypeAlias = Any

@@ -75,8 +75,20 @@ COSTLY_FUNCTIONS = frozenset(
         "hypot",
         "remainder",
         "floor_divide",
+        "gaussian",
+        "erf",
+        "erfc",
+        "erfinv",
+        "ndtr",
+        "gammaln",
+        "digamma",
+        "polygamma",
+        "sinc_derivative",
     ]
 )
+#: The functions whose first operand is a known whole number, up to `MOST_ORDER`, where an op is native.
+OF_ORDER = frozenset(["polygamma", "sinc_derivative"])
+MOST_ORDER = 20
 #: The functions that every builder knows by `call`. An op that calls another has no native form yet: it is called
 #: back in its NumPy form.
 FUNCTIONS = COSTLY_FUNCTIONS | frozenset(

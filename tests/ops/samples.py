@@ -19,6 +19,7 @@ from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
 from tests.ops.samples_elementary import ELEMENTARY
 from tests.ops.samples_indexing import INDEXING
 from tests.ops.samples_reduce import REDUCE
+from tests.ops.samples_special import SPECIAL
 
 SAMPLES: dict[str, list[Sample]] = {
     "add": [one("add", np.add, A, B), one("add", np.add, I, J, smooth=False)],
@@ -147,3 +148,4 @@ SAMPLES: dict[str, list[Sample]] = {
 SAMPLES |= INDEXING
 SAMPLES |= REDUCE
 SAMPLES |= ELEMENTARY
+SAMPLES |= SPECIAL

@@ -10,6 +10,7 @@ import scipy.special
 
 import symgrad as sg
 from symgrad import registry
+from symgrad.ops import numeric
 from symgrad.ops.kinds import Elementwise
 from tests.ops.samples import SAMPLES, Sample
 
@@ -106,7 +107,12 @@ class NumPyBuilder:
         return getattr(np, name)
 
 
-SPECIAL = {"sigmoid": scipy.special.expit}
+SPECIAL = {
+    "sigmoid": scipy.special.expit,
+    "erf": scipy.special.erf,
+    "erfinv": scipy.special.erfinv,
+    **{n: getattr(numeric, n) for n in ("gaussian", "erfc", "ndtr", "gammaln", "digamma")},
+}
 ELEMENTWISE = [n for n, op in registry.ops.items() if isinstance(op, Elementwise)]
 
 

@@ -1,4 +1,4 @@
-"""The stable form of what is naively written: log(1 + exp x), log(sum(exp x)), log(softmax), log(sigmoid) ...
+"""The stable form of what is naively written: log(1 + exp x), log(sum(exp x)), log(softmax), 1 - erf(x) ...
 
 It also runs on a cost before it is differentiated, so that derivatives of every order are stable; then it
 never looks behind a tensor that the caller named.
@@ -17,6 +17,7 @@ from symgrad.ops.reduce import Sum, sum
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
 from symgrad.ops.softmax import Softmax, log_softmax, logsumexp, softmax
+from symgrad.ops.special import erf, erfc, logit, ndtr, xlogx
 from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid, softplus
 from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
 from symgrad_compiler.passes.pipeline import replace_results
@@ -61,6 +62,16 @@ ROWS: list[Rule] = [
     rule(exp(x) - 1, expm1(x), "stable", "expm1"),
     # the square of a large x overflows
     rule(sqrt(square(x)), abs(x), "stable", "abs"),
+    # erf x is 1 or -1 for large |x|
+    rule(1 - erf(x), erfc(x), "stable", "erfc"),
+    rule(1 + erf(x), erfc(-x), "stable", "erfc"),
+    rule(1 - ndtr(x), ndtr(-x), "stable", "ndtr"),
+    # 0 log 0 is NaN where its limit is 0
+    rule(x * log(x), xlogx(x), "stable", "xlogx"),
+    rule(-x * log(x), -xlogx(x), "stable", "xlogx"),
+    rule(x * -log(x), -xlogx(x), "stable", "xlogx"),
+    # x / (1 - x) is nearly 1 around 1/2
+    rule(log(x / (1 - x)), logit(x), "stable", "logit"),
 ]
 
 

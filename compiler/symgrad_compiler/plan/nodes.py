@@ -12,7 +12,7 @@ from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
-from symgrad.ops.create import Constant, Fill, Iota, SizeOf
+from symgrad.ops.create import Constant, Fill, Iota, SizeOf, fill_value
 from symgrad.ops.cumulative import (
     CumulativeMax,
     CumulativeMin,
@@ -24,7 +24,7 @@ from symgrad.ops.custom import Barrier
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
 from symgrad.ops.join import Concat
 from symgrad.ops.kinds import Elementwise, TensorOp
-from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, functions_used
+from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, MOST_ORDER, OF_ORDER, functions_used
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.sort import ArgSort
@@ -210,6 +210,9 @@ def is_native(node: Node) -> bool:
     if node.op.name == "pow" and node.outputs[0].dtype.kind in ("int", "uint"):
         exponent = node.inputs[1].node.op
         return isinstance(exponent, Fill) and 0 <= int(exponent.value.numpy) <= 64
+    if isinstance(node.op, Elementwise) and not _functions(node.op).isdisjoint(OF_ORDER):
+        order = fill_value(node.inputs[0])
+        return order is not None and order in range(MOST_ORDER + 1)
     return True
 
 

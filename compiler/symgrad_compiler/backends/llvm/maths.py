@@ -9,7 +9,9 @@ named beside them. Where a fast reduction ends (sin of 1e9), lanes go through th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from symgrad.ops.scalar import OF_ORDER
 from symgrad_compiler.backends.llvm.angles import angle_function, pick_cos, pick_sin, pick_tan
 from symgrad_compiler.backends.llvm.exponentials import cosh, exp, exp2, expm1, sigmoid, sinh, tanh
 from symgrad_compiler.backends.llvm.inverse import (
@@ -25,6 +27,7 @@ from symgrad_compiler.backends.llvm.ir import Module, Value, vector_type
 from symgrad_compiler.backends.llvm.logarithms import log, log1p, log2, log10, logaddexp
 from symgrad_compiler.backends.llvm.powers import cbrt, hypot, power, repeated_power
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
+from symgrad_compiler.backends.llvm.special import LONG, SPECIAL
 
 #: Calls that are inlined, in one kernel and in one module; more are left as calls.
 MOST_INLINED = 8
@@ -54,21 +57,28 @@ class Maths:
             repeated = repeated_power(code, x, operands[1])
             if repeated is not None:
                 return repeated
-        name = f"{function}.{x.kind}x{x.lanes}"
+        implementation, label = FUNCTIONS[function], function
+        if function in OF_ORDER:
+            assert x.number is not None
+            order = int(x.number)
+            implementation, label = partial(implementation, order=order), f"{function}.{order}"
+            operands = operands[1:]
+        name = f"{label}.{x.kind}x{x.lanes}"
         if name not in self.module.made:
-            self._make(name, function, x.kind, x.lanes, len(operands))
+            self._make(name, implementation, x.kind, x.lanes, len(operands))
         listed = ", ".join(f"{v.type} {v.text}" for v in operands)
-        how = "alwaysinline" if self.inline else "noinline"
+        how = "alwaysinline" if self.inline and function not in LONG else "noinline"
         return code.f.emit(f"call {x.type} @{name}({listed}) {how}", x.kind, x.lanes)
 
-    def _make(self, name: str, function: str, kind: str, lanes: int, count: int) -> None:
+    def _make(
+        self, name: str, implementation: Callable[..., Value], kind: str, lanes: int, count: int
+    ) -> None:
         type_ = vector_type(kind, lanes)
         names = ["x", "y"][:count]
         made = self.module.function(name, [(n, type_) for n in names], type_)
         self.module.made[name] = made
         inner = Code(made, self, self.machine)
         operands = [Value(f"%{n}", kind, lanes) for n in names]
-        implementation = FUNCTIONS[function]
         if kind == "f32":
             wide = [inner.convert(v, "f64") for v in operands]
             result = inner.convert(implementation(inner, *wide, single=True), "f32")
@@ -104,3 +114,4 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "cbrt": cbrt,
     "hypot": hypot,
 }
+FUNCTIONS |= SPECIAL

@@ -1,0 +1,263 @@
+"""Special functions on vectors, in the manner of `maths`: erf, gamma, their families, and sinc.
+
+The formulas are those of `symgrad.ops.numeric_special`, the coefficients are shared with it (`ops/fits.py`).
+All work on float64. Where vectors need it rarely, as the left half-axis of gamma, there is a branch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from symgrad.ops import fits
+from symgrad.ops.scalar import OF_ORDER
+from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
+
+# ---- the error function -----------------------------------------------------------------------------
+
+
+def gaussian(b: Code, s: Value, x: Value, single: bool) -> Value:
+    """exp(-s x^2) = e - e d, where e is that of the rounded exponent, and d what its two products lost."""
+    square = b.multiply(x, x)
+    exponent = b.multiply(s, square)
+    e = b.call("exp", b.negative(exponent))
+    if single:  # x^2 is exact
+        return e
+    lost = b.fma(x, x, b.negative(square))
+    if s.number is None:
+        lost = b.muladd(s, lost, b.fma(s, square, b.negative(exponent)))
+    elif s.number != 1:  # a power of two
+        lost = b.multiply(s, lost)
+    matters = b.logical_and(
+        b.less(b.call("absolute", exponent), b.constant(1024.0, x)), b.less(e, b.constant(math.inf, x))
+    )
+    return b.select(matters, b.muladd(e, b.negative(lost), e), e)
+
+
+def _erfc_right(b: Code, x: Value, e: Value) -> Value:
+    """erfc(x) for x >= 0, from e = exp(-x^2)."""
+    one = b.constant(1.0, x)
+    t = b.subtract(one, b.divide(b.constant(8.0, x), b.add(x, b.constant(4.0, x))))
+    bottom = b.muladd(b.constant(2.0, x), x, one)
+    return b.multiply(b.divide(b.polynomial(t, fits.ERFC), bottom), e)
+
+
+def _erf_near(b: Code, x: Value) -> Value:
+    """erf(x) for |x| <= 0.85; anything beyond."""
+    return b.muladd(x, b.polynomial(b.multiply(x, x), fits.ERF), x)
+
+
+def erf(b: Code, x: Value, single: bool) -> Value:
+    """A polynomial, or 1 - erfc."""
+    size = b.call("absolute", x)
+    one = b.constant(1.0, x)
+    far = b.subtract(one, _erfc_right(b, size, gaussian(b, one, x, single)))
+    found = b.select(b.less(size, b.constant(0.85, x)), _erf_near(b, size), far)
+    return b.call("copysign", found, x)
+
+
+def erfc(b: Code, x: Value, single: bool) -> Value:
+    """1 - erf near 0; on the left 2 - erfc(-x)."""
+    size = b.call("absolute", x)
+    one = b.constant(1.0, x)
+    tail = _erfc_right(b, size, gaussian(b, one, x, single))
+    far = b.select(b.less(x, b.constant(0.0, x)), b.subtract(b.constant(2.0, x), tail), tail)
+    return b.select(b.less(size, b.constant(0.5, x)), b.subtract(one, _erf_near(b, x)), far)
+
+
+def ndtr(b: Code, x: Value, single: bool) -> Value:
+    """erfc(-x / sqrt(2)) / 2, whose exponential is taken of x itself."""
+    half = b.constant(0.5, x)
+    scaled = b.multiply(x, b.constant(math.sqrt(0.5), x))
+    size = b.call("absolute", scaled)
+    tail = b.multiply(half, _erfc_right(b, size, gaussian(b, half, x, single)))
+    far = b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
+    return b.select(b.less(size, half), b.muladd(half, _erf_near(b, scaled), half), far)
+
+
+def erfinv(b: Code, x: Value, single: bool) -> Value:
+    """A fit in w = -log(1 - x^2), then one step of Halley: y - d / (1 + y d), d = (erf(y) - x) / erf'(y)."""
+    one = b.constant(1.0, x)
+    size = b.call("absolute", x)
+    rest = b.subtract(one, size)
+    w = b.negative(b.call("log", b.multiply(rest, b.add(one, size))))
+    middle = b.multiply(size, b.polynomial(w, fits.ERFINV))
+    outer = b.polynomial(b.call("sqrt", w), fits.ERFINV_TAIL)
+    y = b.select(b.less(b.constant(5.0, x), w), outer, middle)
+    e = gaussian(b, one, y, single)
+    miss = b.select(
+        b.less(size, b.constant(0.5, x)),
+        b.subtract(_erf_near(b, y), size),
+        b.subtract(rest, _erfc_right(b, y, e)),
+    )
+    d = b.divide(b.multiply(b.constant(math.sqrt(math.pi) / 2, x), miss), e)
+    y = b.subtract(y, b.divide(d, b.muladd(y, d, one)))
+    y = b.select(b.equal(size, one), b.constant(math.inf, x), y)
+    return b.call("copysign", y, x)
+
+
+# ---- pi x -------------------------------------------------------------------------------------------
+
+
+def _sin_cos_pi(b: Code, x: Value) -> tuple[Value, Value]:
+    """sin(pi x) and cos(pi x): x is brought to [-1/4, 1/4] by quarters of a turn, without an error."""
+    half, one, zero = (b.constant(v, x) for v in (0.5, 1.0, 0.0))
+    turns = b.call("rint", b.multiply(half, x))
+    x = b.subtract(x, b.multiply(b.constant(2.0, x), turns))  # in [-1, 1]
+    quarters = b.call("rint", b.multiply(b.constant(2.0, x), x))  # from -2 to 2
+    f = b.subtract(x, b.multiply(half, quarters))
+    z = b.multiply(f, f)
+    cubic = b.muladd(z, b.polynomial(z, fits.SIN_PI), b.constant(_PI_LOW, x))
+    sine = b.muladd(f, b.constant(math.pi, x), b.multiply(f, cubic))
+    cosine = b.muladd(z, b.polynomial(z, fits.COS_PI), one)
+    odd = b.equal(b.call("absolute", quarters), one)
+    sine, cosine = b.select(odd, cosine, sine), b.select(odd, b.negative(sine), cosine)
+    # a quarter backwards is three forwards
+    turned = b.logical_or(b.less(quarters, zero), b.less(one, quarters))
+    return (
+        b.select(turned, b.negative(sine), sine),
+        b.select(turned, b.negative(cosine), cosine),
+    )
+
+
+_PI_LOW = 1.2246467991473532e-16
+
+
+def sinc_derivative(b: Code, x: Value, single: bool, order: int) -> Value:
+    """A series near 0, a recurrence beyond: see `fits.sinc_near`."""
+    u = b.multiply(x, b.constant(math.pi, x))
+    sine, cosine = _sin_cos_pi(b, x)
+    waves = (sine, cosine, b.negative(sine), b.negative(cosine))
+    far = b.divide(sine, u)
+    for i in range(1, order + 1):
+        far = b.divide(b.subtract(waves[i % 4], b.multiply(b.constant(i, x), far)), u)
+    far = b.multiply(far, b.constant(math.pi**order, x))
+    near = b.polynomial(b.multiply(x, x), fits.sinc_series(order))
+    near = b.multiply(near, x) if order % 2 else near
+    far = b.select(b.equal(b.call("absolute", x), b.constant(math.inf, x)), b.constant(0.0, x), far)
+    return b.select(b.less(b.call("absolute", u), b.constant(fits.sinc_near(order), x)), near, far)
+
+
+# ---- gamma ------------------------------------------------------------------------------------------
+
+
+def _gammaln_right(b: Code, x: Value, f: Value, whole: Value) -> Value:
+    """log(gamma(x)) for x = whole + f >= 0: below 5.5 from that of 2 + f, beyond by Stirling's series."""
+    one, half = b.constant(1.0, x), b.constant(0.5, x)
+    first, second, third = (b.subtract(x, b.constant(i, x)) for i in (1.0, 2.0, 3.0))
+    pair = b.multiply(first, second)
+    products = (b.multiply(x, b.add(one, x)), x, one, first, pair, b.multiply(pair, third))
+    product = x
+    for i, p in enumerate(products):
+        product = b.select(b.equal(whole, b.constant(i, x)), p, product)
+    logarithm = b.call("log", product)
+    low = b.multiply(f, b.polynomial(f, fits.GAMMALN))
+    is_small = b.less(whole, b.constant(2.0, x))
+    low = b.add(low, b.select(is_small, b.negative(logarithm), logarithm))
+    inverse = b.divide(one, x)
+    series = b.multiply(inverse, b.polynomial(b.multiply(inverse, inverse), fits.STIRLING))
+    constant = b.add(series, b.constant(_HALF_LOG_2_PI_E, x))
+    high = b.muladd(b.subtract(x, half), b.subtract(logarithm, one), constant)
+    return b.select(b.less(whole, b.constant(6.0, x)), low, high)
+
+
+#: (log(2 pi) - 1) / 2
+_HALF_LOG_2_PI_E = 0.4189385332046727
+
+
+def gammaln(b: Code, x: Value, single: bool) -> Value:
+    """log|gamma(x)|; for negative x by gamma(x) gamma(1 - x) = pi / sin(pi x)."""
+    zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    left = b.less(x, zero)
+    y = b.select(left, b.subtract(one, x), x)
+    whole = b.call("floor", b.add(y, b.constant(0.5, x)))
+    between = b.logical_and(b.less_equal(b.constant(1.25, x), y), b.less(y, b.constant(1.5, x)))
+    whole = b.select(between, b.constant(2.0, x), whole)  # beside 1, log cancels less
+    is_near = b.logical_and(left, b.equal(whole, one))
+    right = _gammaln_right(b, y, b.select(is_near, b.negative(x), b.subtract(y, whole)), whole)
+
+    def reflected() -> Value:
+        sine = b.call("absolute", _sin_cos_pi(b, x)[0])
+        there = b.subtract(b.subtract(b.constant(math.log(math.pi), x), b.call("log", sine)), right)
+        there = b.select(b.equal(sine, zero), b.constant(math.inf, x), there)
+        there = b.select(b.equal(x, b.constant(-math.inf, x)), x, there)
+        return b.select(left, there, right)
+
+    return b.f.choose(b.any(left), reflected, lambda: right)
+
+
+def digamma(b: Code, x: Value, single: bool) -> Value:
+    """The derivative of gammaln. For x >= 1 from a fit of exp(digamma), which is nearly x - 1/2; between 0
+    and 1 and on the left by digamma(x) = digamma(x + 1) - 1/x = digamma(1 - x) - pi cot(pi x)."""
+    zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    left, low = b.less(x, zero), b.less(x, one)
+    y = b.select(left, b.subtract(one, x), b.select(low, b.add(x, one), x))
+    t = b.subtract(one, b.divide(b.constant(3.0, x), b.add(y, b.constant(0.5, x))))
+    high, tail = (b.constant(v, x) for v in fits.DIGAMMA_ZERO)
+    from_zero = b.subtract(b.subtract(y, high), tail)
+    beside = b.call("log1p", b.multiply(from_zero, b.polynomial(t, fits.DIGAMMA)))
+    right = b.subtract(beside, b.select(b.less_equal(one, x), zero, b.divide(one, x)))
+
+    def reflected() -> Value:
+        sine, cosine = _sin_cos_pi(b, x)
+        there = b.subtract(beside, b.divide(b.multiply(b.constant(math.pi, x), cosine), sine))
+        there = b.select(b.equal(sine, zero), b.constant(math.nan, x), there)
+        return b.select(left, there, right)
+
+    return b.f.choose(b.any(left), reflected, lambda: right)
+
+
+def polygamma(b: Code, x: Value, single: bool, order: int) -> Value:
+    """(-1)^(n+1) n! sum 1/(x+i)^(n+1); for negative x by the derivatives of the cotangent."""
+    if order == 0:
+        return digamma(b, x, single)
+    zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    left = b.less(x, zero)
+    y = b.select(left, b.subtract(one, x), x)
+    total = b.multiply(b.constant(math.factorial(order), x), _zeta(b, y, order))
+    right = total if order % 2 else b.negative(total)
+
+    def reflected() -> Value:
+        sine, cosine = _sin_cos_pi(b, x)
+        cotangent = b.divide(cosine, sine)
+        slope = b.polynomial(b.multiply(cotangent, cotangent), fits.cotangent_derivative(order))
+        slope = slope if order % 2 else b.multiply(slope, cotangent)
+        slope = b.multiply(slope, b.constant(math.pi ** (order + 1), x))
+        there = b.subtract(b.negative(total), slope)
+        infinity = b.constant(math.inf if order % 2 else -math.inf, x)
+        at_pole = b.logical_or(b.equal(sine, zero), b.equal(x, b.constant(-math.inf, x)))
+        return b.select(left, b.select(at_pole, infinity, there), right)
+
+    return b.f.choose(b.any(left), reflected, lambda: right)
+
+
+def _zeta(b: Code, x: Value, order: int) -> Value:
+    """The sum of 1/(x+i)^(order+1): some terms, and the rest by Euler and Maclaurin."""
+    one = b.constant(1.0, x)
+    shift = fits.polygamma_shift(order)
+    inverse = b.divide(one, b.add(x, b.constant(shift, x)))
+    square = b.multiply(inverse, inverse)
+    rest = b.multiply(square, b.polynomial(square, fits.polygamma_rest(order)))
+    rest = b.add(rest, b.muladd(b.constant(0.5, x), inverse, b.constant(1 / order, x)))
+    rest = b.multiply(power_by_squaring(b, inverse, order), rest)
+    terms = [power_by_squaring(b, b.divide(one, b.add(x, b.constant(i, x))), order + 1) for i in range(shift)]
+    total = terms[-1]
+    for term in (*terms[-2:0:-1], rest, terms[0]):  # the largest of small x last, of large x last but one
+        total = b.add(total, term)
+    return total
+
+
+SPECIAL: dict[str, Callable[..., Value]] = {
+    "gaussian": gaussian,
+    "erf": erf,
+    "erfc": erfc,
+    "ndtr": ndtr,
+    "erfinv": erfinv,
+    "gammaln": gammaln,
+    "digamma": digamma,
+    "polygamma": polygamma,
+    "sinc_derivative": sinc_derivative,
+}
+#: Too long to be inlined.
+LONG = frozenset({"erfinv", "gammaln", "digamma", *OF_ORDER})

@@ -1,0 +1,216 @@
+"""Special functions, under SciPy's names, and the activations built on them.
+
+The error function and the normal distribution end in exp(-x^2), whose exponent is large where the function is
+small: the rounding of x^2 alone would cost hundreds of units in the last place. `gaussian` puts it back, and
+is the derivative of them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from symgrad.errors import DTypeError, ShapeError
+from symgrad.ir.tensor import Tensor
+from symgrad.ops.arithmetic import log, reciprocal, square
+from symgrad.ops.compare import logical_and
+from symgrad.ops.create import as_tensor, fill_value
+from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
+from symgrad.ops.scalar import ScalarBuilder, Value
+from symgrad.ops.select import clip, where
+from symgrad.ops.transcendental import expm1, log1p, sigmoid
+from symgrad.types import PyScalar
+
+
+def _number(n: Tensor) -> Tensor | PyScalar:
+    """A parameter of a formula as a Python number, where it is known."""
+    known = fill_value(n)
+    return n if known is None else known
+
+
+# ---- the error function -----------------------------------------------------------------------------
+
+# Where exp(-s x^2) is 0 so are its derivatives, also at infinity.
+gaussian: Elementwise = elementwise("gaussian(s, x)", "exp(-s x^2), accurate also where s x^2 is large", accepts=FLOATS,
+                       d_s=lambda s, x, out: -_unless_zero(out, square(x) * out),
+                       d_x=lambda s, x, out: -2 * _number(s) * _unless_zero(out, x * out),
+                       numpy="numeric.gaussian({s}, {x}, out={out})",
+                       scalar=lambda b, s, x: b.call("gaussian", s, x))  # fmt: skip
+
+
+def _unless_zero(factor: Tensor, product: Tensor) -> Tensor:
+    return where(factor == 0, 0, product)
+
+
+erf: Elementwise = elementwise("erf(x)", "the error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x", accepts=FLOATS,
+                  d_x=lambda x, out: 2 / math.sqrt(math.pi) * gaussian(1, x),
+                  numpy="special.erf({x}, out={out})", scalar=lambda b, x: b.call("erf", x))  # fmt: skip
+
+erfc: Elementwise = elementwise("erfc(x)", "1 - erf(x), accurate where that is small", accepts=FLOATS,
+                   d_x=lambda x, out: -2 / math.sqrt(math.pi) * gaussian(1, x),
+                   numpy="numeric.erfc({x}, out={out})", scalar=lambda b, x: b.call("erfc", x))  # fmt: skip
+
+erfinv: Elementwise = elementwise("erfinv(x)", "the inverse of erf; infinite at -1 and 1, NaN outside", accepts=FLOATS,
+                     d_x=lambda x, out: math.sqrt(math.pi) / 2 * gaussian(-1, out),
+                     numpy="numpy.copysign(special.erfinv({x}), {x}, out={out})", scalar=lambda b, x: b.call("erfinv", x))  # fmt: skip
+
+ndtr: Elementwise = elementwise("ndtr(x)", "the distribution function of the standard normal distribution, erfc(-x / sqrt(2)) / 2", accepts=FLOATS,
+                   d_x=lambda x, out: 1 / math.sqrt(2 * math.pi) * gaussian(0.5, x),
+                   numpy="numeric.ndtr({x}, out={out})", scalar=lambda b, x: b.call("ndtr", x))  # fmt: skip
+
+# ---- gamma ------------------------------------------------------------------------------------------
+
+_ORDER = "the order of a derivative is a whole number"
+
+_polygamma: Elementwise = elementwise("polygamma(n, x)", "the n-th derivative of digamma", accepts=FLOATS, no_gradient={"n": _ORDER},
+                         d_x=lambda n, x, out: _polygamma(_number(n) + 1, x),
+                         numpy="numeric.polygamma({n}, {x}, out={out})",
+                         scalar=lambda b, n, x: b.call("polygamma", n, x))  # fmt: skip
+
+digamma: Elementwise = elementwise("digamma(x)", "the derivative of gammaln; NaN at negative integers", accepts=FLOATS, aliases=("psi",),
+                      d_x=lambda x, out: _polygamma(1, x),
+                      numpy="numeric.digamma({x}, out={out})", scalar=lambda b, x: b.call("digamma", x))  # fmt: skip
+
+gammaln: Elementwise = elementwise("gammaln(x)", "log|gamma(x)|; inf at 0 and negative integers", accepts=FLOATS,
+                      d_x=lambda x, out: digamma(x),
+                      numpy="numeric.gammaln({x}, out={out})", scalar=lambda b, x: b.call("gammaln", x))  # fmt: skip
+
+
+def polygamma(n: int, x: Any) -> Tensor:
+    """The n-th derivative of `digamma`; n is an int, not negative.
+
+    At 0 and the negative integers it is infinite, with the sign of (-1)^(n+1), as SciPy has it.
+
+    >>> from symgrad.ops.create import tensor
+    >>> x = tensor("x")
+    >>> polygamma(1, x).eval({x: 1.0})  # pi^2 / 6
+    np.float64(1.644934066848226...)
+    """
+    return _of_order("polygamma", _polygamma, n, x) if n != 0 else digamma(x)
+
+
+def _of_order(name: str, op: Elementwise, n: Any, x: Any) -> Tensor:
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise DTypeError(f"{name} takes an int as its order, not {n!r}")
+    if n < 0:
+        raise ShapeError(f"{name} takes an order from 0 on, not {n}")
+    return op(n, x)
+
+
+# ---- logarithms -------------------------------------------------------------------------------------
+#
+# x log(y) and its partial derivatives log(y), x / y have a singularity at x = y = 0, where all are taken as 0.
+
+xlogy: Elementwise = elementwise("xlogy(x, y)", "x log(y), but 0 where x is 0 and y is not NaN", accepts=FLOATS, selects=True,
+                    d_x=lambda x, y, out: where(logical_and(x == 0, y == 0), 0, log(y)),
+                    d_y=lambda x, y, out: where(logical_and(x == 0, y == 0), 0, x / y),
+                    numpy="special.xlogy({x}, {y}, out={out})",
+                    scalar=lambda b, x, y: _zero_times(b, x, y, b.call("log", y)))  # fmt: skip
+
+xlog1py: Elementwise = elementwise("xlog1py(x, y)", "x log(1 + y), but 0 where x is 0 and y is not NaN", accepts=FLOATS, selects=True,
+                      d_x=lambda x, y, out: where(logical_and(x == 0, y == -1), 0, log1p(y)),
+                      d_y=lambda x, y, out: where(logical_and(x == 0, y == -1), 0, x / (1 + y)),
+                      numpy="special.xlog1py({x}, {y}, out={out})",
+                      scalar=lambda b, x, y: _zero_times(b, x, y, b.call("log1p", y)))  # fmt: skip
+
+xlogx: Elementwise = elementwise("xlogx(x)", "x log(x), with its limit 0 at 0, where the derivative is -inf", accepts=FLOATS,
+                    d_x=lambda x, out: 1 + log(x),
+                    numpy="special.xlogy({x}, {x}, out={out})",
+                    scalar=lambda b, x: _zero_times(b, x, x, b.call("log", x)))  # fmt: skip
+
+
+def _zero_times(b: ScalarBuilder, x: Value, y: Value, factor: Value) -> Value:
+    """x * factor, but 0 where x is 0 and y is not NaN."""
+    zero = b.constant(0.0, x)
+    is_zero = b.logical_and(b.equal(x, zero), b.equal(y, y))
+    return b.select(is_zero, zero, b.multiply(x, factor))
+
+
+def _logit(b: ScalarBuilder, x: Value) -> Value:
+    """log(x / (1 - x)); around 1/2 as log(1 + (2x - 1) / (1 - x)), where 2x - 1 is exact."""
+    one, half = b.constant(1.0, x), b.constant(0.5, x)
+    rest = b.subtract(one, x)
+    ratio = b.divide(b.subtract(b.add(x, x), one), rest)
+    is_near = b.less(b.call("absolute", b.subtract(x, half)), b.constant(0.25, x))
+    return b.select(is_near, b.call("log1p", ratio), b.call("log", b.divide(x, rest)))
+
+
+logit: Elementwise = elementwise("logit(x)", "log(x / (1 - x)), the inverse of sigmoid", accepts=FLOATS,
+                    d_x=lambda x, out: reciprocal(x) + reciprocal(1 - x),
+                    numpy="numeric.logit({x}, out={out})", scalar=_logit)  # fmt: skip
+
+
+def entr(x: Any) -> Tensor:
+    """The entropy -x log(x): 0 at 0, -inf for negative x."""
+    x = as_tensor(x)
+    return where(x < 0, -math.inf, -xlogx(x))
+
+
+# ---- sinc -------------------------------------------------------------------------------------------
+
+_sinc_derivative: Elementwise = elementwise("sinc_derivative(n, x)", "the n-th derivative of sinc", accepts=FLOATS, no_gradient={"n": _ORDER},
+                               d_x=lambda n, x, out: _sinc_derivative(_number(n) + 1, x),
+                               numpy="numeric.sinc_derivative({n}, {x}, out={out})",
+                               scalar=lambda b, n, x: b.call("sinc_derivative", n, x))  # fmt: skip
+
+
+def sinc(x: Any) -> Tensor:
+    """sin(pi x) / (pi x), as NumPy's; 1 at 0, and every derivative is its limit there.
+
+    >>> from symgrad.ops.create import tensor
+    >>> x = tensor("x")
+    >>> sinc(x).eval({x: 0.5})  # 2 / pi
+    np.float64(0.636619772367581...)
+    """
+    return _sinc_derivative(0, x)
+
+
+# ---- activations ------------------------------------------------------------------------------------
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
+    """x where positive, else negative_slope x; the derivative at 0 is negative_slope, as in PyTorch."""
+    x = as_tensor(x)
+    return where(x > 0, x, negative_slope * x)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    """x where positive, else alpha (exp(x) - 1); the derivative at 0 is alpha."""
+    x = as_tensor(x)
+    return where(x > 0, x, alpha * expm1(x))
+
+
+def hard_tanh(x: Any) -> Tensor:
+    """x limited to [-1, 1]; the derivative is 1 inside and at the bounds."""
+    return clip(x, -1, 1)
+
+
+def silu(x: Any) -> Tensor:
+    """x sigmoid(x), also called swish."""
+    return _gated(x, sigmoid, 800)
+
+
+def gelu(x: Any, approximate: bool = False) -> Tensor:
+    """x times the normal distribution function of x.
+
+    The exact form keeps its digits for negative x, where 1 + erf(x / sqrt(2)) would cancel. The approximate one
+    is x (1 + tanh(z)) / 2 = x sigmoid(2 z) with z = sqrt(2/pi) (x + 0.044715 x^3).
+
+    >>> from symgrad.ops.create import tensor
+    >>> x = tensor("x")
+    >>> gelu(x).eval({x: -10.0})
+    np.float64(-7.619853024160...e-23)
+    """
+    return _gated(x, _approximate_ndtr if approximate else ndtr, 40)
+
+
+def _approximate_ndtr(x: Tensor) -> Tensor:
+    return sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * (x * square(x))))
+
+
+def _gated(x: Any, gate: Callable[[Any], Tensor], limit: float) -> Tensor:
+    """x gate(x), where the gate is 0 below -limit and 1 above limit. It is not asked there: at infinity, its
+    derivative 0 would meet x."""
+    x = as_tensor(x)
+    return where(x < -limit, 0, x * gate(clip(x, -limit, limit)))
