@@ -21,14 +21,14 @@ __version__ = "0.1.0"
 
 _MODULES: dict[str, str] = {
     "symgrad.errors": "SymgradError ShapeError DTypeError GraphError GradientError GradientTypeError "
-    "DisconnectedInputError ParseError CompileError InputError ExecutionError",
+    "AxisError DisconnectedInputError ParseError CompileError InputError ExecutionError",
     "symgrad.dims": "size assume_equal Size",
     "symgrad.types": "dtype DType",
     "symgrad.ir.tensor": "Tensor",
     "symgrad.ir.graph": "Graph",
     "symgrad.text": "emit parse save load",
-    "symgrad.ops.create": "tensor scalar vector matrix constant shared zeros ones full zeros_like ones_like "
-    "full_like arange",
+    "symgrad.ops.create": "tensor scalar vector matrix constant shared zeros ones full empty zeros_like "
+    "ones_like full_like empty_like arange",
     "symgrad.ops.cast": "astype stop_gradient",
     "symgrad.ops.shape": "reshape permute_dims matrix_transpose moveaxis expand_dims squeeze broadcast_to",
     "symgrad.ops.compare": "equal not_equal less less_equal greater greater_equal isnan isfinite "
@@ -41,7 +41,15 @@ _MODULES: dict[str, str] = {
     "logaddexp log_sigmoid",
     "symgrad.ops.reduce": "sum prod mean max min argmax argmin logsumexp softmax log_softmax",
     "symgrad.ops.contract": "matmul outer dot",
-    "symgrad.ops.indexing": "take take_along_axis concat stack split one_hot",
+    "symgrad.ops.indexing": "take take_along_axis concat stack split array_split unstack one_hot",
+    "symgrad.ops.rearrange": "swapaxes ravel atleast_1d atleast_2d broadcast_arrays broadcast_shapes flip "
+    "roll tile repeat",
+    "symgrad.ops.padding": "pad",
+    "symgrad.ops.diagonals": "diagonal diag tril triu tri eye identity",
+    "symgrad.ops.grids": "asarray linspace meshgrid",
+    "symgrad.ops.dtypes": "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 "
+    "complex128 pi e inf nan newaxis isdtype can_cast result_type finfo iinfo __array_namespace_info__ "
+    "__array_api_version__",
     "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
     "symgrad.api.compile": "function set_backend",
     "symgrad.api.optimize": "optimize explain",

@@ -16,6 +16,11 @@ through the operators of `Tensor`, and by name any that is below it.
     reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
     contract      matmul
     indexing      x[...], take, concat, split, one_hot
+    rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
+    padding       pad
+    diagonals     diagonal, diag, tril, triu, eye
+    grids         asarray, linspace, meshgrid
+    dtypes        dtypes by name, isdtype, can_cast, result_type, finfo, iinfo, constants
 """
 
 from symgrad.ops import (
@@ -25,7 +30,12 @@ from symgrad.ops import (
     compare,
     contract,
     create,
+    diagonals,
+    dtypes,
+    grids,
     indexing,
+    padding,
+    rearrange,
     reduce,
     select,
     shape,
@@ -39,7 +49,12 @@ __all__ = [
     "compare",
     "contract",
     "create",
+    "diagonals",
+    "dtypes",
+    "grids",
     "indexing",
+    "padding",
+    "rearrange",
     "reduce",
     "select",
     "shape",
