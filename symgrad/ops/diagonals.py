@@ -93,7 +93,7 @@ class DiagonalMatrix(Linear):
         shape = (*batch, rows, columns)
         row, column = _positions(shape)
         by_row = broadcast_to(expand_dims(g, -1), shape)
-        return where(equal(row + self.offset, column), by_row, zeros(shape, g.dtype))
+        return where(equal(_shifted(row, self.offset), column), by_row, zeros(shape, g.dtype))
 
     def batched_op(self, size: Dim) -> DiagonalMatrix:
         return self
@@ -211,7 +211,7 @@ def eye(
     rows = as_dim(n_rows)
     columns = rows if n_cols is None else as_dim(n_cols)
     row, column = _positions((rows, columns))
-    return astype(equal(row + _offset(k), column), "float64" if dtype is None else dtype)
+    return astype(equal(_shifted(row, k), column), "float64" if dtype is None else dtype)
 
 
 def identity(n: Any, dtype: DTypeLike | None = None) -> Tensor:
@@ -222,7 +222,7 @@ def identity(n: Any, dtype: DTypeLike | None = None) -> Tensor:
 def _at_or_below(shape: Shape, k: int) -> Tensor:
     """Whether column <= row + k."""
     row, column = _positions(shape)
-    return greater_equal(row + _offset(k), column)
+    return greater_equal(_shifted(row, k), column)
 
 
 def _matrices(x: Any, what: str) -> Tensor:
@@ -234,6 +234,10 @@ def _matrices(x: Any, what: str) -> Tensor:
             at=origin.locate(origin.current()),
         )
     return tensor
+
+
+def _shifted(row: Tensor, k: int) -> Tensor:
+    return row + k if _offset(k) else row
 
 
 def _offset(k: object) -> int:
