@@ -17,16 +17,15 @@ from typing import Any
 
 import numpy
 
-from symgrad.dims import Dim, Shape
+from symgrad.dims import Dim
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import astype
-from symgrad.ops.create import arange, as_tensor, fill_value
+from symgrad.ops.create import as_tensor, fill_value
 from symgrad.ops.indexing import Take, Unslice, concat, getitem
 from symgrad.ops.rearrange import as_count
-from symgrad.ops.select import where
-from symgrad.ops.shape import broadcast_to, normalize_axis, reshape
+from symgrad.ops.shape import broadcast_to, normalize_axis
 from symgrad.types import DType, PyScalar, promote
 
 Widths = tuple[tuple[int, int], ...]
@@ -112,34 +111,22 @@ def _as_row(value: Any) -> Any:
 
 
 def _constant(x: Tensor, widths: Widths, values: Any) -> Tensor:
-    """Zeros around x come with its place; other values are chosen by position."""
-    if not any(b or a for b, a in widths):
-        return x
-    starts = tuple(b for b, _ in widths)
-    stops = tuple(b + d for (b, _), d in zip(widths, x.shape, strict=True))
-    shape = tuple(stop + a for (_, a), stop in zip(widths, stops, strict=True))
-    result = apply(Unslice(starts, stops, (1,) * x.ndim, shape), x)
+    """Joined to what is around it; zeros around several axes come with its place in a larger tensor."""
+    padded = [axis for axis, width in enumerate(widths) if any(width)]
     pairs = [tuple(_value(v, x) for v in pair) for pair in _pairs(values, x, "constant_values")]
-    if all(_is_zero(v) for pair in pairs for v in pair):
-        return result
-    for outside, value in [
-        chosen
-        for axis, ((before, after), (low, high)) in enumerate(zip(widths, pairs, strict=True))
-        for chosen in _sides(shape, axis, (before, low), (after, high))
-    ]:
-        result = where(outside, value, result)
-    return result
-
-
-def _sides(
-    shape: Shape, axis: int, first: tuple[int, Tensor], last: tuple[int, Tensor]
-) -> list[tuple[Tensor, Tensor]]:
-    """Where `shape` is padding at the two ends of an axis, and the value there."""
-    (before, low), (after, high) = first, last
-    line = tuple(d if i == axis else 1 for i, d in enumerate(shape))
-    position = broadcast_to(reshape(arange(shape[axis]), line), shape)
-    found = [(position < before, low)] if before else []
-    return [*found, (position >= shape[axis] - after, high)] if after else found
+    if len(padded) > 1 and all(_is_zero(v) for axis in padded for v in pairs[axis]):
+        starts = tuple(before for before, _ in widths)
+        stops = tuple(start + d for start, d in zip(starts, x.shape, strict=True))
+        shape = tuple(stop + after for (_, after), stop in zip(widths, stops, strict=True))
+        return apply(Unslice(starts, stops, (1,) * x.ndim, shape), x)
+    for axis in padded:
+        low, high = (
+            broadcast_to(value, (*x.shape[:axis], width, *x.shape[axis + 1 :]))
+            for value, width in zip(pairs[axis], widths[axis], strict=True)
+        )
+        before, after = widths[axis]
+        x = concat([*([low] if before else []), x, *([high] if after else [])], axis)
+    return x
 
 
 def _value(value: Any, x: Tensor) -> Tensor:
