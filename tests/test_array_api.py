@@ -37,8 +37,9 @@ ABSENT_BY_REASON: dict[str, str] = {
     "tensors are immutable: `sg.where`, or a new tensor made by `sg.concat`": "x.__setitem__",
     "the extension `linalg` is planned": "linalg.cholesky linalg.cross linalg.det linalg.diagonal "
     "linalg.eigh linalg.eigvalsh linalg.inv linalg.matmul linalg.matrix_norm linalg.matrix_power "
-    "linalg.matrix_rank linalg.matrix_transpose linalg.outer linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd "
-    "linalg.svdvals linalg.tensordot linalg.trace linalg.vecdot linalg.vector_norm",
+    "linalg.matrix_rank linalg.matrix_transpose linalg.outer linalg.pinv linalg.qr linalg.slogdet "
+    "linalg.solve linalg.svd linalg.svdvals linalg.tensordot linalg.trace linalg.vecdot "
+    "linalg.vector_norm",
     "the extension `fft` is planned": "fft.fft fft.ifft fft.fftn fft.ifftn fft.rfft fft.irfft fft.rfftn "
     "fft.irfftn fft.hfft fft.ihfft fft.fftfreq fft.rfftfreq fft.fftshift fft.ifftshift",
     PLANNED: "acos acosh asin asinh atan atan2 atanh ceil conj copysign hypot imag isinf log2 log10 "
