@@ -21,14 +21,14 @@ __version__ = "0.1.0"
 
 _MODULES: dict[str, str] = {
     "symgrad.errors": "SymgradError ShapeError DTypeError GraphError GradientError GradientTypeError "
-    "DisconnectedInputError ParseError CompileError InputError ExecutionError",
+    "AxisError DisconnectedInputError ParseError CompileError InputError ExecutionError",
     "symgrad.dims": "size assume_equal Size",
     "symgrad.types": "dtype DType",
     "symgrad.ir.tensor": "Tensor",
     "symgrad.ir.graph": "Graph",
     "symgrad.text": "emit parse save load",
     "symgrad.ops.create": "tensor scalar vector matrix constant shared zeros ones full zeros_like "
-    "ones_like full_like arange",
+    "ones_like full_like arange empty empty_like",
     "symgrad.ops.cast": "astype stop_gradient",
     "symgrad.ops.shape": "reshape permute_dims matrix_transpose moveaxis expand_dims squeeze broadcast_to",
     "symgrad.ops.compare": "equal not_equal less less_equal greater greater_equal isnan isfinite isinf "
@@ -55,6 +55,14 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
     "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "
     "leaky_relu elu gelu silu hard_tanh",
+    "symgrad.ops.rearrange": "swapaxes ravel atleast_1d atleast_2d broadcast_arrays broadcast_shapes flip "
+    "roll tile repeat",
+    "symgrad.ops.padding": "pad",
+    "symgrad.ops.diagonals": "diagonal diag tril triu tri eye identity",
+    "symgrad.ops.grids": "asarray linspace meshgrid",
+    "symgrad.ops.dtypes": "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 "
+    "complex128 pi e inf nan newaxis isdtype can_cast result_type finfo iinfo __array_namespace_info__ "
+    "__array_api_version__",
     "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
     "symgrad.api.jacobians": "jvp pushforward jacobian hessian hvp",
     "symgrad.api.transform": "trace vmap custom_vjp custom_jvp checkpoint custom_root",

@@ -50,6 +50,10 @@ class ShapeError(SymgradError, ValueError):
     """Shapes or sizes that do not fit."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis that a tensor does not have."""
+
+
 class DTypeError(SymgradError, TypeError):
     """Dtypes that an op does not take, or values that a dtype does not hold."""
 

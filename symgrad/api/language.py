@@ -18,4 +18,6 @@ from symgrad.registry import provide
 @provide("array_namespace")
 def array_namespace(api_version: str | None = None) -> Any:
     """The module that offers the array API's functions on tensors: symgrad itself."""
+    if api_version not in (None, "2021.12", "2022.12", "2023.12"):
+        raise ValueError(f"the version {api_version!r} of the array API is not known; it is 2023.12 here")
     return sys.modules["symgrad"]

@@ -217,9 +217,39 @@ class Tensor(Operators):
     cumsum = _method("cumsum")
     cumprod = _method("cumprod")
     dot = _method("dot")
-    reshape = _method("reshape")
+    squeeze = _method("squeeze")
+    ravel = _method("ravel")
+    flatten = _method("flatten")
+    swapaxes = _method("swapaxes")
+    repeat = _method("repeat")
+    diagonal = _method("diagonal")
+    trace = _method("trace")
     astype = _method("astype")
     eval = _method("eval")
+
+    def reshape(self, *shape: Any, copy: bool | None = None) -> Tensor:
+        """`symgrad.reshape` of this tensor; the sizes in a tuple or one by one."""
+        result: Tensor = registry.language["reshape"](self, _unwrapped(shape), copy=copy)
+        return result
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """`symgrad.permute_dims` of this tensor; the axes in a tuple, one by one, or none, which reverses."""
+        order = _unwrapped(axes)
+        result: Tensor = registry.language["permute_dims"](self, order if order else None)
+        return result
+
+    @property
+    def device(self) -> str:
+        """Where the tensor will be computed (the array API's attribute): there is the processor."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
+        """The tensor itself, for the only device there is."""
+        if device != self.device or stream is not None:
+            raise SymgradError(
+                f"there is no device {device!r}", hint='the only one is "cpu", without streams'
+            )
+        return self
 
     def __getitem__(self, key: Any) -> Tensor:
         result: Tensor = registry.language["getitem"](self, key)
@@ -279,6 +309,13 @@ class Tensor(Operators):
         raise TypeError(
             "a tensor cannot be pickled by itself\n  hint: put it into a symgrad.Graph, which can"
         )
+
+
+def _unwrapped(items: tuple[Any, ...]) -> Any:
+    """What was given as f((2, 3)), f([2, 3]) or f(2, 3)."""
+    return (
+        items[0] if len(items) == 1 and (items[0] is None or isinstance(items[0], (tuple, list))) else items
+    )
 
 
 class Shared(Tensor):

@@ -18,8 +18,6 @@ through the operators of `Tensor`, and by name any that is below it.
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
     inverse       asin, atan2, acosh, hypot ...
     special       erf, gammaln, digamma, xlogy, sinc, gelu ...
-    reduce        sum, mean, max, min, prod, argmax, logsumexp, softmax
-    contract      matmul
     custom        functions with derivatives of the user's, checkpoints
     slices        slices: read, written over, transposed
     gather        elements at integer indices, and the transposes
@@ -28,7 +26,6 @@ through the operators of `Tensor`, and by name any that is below it.
     indexing      x[...], take, take_along_axis, one_hot
     update        x.at[...], segment_sum, bincount
     sort          argsort, sort, topk, searchsorted
-    indexing      x[...], take, concat, split, one_hot
     cumulative    cumulative_sum, cumulative_prod, cumulative_max, linear recurrences
     reduce        sum, max, min, prod, argmax
     truth         any, all, count_nonzero
@@ -37,6 +34,11 @@ through the operators of `Tensor`, and by name any that is below it.
     norms         vector_norm, matrix_norm, norm
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
+    rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
+    padding       pad
+    diagonals     diagonal, diag, tril, triu, eye
+    grids         asarray, linspace, meshgrid
+    dtypes        dtypes by name, isdtype, can_cast, result_type, finfo, iinfo, constants
 """
 
 from symgrad.ops import (
@@ -48,13 +50,18 @@ from symgrad.ops import (
     create,
     cumulative,
     custom,
+    diagonals,
+    dtypes,
     einsum,
     gather,
+    grids,
     indexing,
     inverse,
     join,
     norms,
+    padding,
     power,
+    rearrange,
     reduce,
     scatter,
     select,
@@ -78,13 +85,18 @@ __all__ = [
     "create",
     "cumulative",
     "custom",
+    "diagonals",
+    "dtypes",
     "einsum",
     "gather",
+    "grids",
     "indexing",
     "inverse",
     "join",
     "norms",
+    "padding",
     "power",
+    "rearrange",
     "reduce",
     "scatter",
     "select",

@@ -10,7 +10,7 @@ from symgrad.dims import Dim
 from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ir.values import Scalar
-from symgrad.ops.create import Fill, as_tensor
+from symgrad.ops.create import Fill, as_tensor, check_device
 from symgrad.ops.kinds import ANY, BITS, Elementwise, Linear, declare, elementwise
 from symgrad.registry import provide
 from symgrad.types import DType, DTypeLike, TensorType
@@ -49,11 +49,12 @@ class AsType(Linear):
 
 
 @provide("astype")
-def astype(x: Any, dtype: DTypeLike) -> Tensor:
-    """x converted to `dtype`; x itself if it has it already.
+def astype(x: Any, dtype: DTypeLike, *, copy: bool = True, device: str | None = None) -> Tensor:
+    """x converted to `dtype`; x itself if it has it already (a tensor never changes, whatever `copy` says).
 
     Derivatives pass between floats (rounded to the dtype of x) and stop at integers and booleans.
     """
+    check_device(device)
     tensor, wanted = as_tensor(x), as_dtype(dtype)
     if tensor.dtype is wanted:
         return tensor

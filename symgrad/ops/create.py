@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,11 +10,11 @@ import numpy
 
 from symgrad import dims
 from symgrad.dims import Dim, Shape, Size
-from symgrad.errors import DTypeError, ShapeError
+from symgrad.errors import DTypeError, ShapeError, SymgradError
 from symgrad.ir.tensor import Node, Shared, Tensor, apply, check_name, make_input, make_shared
 from symgrad.ir.values import ArrayData, Scalar, State
 from symgrad.ops.kinds import Linear, declare
-from symgrad.registry import provide
+from symgrad.registry import language, provide
 from symgrad.types import (
     FLOAT64,
     INT64,
@@ -180,52 +181,146 @@ def fill(value: PyScalar, shape: Shape, dtype: DType) -> Tensor:
 
 
 @provide("zeros_like")
-def zeros_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
+def zeros_like(x: Any, dtype: DTypeLike | None = None, *, device: str | None = None) -> Tensor:
     """Zeros of the shape (and dtype) of `x`."""
-    return full_like(x, 0, dtype)
+    return full_like(x, 0, dtype, device=device)
 
 
-def ones_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
+def ones_like(x: Any, dtype: DTypeLike | None = None, *, device: str | None = None) -> Tensor:
     """Ones of the shape (and dtype) of `x`."""
-    return full_like(x, 1, dtype)
+    return full_like(x, 1, dtype, device=device)
 
 
-def full_like(x: Any, value: PyScalar, dtype: DTypeLike | None = None) -> Tensor:
-    """A tensor that is `value` everywhere, of the shape (and dtype) of `x`."""
+def empty_like(x: Any, dtype: DTypeLike | None = None, *, device: str | None = None) -> Tensor:
+    """Zeros of the shape (and dtype) of `x`: a program has no values that nobody chose."""
+    return full_like(x, 0, dtype, device=device)
+
+
+def full_like(
+    x: Any, fill_value: Any, dtype: DTypeLike | None = None, *, device: str | None = None
+) -> Tensor:
+    """A tensor that is `fill_value` everywhere, of the shape (and dtype) of `x`."""
     like = as_tensor(x)
-    return fill(value, like.shape, like.dtype if dtype is None else _dtype(dtype))
+    return full(like.shape, fill_value, like.dtype if dtype is None else dtype, device=device)
 
 
-def zeros(shape: Any, dtype: DTypeLike = FLOAT64) -> Tensor:
-    """Zeros."""
-    return fill(0, as_shape(shape), _dtype(dtype))
+def zeros(shape: Any, dtype: DTypeLike | None = None, *, device: str | None = None) -> Tensor:
+    """Zeros; float64 unless another dtype is given.
 
-
-def ones(shape: Any, dtype: DTypeLike = FLOAT64) -> Tensor:
-    """Ones."""
-    return fill(1, as_shape(shape), _dtype(dtype))
-
-
-def full(shape: Any, value: PyScalar, dtype: DTypeLike | None = None) -> Tensor:
-    """A tensor that is `value` everywhere; its dtype is the value's unless given."""
-    return fill(value, as_shape(shape), default_dtype(value) if dtype is None else _dtype(dtype))
-
-
-def arange(start: Any, stop: Any = None, step: int = 1, dtype: DTypeLike = INT64) -> Tensor:
-    """start, start + step, ... below stop; sizes may be symbolic, the step a positive int.
-
-    >>> arange(3).eval()
-    array([0, 1, 2])
+    >>> zeros(("n", 3)), zeros(2, dtype="int32")
+    (<fill: f64[n,3]>, <fill: i32[2]>)
     """
+    return full(shape, 0, FLOAT64 if dtype is None else dtype, device=device)
+
+
+def ones(shape: Any, dtype: DTypeLike | None = None, *, device: str | None = None) -> Tensor:
+    """Ones; float64 unless another dtype is given."""
+    return full(shape, 1, FLOAT64 if dtype is None else dtype, device=device)
+
+
+def empty(shape: Any, dtype: DTypeLike | None = None, *, device: str | None = None) -> Tensor:
+    """Zeros: a program has no values that nobody chose."""
+    return zeros(shape, dtype, device=device)
+
+
+def full(shape: Any, fill_value: Any, dtype: DTypeLike | None = None, *, device: str | None = None) -> Tensor:
+    """A tensor that is `fill_value` everywhere, a number or a tensor that broadcasts; its dtype is the
+    value's unless given.
+
+    >>> full((2, "n"), True)
+    <fill: bool[2,n]>
+    """
+    check_device(device)
+    sizes = as_shape(shape)
+    if isinstance(fill_value, (bool, int, float, complex)) and not isinstance(fill_value, numpy.generic):
+        return fill(fill_value, sizes, default_dtype(fill_value) if dtype is None else _dtype(dtype))
+    value = as_tensor(fill_value)
+    result: Tensor = language["broadcast_to"](value if dtype is None else value.astype(dtype), sizes)
+    return result
+
+
+def check_device(device: object) -> None:
+    """Refuse a device (the array API's keyword) that is none: there is the processor."""
+    if device not in (None, "cpu"):
+        raise SymgradError(f"there is no device {device!r}", hint='the only one is "cpu"')
+
+
+def arange(
+    start: Any,
+    stop: Any = None,
+    step: Any = 1,
+    dtype: DTypeLike | None = None,
+    *,
+    device: str | None = None,
+) -> Tensor:
+    """start, start + step, ... before stop: ceil((stop - start) / step) numbers.
+
+    Sizes may be symbolic where all is an int. Ints give int64, floats float64, unless a dtype is given. The
+    i-th number is start + i step, rounded twice.
+
+    Raises:
+        ShapeError: a step of 0, a size beside floats, a tensor, or infinitely many numbers.
+        DTypeError: an integer dtype for floats.
+
+    >>> arange(3).eval(), arange(5, 0, -2).eval(), arange(0, 1, 0.25).eval()
+    (array([0, 1, 2]), array([5, 3, 1]), array([0.  , 0.25, 0.5 , 0.75]))
+    """
+    check_device(device)
     first, last = (0, start) if stop is None else (start, stop)
-    if not all(isinstance(v, (int, Size)) for v in (first, last)) or not isinstance(step, int) or step < 1:
-        raise ShapeError("arange takes sizes and a positive int step", facts=[("got", (first, last, step))])
-    count = -((first - last) // step)
-    if isinstance(count, int):
-        count = max(count, 0)
-    result = apply(Iota(count, _dtype(dtype)))
-    result = result * step if step != 1 else result
-    return result + first if not (isinstance(first, int) and first == 0) else result
+    first, last, step = (_bound(v) for v in (first, last, step))
+    inexact = any(isinstance(v, float) for v in (first, last, step))
+    wanted = (FLOAT64 if inexact else INT64) if dtype is None else _dtype(dtype)
+    if isinstance(step, Size) or (inexact and any(isinstance(v, Size) for v in (first, last))):
+        raise ShapeError(
+            "arange takes symbolic sizes beside ints, with an int step",
+            facts=[("got", (first, last, step))],
+            hint="scale the numbers afterwards: sg.arange(n) * step",
+        )
+    if inexact and wanted.kind in ("bool", "int", "uint"):
+        raise DTypeError(f"arange of floats does not make {wanted}", hint="use sg.arange(...).astype(dtype)")
+    count = _count(first, last, step)
+    iota = apply(Iota(count, wanted if _counts_up(first, step, wanted) else INT64))
+    result: Tensor = iota if step == 1 else iota * step
+    result = result if isinstance(first, (int, float)) and first == 0 else result + first
+    converted: Tensor = result.astype(wanted)
+    return converted
+
+
+def _bound(value: Any) -> Any:
+    """A bound or step of `arange`: an int, a float or a size."""
+    if isinstance(value, (Size, int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, numpy.floating):
+        return float(value)
+    if isinstance(value, numpy.integer):
+        return int(value)
+    raise ShapeError(
+        f"arange takes numbers and sizes, not {value!r:.60}",
+        hint="the size of a tensor cannot depend on values" if isinstance(value, Tensor) else None,
+    )
+
+
+def _count(start: Any, stop: Any, step: Any) -> Dim:
+    """ceil((stop - start) / step), at least 0."""
+    if step == 0:
+        raise ShapeError("a step of 0 never arrives", facts=[("got", (start, stop, step))])
+    if all(isinstance(v, (int, Size)) for v in (start, stop, step)):
+        count: Dim = -((start - stop) // step) if step > 0 else -((stop - start) // -step)
+        if isinstance(count, int):
+            return max(count, 0)
+        return count
+    number = (stop - start) / step
+    if not math.isfinite(number):
+        raise ShapeError("arange of infinitely many numbers", facts=[("got", (start, stop, step))])
+    length: int = math.ceil(number)
+    return max(length, 0)
+
+
+def _counts_up(first: Any, step: Any, wanted: DType) -> bool:
+    """Whether the numbers can be made in the dtype wanted, from what it holds."""
+    if wanted.kind in ("bool", "complex"):
+        return False
+    return wanted.kind == "float" or (step == 1 and isinstance(first, int) and first == 0)
 
 
 def size_tensor(size: Dim) -> Tensor:

@@ -9,14 +9,16 @@ from typing import Any, ClassVar
 from symgrad import dims
 from symgrad.dims import Dim, Shape
 from symgrad.errors import ShapeError
-from symgrad.ir.tensor import Tensor, apply, apply_all
+from symgrad.ir import origin
+from symgrad.ir.tensor import Tensor, apply, apply_all, operand_label
 from symgrad.ops.align import align_tensors
 from symgrad.ops.create import as_tensor, fill
 from symgrad.ops.kinds import Linear, declare
-from symgrad.ops.shape import expand_dims, normalize_axis
+from symgrad.ops.shape import expand_dims, normalize_axis, reshape
 from symgrad.ops.slices import narrow
 from symgrad.ops.strided import Strided
-from symgrad.types import TensorType
+from symgrad.registry import provide
+from symgrad.types import TensorType, as_dim
 
 
 @declare
@@ -108,23 +110,121 @@ class Split(Linear):
 # ---- the language -----------------------------------------------------------------------------------
 
 
-def concat(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors joined along an axis."""
-    parts = align_tensors(tensors)
-    return parts[0] if len(parts) == 1 else apply(Concat(normalize_axis(axis, parts[0].ndim)), *parts)
+@provide("concat")
+def concat(tensors: Sequence[Any], axis: int | None = 0) -> Tensor:
+    """Tensors joined along an axis, their dtypes promoted; None flattens them first.
+
+    >>> from symgrad.ops.create import tensor
+    >>> concat([tensor("x", (2, "n")), tensor("y", (3, "n"))])
+    <concat: f64[5,n]>
+    """
+    parts = _parts(tensors, "concat")
+    if axis is None:
+        parts, axis = [reshape(t, (t.size,)) for t in parts], 0
+    if any(t.ndim == 0 for t in parts):
+        raise ShapeError(
+            "a tensor without dimensions cannot be joined to others",
+            facts=[(operand_label(_CONCAT, i, t), t.type) for i, t in enumerate(parts)],
+            at=origin.locate(origin.current()),
+            hint="use stack, or concat(..., axis=None)",
+        )
+    place = normalize_axis(axis, parts[0].ndim)
+    return parts[0] if len(parts) == 1 else apply(Concat(place), *parts)
 
 
+@provide("stack")
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Tensors of one shape joined along a new axis."""
-    return concat([expand_dims(t, axis) for t in align_tensors(tensors)], axis)
+    """Tensors of one shape joined along a new axis, their dtypes promoted."""
+    parts = _parts(tensors, "stack")
+    if any(t.shape != parts[0].shape for t in parts):
+        raise ShapeError(
+            "stack needs tensors of one shape",
+            facts=[(operand_label(_CONCAT, i, t), t.type) for i, t in enumerate(parts)],
+            at=origin.locate(origin.current()),
+        )
+    return concat([expand_dims(t, axis) for t in parts], axis)
 
 
-def split(x: Any, sizes: Sequence[Any], axis: int = 0) -> tuple[Tensor, ...]:
-    """x cut along `axis` into pieces of the given sizes.
+def _parts(tensors: Any, what: str) -> list[Tensor]:
+    if not isinstance(tensors, (tuple, list)) or not tensors:
+        raise ShapeError(
+            f"{what} takes a list of at least one tensor, not {tensors!r:.60}",
+            at=origin.locate(origin.current()),
+        )
+    return align_tensors(tensors)
+
+
+_CONCAT = Concat(0)
+
+
+def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """x cut along `axis` into pieces of the given sizes, or into so many equal ones.
+
+    (NumPy's `split` takes positions where this takes sizes.)
 
     >>> from symgrad.ops.create import tensor
     >>> split(tensor("x", (5,)), [2, 3])
     (<split: f64[2]>, <split: f64[3]>)
+    >>> split(tensor("x", ("n", 6)), 3, axis=1)[0]
+    <split: f64[n,2]>
     """
     tensor = as_tensor(x)
-    return apply_all(Split(normalize_axis(axis, tensor.ndim), tuple(sizes)), (tensor,))
+    place = normalize_axis(axis, tensor.ndim)
+    if isinstance(sizes, int):
+        sizes = (_equal_piece(tensor, place, sizes),) * sizes
+    return apply_all(Split(place, tuple(as_dim(s) for s in sizes)), (tensor,))
+
+
+def _equal_piece(x: Tensor, axis: int, count: int) -> Dim:
+    piece = dims.floordiv(x.shape[axis], count) if count > 0 else 0
+    if count < 1 or not dims.equal(piece * count, x.shape[axis]):
+        raise ShapeError(
+            f"an axis of size {x.shape[axis]} does not split into {count} equal pieces",
+            facts=[("x", x.type), ("axis", axis)],
+            at=origin.locate(origin.current()),
+            hint="give the sizes, split(x, [2, 3]), or use array_split",
+        )
+    return piece
+
+
+def array_split(x: Any, count: int, axis: int = 0) -> tuple[Tensor, ...]:
+    """x cut along `axis` into `count` pieces, the first ones longer by one where they cannot be equal.
+
+    >>> from symgrad.ops.create import tensor
+    >>> array_split(tensor("x", (5,)), 3)
+    (<split: f64[2]>, <split: f64[2]>, <split: f64[1]>)
+    """
+    tensor = as_tensor(x)
+    place = normalize_axis(axis, tensor.ndim)
+    size = tensor.shape[place]
+    if count < 1:
+        raise ShapeError(f"cannot split into {count} pieces", facts=[("x", tensor.type)])
+    # The i-th piece has floor((size + count - 1 - i) / count) elements.
+    pieces = tuple(dims.floordiv(size + (count - 1 - i), count) for i in range(count))
+    if not isinstance(size, int):  # the last is what is left, so that the sizes add up provably
+        rest: Dim = size
+        for piece in pieces[:-1]:
+            rest = rest - piece
+        pieces = (*pieces[:-1], rest)
+    return apply_all(Split(place, pieces), (tensor,))
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of x along `axis`, whose size must be an int.
+
+    >>> from symgrad.ops.create import tensor
+    >>> unstack(tensor("x", (2, "n")))
+    (<reshape: f64[n]>, <reshape: f64[n]>)
+    """
+    tensor = as_tensor(x)
+    place = normalize_axis(axis, tensor.ndim)
+    size = tensor.shape[place]
+    if not isinstance(size, int):
+        raise ShapeError(
+            f"unstack makes one tensor an element, so that it needs a fixed size, not {size}",
+            facts=[("x", tensor.type), ("axis", place)],
+            at=origin.locate(origin.current()),
+            hint="work on the whole axis, or give it a fixed size",
+        )
+    front = (slice(None),) * place
+    return tuple(tensor[(*front, i)] for i in range(size))

@@ -334,3 +334,11 @@ def concat(parts: Sequence[Array], axis: int, out: Out = None) -> Array:
 def split(x: Array, sizes: Sequence[int], axis: int) -> list[Array]:
     """x cut along `axis` into pieces of the given sizes."""
     return numpy.split(x, numpy.cumsum(sizes[:-1]), axis=axis)
+
+
+def diagonal_matrix(g: Array, shape: tuple[int, int], offset: int) -> Array:
+    """Matrices of `shape` with g on the diagonals `offset` above the main ones, 0 elsewhere."""
+    result = numpy.zeros((*g.shape[:-1], *shape), g.dtype)
+    along = numpy.arange(g.shape[-1])
+    result[..., along + max(-offset, 0), along + max(offset, 0)] = g
+    return result

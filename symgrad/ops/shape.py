@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from symgrad import dims, registry
 from symgrad.dims import Dim, Shape, Size, product
-from symgrad.errors import ShapeError
+from symgrad.errors import AxisError, ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.create import Fill, as_tensor
 from symgrad.ops.kinds import Linear, declare
@@ -160,8 +160,10 @@ class SpecifyShape(Linear):
 
 
 @provide("reshape")
-def reshape(x: Any, shape: Any) -> Tensor:
+def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Tensor:
     """x under another shape; one entry may be -1 and is then computed.
+
+    `copy` is the array API's; a tensor never changes, so whether it is copied makes no difference.
 
     >>> from symgrad.ops.create import tensor
     >>> reshape(tensor("x", ("n", 4, 3)), (-1, 6))
@@ -210,12 +212,24 @@ def matrix_transpose(x: Any) -> Tensor:
     return permute_dims(tensor, (*range(last - 1), last, last - 1))
 
 
-def moveaxis(x: Any, source: int, destination: int) -> Tensor:
-    """x with one axis moved to another position."""
+def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+    """x with the axes `source` moved to the positions `destination`; the others keep their order.
+
+    >>> from symgrad.ops.create import tensor
+    >>> moveaxis(tensor("x", (2, 3, 4)), (0, 1), (-1, -2))
+    <permute_dims: f64[4,3,2]>
+    """
     tensor = as_tensor(x)
-    axis, place = normalize_axis(source, tensor.ndim), normalize_axis(destination, tensor.ndim)
-    rest = [i for i in range(tensor.ndim) if i != axis]
-    return permute_dims(tensor, (*rest[:place], axis, *rest[place:]))
+    sources = normalize_axes(source, tensor.ndim, keep_order=True)
+    places = normalize_axes(destination, tensor.ndim, keep_order=True)
+    if len(sources) != len(places):
+        raise ShapeError(
+            f"moveaxis needs as many destinations as sources, not {len(places)} for {len(sources)}",
+            facts=[("x", tensor.type), ("source", source), ("destination", destination)],
+        )
+    rest = iter([i for i in range(tensor.ndim) if i not in sources])
+    moved = dict(zip(places, sources, strict=True))
+    return permute_dims(tensor, tuple(moved[i] if i in moved else next(rest) for i in range(tensor.ndim)))
 
 
 def expand_dims(x: Any, axis: Any = 0) -> Tensor:
@@ -227,13 +241,23 @@ def expand_dims(x: Any, axis: Any = 0) -> Tensor:
     return reshape(tensor, tuple(1 if i in axes else next(sizes) for i in range(tensor.ndim + count)))
 
 
-def squeeze(x: Any, axis: Any) -> Tensor:
-    """x without the axes `axis`, each of size 1."""
+@provide("squeeze")
+def squeeze(x: Any, axis: Any = None) -> Tensor:
+    """x without the axes `axis`, each of size 1; unless given, without all whose size is a literal 1."""
     tensor = as_tensor(x)
+    if axis is None:
+        axis = tuple(i for i, d in enumerate(tensor.shape) if d == 1)
     axes = normalize_axes(axis, tensor.ndim)
     for a in axes:
         if tensor.shape[a] != 1:
-            raise ShapeError(f"only axes of size 1 can be squeezed, not axis {a}", facts=[("x", tensor.type)])
+            hint = (
+                "a size that is 1 by chance does not count: index it, x[0]"
+                if isinstance(tensor.shape[a], Size)
+                else None
+            )
+            raise ShapeError(
+                f"only axes of size 1 can be squeezed, not axis {a}", facts=[("x", tensor.type)], hint=hint
+            )
     return reshape(tensor, tuple(d for i, d in enumerate(tensor.shape) if i not in axes))
 
 
@@ -336,7 +360,7 @@ def normalize_axis(axis: int, rank: int) -> int:
         raise ShapeError(f"an axis must be an int, not {axis!r}")
     number = axis.__index__()
     if not -rank <= number < rank:
-        raise ShapeError(f"axis {number} does not exist", facts=[("dimensions", rank)])
+        raise AxisError(f"axis {number} does not exist", facts=[("dimensions", rank)])
     return number % rank
 
 

@@ -19,6 +19,7 @@ from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
 from tests.ops.samples_elementary import ELEMENTARY
 from tests.ops.samples_indexing import INDEXING
 from tests.ops.samples_reduce import REDUCE
+from tests.ops.samples_shape import SHAPE
 from tests.ops.samples_special import SPECIAL
 
 SAMPLES: dict[str, list[Sample]] = {
@@ -113,12 +114,8 @@ SAMPLES: dict[str, list[Sample]] = {
             for s in ("a", "b", "ab")
         ],
     ],
-    "reshape": [Sample(lambda x: sg.reshape(x, (2, -1)), (A,), lambda x: x.reshape(2, -1))],
     "broadcast": [
         Sample(lambda x: sg.broadcast_to(x, (2, 3, 4)), (A[:, :1],), lambda x: np.broadcast_to(x, (2, 3, 4)))
-    ],
-    "permute_dims": [
-        Sample(lambda x: sg.permute_dims(x, (2, 0, 1)), (random(2, 3, 4),), lambda x: x.transpose(2, 0, 1))
     ],
     "specify_shape": [Sample(lambda x: apply(SpecifyShape((3, 4)), x), (A,), lambda x: x)],
     "slice": [
@@ -132,13 +129,6 @@ SAMPLES: dict[str, list[Sample]] = {
             lambda g: apply(ScatterAddAlongAxis(1, (3, 5)), g, sg.constant(TABLE[:, :1])), (A[:, :1],), None
         ),
     ],
-    "concat": [
-        Sample(lambda x, y: sg.concat([x, y, x], axis=1), (A, B), lambda x, y: np.concatenate([x, y, x], 1))
-    ],
-    "split": [
-        Sample(lambda x: sg.split(x, [1, 3], axis=1)[1], (A,), lambda x: x[:, 1:]),
-        Sample(lambda x: sg.split(x, [1, 2], axis=0)[0] * 2, (A,), lambda x: x[:1] * 2),
-    ],
     "fill": [Sample(lambda x: sg.full((3, 4), 2.5) + x, (A,), lambda x: x + 2.5)],
     "constant": [Sample(lambda x: sg.constant(B) + x, (A,), lambda x: x + B)],
     "size_of": [Sample(sg.mean, (A,), np.mean, shapes=(("n", "m"),))],
@@ -149,3 +139,4 @@ SAMPLES |= INDEXING
 SAMPLES |= REDUCE
 SAMPLES |= ELEMENTARY
 SAMPLES |= SPECIAL
+SAMPLES |= SHAPE

@@ -16,6 +16,7 @@ from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import is_leaf
 from symgrad.ops.contract import MatMul
+from symgrad.ops.shape import Reshape
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.expand import expand
@@ -36,6 +37,11 @@ def make_plan(graph: Graph) -> Plan:
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):
         if not is_leaf(tensor):
             p.preferred.setdefault(tensor, storage)
+    for tensor, storage in zip(graph.outputs, p.outputs, strict=True):
+        while isinstance(tensor.node.op, Reshape):  # what a result has the elements of lies where it does
+            tensor = tensor.node.inputs[0]
+            if not is_leaf(tensor):
+                p.preferred.setdefault(tensor, storage)
     for state, value in graph.updates.items():
         if isinstance(value.node.op, MatMul) and value not in p.preferred:
             p.preferred[value] = p.spare(state)

@@ -6,8 +6,9 @@ from symgrad.dims import Dim, Shape
 from symgrad.ir.tensor import Node
 from symgrad.ops.join import Concat
 from symgrad.ops.kinds import TensorOp
-from symgrad.ops.shape import SpecifyShape
+from symgrad.ops.shape import Reshape, SpecifyShape
 from symgrad.ops.slices import SetSlice, Slice, Unslice
+from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep
 
@@ -26,6 +27,10 @@ def view(p: Planner, node: Node) -> None:
         return
     assert op.strided is not None
     layouts = op.strided(found.layout)
+    if isinstance(op, Reshape) and layouts is None:  # a copy, straight to where the result shall lie
+        target = p.place(node.output).storage
+        p.copy_into(operand, found, Access(target, Strided.contiguous(operand.shape)))
+        return
     if layouts is None:
         found = p.copy(operand, found)
         layouts = op.strided(found.layout)
