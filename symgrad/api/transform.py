@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any
 
-from symgrad import dims
+from symgrad import dims, registry
 from symgrad.api.differentiate import like_output, vjp
 from symgrad.api.givens import substitute_tensors
 from symgrad.api.jacobians import jvp
@@ -29,8 +29,8 @@ from symgrad_compiler.autodiff.vectorize import vectorize
 Function = Callable[..., Any]
 
 
-def trace(f: Function, *specs: Any, name: str | None = None) -> Graph:
-    """The graph of a Python function on tensors.
+def trace(f: Any, *specs: Any, name: str | None = None, **options: Any) -> Any:
+    """The graph of a Python function on tensors. (Of a tensor: the sum of its diagonal, `symgrad.linalg.trace`.)
 
     Args:
         f: takes tensors, returns a tensor, a sequence or a dict of tensors.
@@ -42,6 +42,8 @@ def trace(f: Function, *specs: Any, name: str | None = None) -> Graph:
     >>> g.inputs, g.outputs
     ((<x: f64[n,3]>, <y: f64[3]>), (<y_1: f64[n]>,))
     """
+    if not callable(f):
+        return registry.language["trace"](f, *specs, **options)
     names = _parameter_names(f, len(specs))
     inputs = [_input(spec, wish) for spec, wish in zip(specs, names, strict=True)]
     result = f(*inputs)
