@@ -76,6 +76,13 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(autouse=True)
+def chosen_backend(request: pytest.FixtureRequest) -> None:
+    """Pytest forgets a fixture that only `pytest_generate_tests` asks for; so it is asked for here."""
+    if "backend" in getattr(getattr(request.node, "callspec", None), "params", ()):
+        request.getfixturevalue("backend")
+
+
+@pytest.fixture(autouse=True)
 def every_graph_survives_its_text(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever graph a test builds, by hand or by a pass, `parse(emit(g)).same(g)`."""
     built: list[Graph] = []

@@ -19,10 +19,10 @@ Out: TypeAlias = Any
 
 def take(x: Array, index: Array, axis: int, out: Out = None) -> Array:
     """x at `index` along `axis`; negative indices count from the end, others out of range raise."""
-    if x.shape[axis] == 0 and numpy.size(index):
-        first = numpy.asarray(index).flat[0]
-        raise IndexError(f"index {first} is out of bounds for axis {axis} with size 0")
-    return numpy.take(x, index, axis=axis, out=out, mode="raise")
+    if out is None and x.shape[axis]:
+        return numpy.take(x, index, axis=axis)
+    (place,) = _places([index], [axis], x.shape)
+    return numpy.take(x, place, axis=axis, out=out, mode="clip")  # "raise" would go through a copy of out
 
 
 def take_along_axis(x: Array, index: Array, axis: int) -> Array:
@@ -42,12 +42,12 @@ def _places(indices: Sequence[Array], axes: Sequence[int], shape: Sequence[int])
     """The indices counted from the front; IndexError for one that is out of range."""
     found = []
     for index, axis in zip(indices, axes, strict=True):
-        at, size = numpy.asarray(index).astype(numpy.int64), shape[axis]
-        outside = (at < -size) | (at >= size)
-        if outside.any():
-            first = at[outside].flat[0]
+        at, size = numpy.asarray(index).astype(numpy.int64, copy=False), shape[axis]
+        low, high = (at.min(), at.max()) if at.size else (0, -1)
+        if low < -size or high >= size:
+            first = at[(at < -size) | (at >= size)].flat[0]
             raise IndexError(f"index {first} is out of bounds for axis {axis} with size {size}")
-        found.append(numpy.where(at < 0, at + size, at))
+        found.append(numpy.where(at < 0, at + size, at) if low < 0 else at)
     return found
 
 

@@ -40,6 +40,7 @@ COMBINE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+@provide("at")
 class At:
     """`x.at`: what `[key]` selects can be updated."""
 
@@ -101,9 +102,6 @@ class Place:
         return _updated(self.tensor, self.key, v, "min")
 
     multiply = mul
-
-
-provide("at")(At)
 
 
 def _updated(x: Tensor, key: Any, v: Any, mode: str) -> Tensor:

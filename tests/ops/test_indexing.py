@@ -428,3 +428,31 @@ def test_backends_on_symbolic_sizes(shape: tuple[int, int]) -> None:
     found = [sg.function([x, i, v], outputs, backend=b)(*arrays) for b in ("llvm", "numpy")]
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+# ---- state ------------------------------------------------------------------------------------------
+
+
+def test_updates_of_state_at_indices() -> None:
+    w, u = sg.shared(np.zeros((5, 3)), "w"), sg.shared(np.arange(5.0), "u")
+    i, v = sg.vector("i", "k", "int64"), sg.matrix("v", ("k", 3))
+    f = sg.function([i, v], sg.sum(w), updates={w: w.at[i].add(v), u: u.at[1:3].set(u[2:4])})
+    f(np.array([0, 4, 0]), np.ones((3, 3)))
+    assert f(np.array([0, -1, 0]), np.ones((3, 3))) == 9
+    with pytest.raises(IndexError):
+        f(np.array([0, 9]), np.ones((2, 3)))
+    np.testing.assert_array_equal(w.get()[:, 0], [4, 0, 0, 0, 2])
+    np.testing.assert_array_equal(u.get(), [0, 3, 3, 3, 4])
+
+
+@pytest.mark.parametrize("name", ["set_slice", "scatter", "sort"])
+def test_an_update_in_place_that_is_also_read_elsewhere(name: str) -> None:
+    w = sg.shared(np.arange(4.0), "w")
+    y = w * 2
+    made, expected = {
+        "set_slice": (y.at[0].set(5.0), [5, 2, 4, 6]),
+        "scatter": (y.at[[1, 1]].add(1.0), [0, 4, 4, 6]),
+        "sort": (sg.sort(-y), [-6, -4, -2, 0]),
+    }[name]
+    np.testing.assert_array_equal(sg.function([], made, updates={w: y})(), expected)
+    np.testing.assert_array_equal(w.get(), [0, 2, 4, 6])

@@ -16,7 +16,9 @@ from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import is_leaf
 from symgrad.ops.contract import MatMul
+from symgrad.ops.scatter import Scatter
 from symgrad.ops.shape import Reshape
+from symgrad.ops.slices import SetSlice
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.expand import expand
@@ -24,6 +26,9 @@ from symgrad_compiler.plan.nodes import plan_node, plan_sum
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import Kernel, Plan
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
+
+#: Steps of their own that write all of their result: that of an update, straight into the spare array.
+WRITERS = (MatMul, Scatter, SetSlice)
 
 
 @without_collections
@@ -43,7 +48,7 @@ def make_plan(graph: Graph) -> Plan:
             if not is_leaf(tensor):
                 p.preferred.setdefault(tensor, storage)
     for state, value in graph.updates.items():
-        if isinstance(value.node.op, MatMul) and value not in p.preferred:
+        if isinstance(value.node.op, WRITERS) and value not in p.preferred:
             p.preferred[value] = p.spare(state)
     sums = sums_of(graph)
     skipped = {n for s in sums.values() for n in s.nodes}

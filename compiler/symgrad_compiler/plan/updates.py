@@ -133,6 +133,8 @@ def _may_be_last(p: Planner, state: Shared, number: int, commits: set[int]) -> b
             return False
         if other in commits and other > number and p.states[state] in reads:
             return False
+        if other > number and any(a.storage in everything for a in step.writes()):
+            return False  # it writes over a part of what the kernel writes
     return True
 
 
