@@ -409,6 +409,15 @@ def test_views_and_triangles_are_one_kernel() -> None:
         assert plan.startswith("main: 1 steps, 1 of them kernels"), plan
 
 
+def test_what_is_joined_and_reshaped_lies_in_the_result() -> None:
+    x = sg.tensor("x", (4, 4))
+    f = sg.function([x], [sg.roll(x, 3), x.T.reshape(16)], backend="llvm")
+    assert f.plan().startswith("main: 3 steps, 3 of them kernels; flops 0, bytes 512"), f.plan()
+    a = np.arange(16.0).reshape(4, 4)
+    for ours, theirs in zip(f(a), [np.roll(a, 3), a.T.ravel()], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 # ---- dtypes, methods, constants ---------------------------------------------------------------------
 
 
