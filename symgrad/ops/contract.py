@@ -257,7 +257,7 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
 
     >>> from symgrad.ops.create import tensor
     >>> tensordot(tensor("x", (2, 3, "n")), tensor("y", ("n", 3, 5)), axes=((1, 2), (1, 0)))
-    <reshape: f64[2,5]>
+    <matmul: f64[2,5]>
     """
     a, b = align_tensors([x, y])
     left, right = _pairs(axes, a.ndim, b.ndim)
@@ -315,7 +315,8 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
 def outer(x: Any, y: Any) -> Tensor:
     """The outer product of two vectors; other tensors are flattened, as NumPy does.
 
-    >>> outer([1, 2], [1, 10]).eval()
+    >>> import symgrad as sg
+    >>> sg.outer([1, 2], [1, 10]).eval()
     array([[ 1, 10],
            [ 2, 20]])
     """
@@ -350,7 +351,8 @@ def vdot(x: Any, y: Any) -> Tensor:
 def kron(x: Any, y: Any) -> Tensor:
     """The Kronecker product: every element of x times all of y, block by block.
 
-    >>> kron([1, 10], [1, 2]).eval()
+    >>> import symgrad as sg
+    >>> sg.kron([1, 10], [1, 2]).eval()
     array([ 1,  2, 10, 20])
     """
     a, b = align_tensors([x, y])

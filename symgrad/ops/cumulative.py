@@ -230,7 +230,8 @@ def cumulative_sum(
         dtype: of the sums.
         include_initial: put a 0, the sum of no elements, in front; the axis is then one longer.
 
-    >>> cumulative_sum([1, 2, 3], include_initial=True).eval()
+    >>> import symgrad as sg
+    >>> sg.cumulative_sum([1, 2, 3], include_initial=True).eval()
     array([0, 1, 3, 6])
     """
     tensor, along = _operand(wide(x, dtype), axis, "cumulative_sum")
@@ -243,7 +244,8 @@ def cumulative_prod(
 ) -> Tensor:
     """The products of the elements up to each along `axis`; as `cumulative_sum`, with a 1 in front on demand.
 
-    >>> cumulative_prod([1.0, 2.0, 0.0, 3.0]).eval()
+    >>> import symgrad as sg
+    >>> sg.cumulative_prod([1.0, 2.0, 0.0, 3.0]).eval()
     array([1., 2., 0., 0.])
     """
     tensor, along = _operand(wide(x, dtype), axis, "cumulative_prod")
@@ -253,7 +255,8 @@ def cumulative_prod(
 def cumulative_max(x: Any, axis: int | None = None) -> Tensor:
     """The largest element up to each along `axis`; NaN from the first NaN on.
 
-    >>> cumulative_max([1.0, 3.0, 2.0, 5.0]).eval()
+    >>> import symgrad as sg
+    >>> sg.cumulative_max([1.0, 3.0, 2.0, 5.0]).eval()
     array([1., 3., 3., 5.])
     """
     tensor, along = _operand(as_tensor(x), axis, "cumulative_max")

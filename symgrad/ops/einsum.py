@@ -70,7 +70,7 @@ def _evaluate(tensors: Sequence[Tensor], terms: Sequence[Term], output: Term) ->
         (x, xs), (y, ys) = pairs[i], pairs[j]
         pairs = [pair for k, pair in enumerate(pairs) if k not in (i, j)]
         kept = {*output, *itertools.chain.from_iterable(names for _, names in pairs)}
-        pairs.append(contract_pair(x, xs, y, ys, kept))
+        pairs.insert(i, contract_pair(x, xs, y, ys, kept))
     tensor, names = summed(*pairs[0], output)
     return permute_dims(tensor, tuple(names.index(n) for n in output))
 

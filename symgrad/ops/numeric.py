@@ -212,7 +212,7 @@ def softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
 def softmax_derivative(
     x: Array, g: Array, axes: tuple[int, ...], strong: bool = False, out: Out = None
 ) -> Array:
-    """y (g - y . g) with y = softmax(x), for g less its mean over the largest x."""
+    """y (g - y . g) with y = softmax(x), for g less its value at the largest x."""
     y, relative, live = _relative_to_dominant(x, g, axes, strong)
     weighted = masked_multiply(y, relative)
     result = weighted - y * numpy.sum(weighted, axis=axes, keepdims=True)
@@ -222,7 +222,7 @@ def softmax_derivative(
 def softmax_centred(
     x: Array, t: Array, axes: tuple[int, ...], strong: bool = False, out: Out = None
 ) -> Array:
-    """t - y . t with y = softmax(x), for t less its mean over the largest x."""
+    """t - y . t with y = softmax(x), for t less its value at the largest x."""
     y, relative, live = _relative_to_dominant(x, t, axes, strong)
     result = relative - numpy.sum(masked_multiply(y, relative), axis=axes, keepdims=True)
     return copy(numpy.where(live, result, numpy.zeros((), x.dtype)) if strong else result, out)
@@ -231,10 +231,13 @@ def softmax_centred(
 def _relative_to_dominant(
     x: Array, g: Array, axes: tuple[int, ...], strong: bool
 ) -> tuple[Array, Array, Array]:
-    """softmax(x); g less its mean over the largest x; where `strong`, whether some g is not 0."""
-    taken = x == numpy.maximum.reduce(x, axis=axes, keepdims=True, initial=-numpy.inf)
-    count = numpy.sum(taken, axis=axes, keepdims=True, dtype=x.dtype)
-    centre = numpy.sum(numpy.where(taken, g, 0), axis=axes, keepdims=True) / count
+    """softmax(x); g less its value at the largest x; where `strong`, whether some g is not 0."""
+
+    def supremum(v: Array) -> Array:
+        return numpy.maximum.reduce(v, axis=axes, keepdims=True, initial=-numpy.inf)
+
+    taken = x == supremum(x)
+    centre = supremum(numpy.where(taken, g, numpy.array(-numpy.inf, x.dtype)))
     live = numpy.any(g != 0, axis=axes, keepdims=True) if strong else taken
     return softmax(x, axes), g - centre, live
 

@@ -186,7 +186,7 @@ class SoftmaxCentred(Custom):
             return None
         strong = self.strong or masked
         if operand == 1:
-            return _centre_back(h, x, self.axes, strong)
+            return _centre_back(h, _softmax(x, self.axes), self.axes, strong)
         whole = spread(apply(Sum(self.axes), h), x.shape, self.axes)
         return _both(-whole, apply(SoftmaxDerivative(self.axes, strong), x, t), strong)
 
@@ -233,7 +233,9 @@ class LogSoftmax(Custom):
     ) -> Tensor | None:
         """g - y sum(g)"""
         (g,), (x,) = cotangents, node.inputs
-        return None if g is None else _centre_back(g, x, self.axes, masked)
+        if g is None:
+            return None
+        return _centre_back(g, apply(SoftmaxFromLog(self.axes), node.output, x), self.axes, masked)
 
     def vjp_x(self, g: Tensor, x: Tensor, out: Tensor) -> Tensor | None:
         return self.pull(out.node, 0, (g,), False)
@@ -247,6 +249,44 @@ class LogSoftmax(Custom):
         return shifted - spread(log(apply(Sum(self.axes), exp(shifted))), x.shape, self.axes)
 
     def batched_op(self, size: Dim) -> LogSoftmax:
+        return replace(self, axes=shifted(self.axes))
+
+
+@declare
+@dataclass(frozen=True)
+class SoftmaxFromLog(Custom):
+    """softmax(x), from log_softmax(x) where that is at hand: exp(l), but with the derivative of softmax towards x
+    alone, which keeps its digits."""
+
+    axes: tuple[int, ...]
+    name: ClassVar[str] = "softmax_from_log"
+    operands = ("l", "x")
+    numpy = "numpy.exp({l}, out={out})"
+    no_gradient: ClassVar = {"l": "it is log_softmax(x), and counts as a function of x"}
+
+    def infer(self, l: TensorType, x: TensorType) -> TensorType:
+        if l != x:
+            raise ShapeError("softmax_from_log needs operands of one type")
+        return _same(x, self.axes, self.name)
+
+    def pull(
+        self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> Tensor | None:
+        (g,), (_, x) = cotangents, node.inputs
+        if g is None or operand == 0:
+            return None
+        return apply(SoftmaxDerivative(self.axes, masked), x, g)
+
+    def vjp_x(self, g: Tensor, l: Tensor, x: Tensor, out: Tensor) -> Tensor | None:
+        return self.pull(out.node, 1, (g,), False)
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        return (self.pull(node, 1, (tangents[1],), masked),)
+
+    def expand(self, l: Tensor, x: Tensor) -> Tensor:
+        return exp(l)
+
+    def batched_op(self, size: Dim) -> SoftmaxFromLog:
         return replace(self, axes=shifted(self.axes))
 
 
@@ -266,10 +306,9 @@ def _both(a: Tensor, b: Tensor, strong: bool) -> Tensor:
     return masked_multiply_both(a, b) if strong else a * b
 
 
-def _centre_back(g: Tensor, x: Tensor, axes: tuple[int, ...], masked: bool) -> Tensor:
-    """g - y sum(g). With softmax(x) for y, not exp(log_softmax(x)): the next derivative then goes through J."""
-    whole = spread(apply(Sum(axes), g), x.shape, axes)
-    weighted = product(whole, _softmax(x, axes), masked)
+def _centre_back(g: Tensor, y: Tensor, axes: tuple[int, ...], masked: bool) -> Tensor:
+    """g - y sum(g)"""
+    weighted = product(spread(apply(Sum(axes), g), g.shape, axes), y, masked)
     assert weighted is not None
     return g - weighted
 
@@ -279,8 +318,12 @@ def _centre_back(g: Tensor, x: Tensor, axes: tuple[int, ...], masked: bool) -> T
 
 def _shift(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """The maximum over `axes`, or 0 where it is -inf: exp(-inf - -inf) would be NaN."""
-    largest = apply(Supremum(axes), x) if axes else x
+    largest = _supremum(x, axes)
     return where(largest == -math.inf, 0, largest)
+
+
+def _supremum(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return apply(Supremum(axes), x) if axes else x
 
 
 def _exponentials(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -292,11 +335,9 @@ def _exponentials(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 def _shift_by_dominant(
     x: Tensor, g: Tensor, axes: tuple[int, ...], strong: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """y; g less its mean over the largest x; where `strong`, whether some g is not 0."""
-    largest = apply(Supremum(axes), x) if axes else x
-    taken = equal(x, spread(largest, x.shape, axes))
-    count = apply(Sum(axes), astype(taken, x.dtype))
-    centre = apply(Sum(axes), where(taken, g, 0)) / count
+    """y; g less its value at the largest x (the largest, at ties); where `strong`, whether some g is not 0."""
+    largest = _supremum(x, axes)
+    centre = _supremum(where(equal(x, spread(largest, x.shape, axes)), g, -math.inf), axes)
     live = None
     if strong:
         some = apply(Sum(axes), astype(not_equal(g, 0), x.dtype))

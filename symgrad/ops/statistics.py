@@ -52,7 +52,8 @@ def var(x: Any, axis: Any = None, *, correction: float = 0, keepdims: bool = Fal
         correction: what is taken from the number of elements (NumPy's `ddof`).
         keepdims: whether the reduced axes stay, of size 1.
 
-    >>> var([1.0, 2.0, 3.0, 4.0], correction=1).eval()
+    >>> import symgrad as sg
+    >>> sg.var([1.0, 2.0, 3.0, 4.0], correction=1).eval()
     np.float64(1.6666666666666667)
     """
     tensor = _real(x, "var")
@@ -143,7 +144,8 @@ def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdi
     Raises:
         ShapeError: no elements.
 
-    >>> quantile([3.0, 1.0, 2.0, 10.0], [0.0, 0.5, 1.0]).eval()
+    >>> import symgrad as sg
+    >>> sg.quantile([3.0, 1.0, 2.0, 10.0], [0.0, 0.5, 1.0]).eval()
     array([ 1. ,  2.5, 10. ])
     """
     if method not in METHODS:
@@ -201,7 +203,8 @@ def _ranked(rows: Tensor, ranks: Tensor) -> Tensor:
 def median(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
     """The median over `axis`: the middle element, or the mean of the middle two.
 
-    >>> median([3.0, 1.0, 2.0, 10.0]).eval()
+    >>> import symgrad as sg
+    >>> sg.median([3.0, 1.0, 2.0, 10.0]).eval()
     np.float64(2.5)
     """
     return quantile(x, 0.5, axis, keepdims=keepdims)

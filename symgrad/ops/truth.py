@@ -71,7 +71,8 @@ def count_nonzero(x: typing.Any, axis: typing.Any = None, *, keepdims: bool = Fa
     """How many elements over `axis` are not 0, as int64.
 
     >>> import numpy
-    >>> count_nonzero(numpy.eye(3), axis=0).eval()
+    >>> import symgrad as sg
+    >>> sg.count_nonzero(numpy.eye(3), axis=0).eval()
     array([1, 1, 1])
     """
     return sum(astype(_holds(x), INT64), axis, keepdims=keepdims)

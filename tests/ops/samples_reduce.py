@@ -11,7 +11,7 @@ import symgrad as sg
 from symgrad.ir.tensor import apply
 from symgrad.ops.cumulative import CumulativeMax, CumulativeProd, CumulativeSum, LinearRecurrence
 from symgrad.ops.reduce import Supremum
-from symgrad.ops.softmax import SoftmaxCentred, SoftmaxDerivative
+from symgrad.ops.softmax import SoftmaxCentred, SoftmaxDerivative, SoftmaxFromLog
 from symgrad.ops.statistics import ArgQuantile
 from tests.ops.sample import A, B, C, I, P, Sample, random
 
@@ -145,6 +145,13 @@ REDUCE: dict[str, list[Sample]] = {
             lambda x: scipy.special.softmax(x, 0).max(0),
             shapes=(("n", 4),),
         ),
+    ],
+    "softmax_from_log": [
+        Sample(
+            lambda x: apply(SoftmaxFromLog((1,)), sg.log_softmax(x, 1), x),
+            (A,),
+            lambda x: scipy.special.softmax(x, 1),
+        )
     ],
     "softmax_derivative": [
         Sample(lambda x, g, s=s: apply(SoftmaxDerivative((1,), s), x, g), (A, B), _softmax_derivative)
