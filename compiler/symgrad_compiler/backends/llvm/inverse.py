@@ -41,7 +41,7 @@ _LARGE = 2.0**54
 
 
 def _arcsin_parts(b: Code, a: Value, single: bool) -> tuple[Value, Value, Value]:
-    """Whether a > 1/2, and asin(r) as r and the rest, where r is a, or then sqrt((1 - a) / 2); for a in [0, 1]."""
+    """Whether a > 1/2, and asin(r) as r and the rest; r is a, or then sqrt((1 - a) / 2). For a in [0, 1]."""
     outer = b.less(like(a, 0.5), a)
     half = b.multiply(b.subtract(like(a, 1), a), like(a, 0.5))
     root = b.call("sqrt", half)
