@@ -18,29 +18,39 @@ from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
 
 def gaussian(b: Code, s: Value, x: Value, single: bool) -> Value:
+    """exp(-s x^2)."""
+    e, lost = _gaussian_parts(b, s, x, single)
+    return b.select(b.less(e, b.constant(math.inf, x)), b.muladd(e, b.negative(lost), e), e)
+
+
+def _gaussian_parts(b: Code, s: Value, x: Value, single: bool) -> tuple[Value, Value]:
     """exp(-s x^2) = e - e d, where e is that of the rounded exponent, and d what its two products lost."""
     square = b.multiply(x, x)
     exponent = b.multiply(s, square)
     e = b.call("exp", b.negative(exponent))
     if single:  # x^2 is exact
-        return e
+        return e, b.constant(0.0, x)
     lost = b.fma(x, x, b.negative(square))
     if s.number is None:
         lost = b.muladd(s, lost, b.fma(s, square, b.negative(exponent)))
     elif s.number != 1:  # a power of two
         lost = b.multiply(s, lost)
-    matters = b.logical_and(
-        b.less(b.call("absolute", exponent), b.constant(1024.0, x)), b.less(e, b.constant(math.inf, x))
-    )
-    return b.select(matters, b.muladd(e, b.negative(lost), e), e)
+    matters = b.less(b.call("absolute", exponent), b.constant(1024.0, x))
+    return e, b.select(matters, lost, b.constant(0.0, x))
 
 
-def _erfc_right(b: Code, x: Value, e: Value) -> Value:
-    """erfc(x) for x >= 0, from e = exp(-x^2)."""
-    one = b.constant(1.0, x)
-    t = b.subtract(one, b.divide(b.constant(8.0, x), b.add(x, b.constant(4.0, x))))
-    bottom = b.muladd(b.constant(2.0, x), x, one)
-    return b.multiply(b.divide(b.polynomial(t, fits.ERFC), bottom), e)
+def _erfc_right(b: Code, size: Value, bottom: Value, e: Value, lost: Value) -> Value:
+    """erfc(size) from bottom = 1 + 2 size, exp(-size^2) = e - e lost; rounded once at the end."""
+    t = b.subtract(b.constant(1.0, size), b.divide(b.constant(8.0, size), b.add(size, b.constant(4.0, size))))
+    scaled = b.divide(b.polynomial(t, fits.ERFC), bottom)
+    return b.muladd(scaled, e, b.negative(b.multiply(b.multiply(scaled, e), lost)))
+
+
+def _erfc_of_size(b: Code, size: Value, single: bool) -> Value:
+    """erfc(size), size >= 0."""
+    one = b.constant(1.0, size)
+    bottom = b.muladd(b.constant(2.0, size), size, one)
+    return _erfc_right(b, size, bottom, *_gaussian_parts(b, one, size, single))
 
 
 def _erf_near(b: Code, x: Value) -> Value:
@@ -52,7 +62,7 @@ def erf(b: Code, x: Value, single: bool) -> Value:
     """A polynomial, or 1 - erfc."""
     size = b.call("absolute", x)
     one = b.constant(1.0, x)
-    far = b.subtract(one, _erfc_right(b, size, gaussian(b, one, x, single)))
+    far = b.subtract(one, _erfc_of_size(b, size, single))
     found = b.select(b.less(size, b.constant(0.85, x)), _erf_near(b, size), far)
     return b.call("copysign", found, x)
 
@@ -61,7 +71,7 @@ def erfc(b: Code, x: Value, single: bool) -> Value:
     """1 - erf near 0; on the left 2 - erfc(-x)."""
     size = b.call("absolute", x)
     one = b.constant(1.0, x)
-    tail = _erfc_right(b, size, gaussian(b, one, x, single))
+    tail = _erfc_of_size(b, size, single)
     far = b.select(b.less(x, b.constant(0.0, x)), b.subtract(b.constant(2.0, x), tail), tail)
     return b.select(b.less(size, b.constant(0.5, x)), b.subtract(one, _erf_near(b, x)), far)
 
@@ -71,7 +81,8 @@ def ndtr(b: Code, x: Value, single: bool) -> Value:
     half = b.constant(0.5, x)
     scaled = b.multiply(x, b.constant(math.sqrt(0.5), x))
     size = b.call("absolute", scaled)
-    tail = b.multiply(half, _erfc_right(b, size, gaussian(b, half, x, single)))
+    bottom = b.muladd(b.constant(math.sqrt(2), x), b.call("absolute", x), b.constant(1.0, x))
+    tail = b.multiply(half, _erfc_right(b, size, bottom, *_gaussian_parts(b, half, x, single)))
     far = b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
     return b.select(b.less(size, half), b.muladd(half, _erf_near(b, scaled), half), far)
 
@@ -85,13 +96,12 @@ def erfinv(b: Code, x: Value, single: bool) -> Value:
     middle = b.multiply(size, b.polynomial(w, fits.ERFINV))
     outer = b.polynomial(b.call("sqrt", w), fits.ERFINV_TAIL)
     y = b.select(b.less(b.constant(5.0, x), w), outer, middle)
-    e = gaussian(b, one, y, single)
     miss = b.select(
         b.less(size, b.constant(0.5, x)),
         b.subtract(_erf_near(b, y), size),
-        b.subtract(rest, _erfc_right(b, y, e)),
+        b.subtract(rest, _erfc_of_size(b, y, single)),
     )
-    d = b.divide(b.multiply(b.constant(math.sqrt(math.pi) / 2, x), miss), e)
+    d = b.divide(b.multiply(b.constant(math.sqrt(math.pi) / 2, x), miss), gaussian(b, one, y, single))
     y = b.subtract(y, b.divide(d, b.muladd(y, d, one)))
     y = b.select(b.equal(size, one), b.constant(math.inf, x), y)
     return b.call("copysign", y, x)
