@@ -2,8 +2,8 @@
 
     pip install 'symgrad[bench]' && python benchmarks/derivatives.py
 
-Float64 on one CPU. The table in tests/autodiff/conventions.py names each function in each system's terms. What a
-system does not have, or refuses, is told as "-".
+Float64 on one CPU. The table in tests/autodiff/conventions.py names each function in each system's terms.
+What a system does not have, or refuses, is told as "-".
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ Function = Callable[..., Any]
 
 
 def trace(f: Any, *specs: Any, name: str | None = None, **options: Any) -> Any:
-    """The graph of a Python function on tensors. (Of a tensor: the sum of its diagonal, `symgrad.linalg.trace`.)
+    """The graph of a Python function on tensors. (Of a tensor: the sum of its diagonal,
+    `symgrad.linalg.trace`.)
 
     Args:
         f: takes tensors, returns a tensor, a sequence or a dict of tensors.

@@ -1,7 +1,8 @@
 """Where mathematics leaves a choice, or where systems commonly go wrong: the cases and their derivatives.
 
-Each row: what it shows; the point; the function in symgrad's, JAX's and PyTorch's terms; its first, second and third
-derivative by symgrad's conventions (docs/derivatives.md has the table, beside what the others give).
+Each row: what it shows; the point; the function in symgrad's, JAX's and PyTorch's terms; its first, second
+and third derivative by symgrad's conventions (docs/derivatives.md has the table, beside what the others
+give).
 """
 
 from __future__ import annotations

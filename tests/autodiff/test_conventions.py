@@ -1,4 +1,5 @@
-"""The conventions of docs/derivatives.md: three derivatives of every case, both modes, and through other ops."""
+"""The conventions of docs/derivatives.md: three derivatives of every case, both modes, and through other
+ops."""
 
 from __future__ import annotations
 
@@ -126,7 +127,8 @@ def test_a_masked_branch_has_derivative_zero(name: str) -> None:
 
 @pytest.mark.parametrize("name", MASKED)
 def test_masked_inside(name: str) -> None:
-    """A variable that a mask takes away before the bad function: where(c, x, bad) has cotangent 0, and the infinite
+    """A variable that a mask takes away before the bad function: where(c, x, bad) has cotangent 0, and the
+    infinite
     slope there does not show."""
     f, bad, _ = MASKED[name]
     x = sg.vector("x", size=N)

@@ -1,7 +1,8 @@
 """The derivative matrix: every op x sample x dtype x backend.
 
-One program for each op and dtype computes, for all its samples: the value, a jvp, a vjp, the jvp and the vjp of that
-vjp (second derivatives, forward over reverse and reverse over reverse), and the value under vmap. Then
+One program for each op and dtype computes, for all its samples: the value, a jvp, a vjp, the jvp and the
+vjp of that vjp (second derivatives, forward over reverse and reverse over reverse), and the value under
+vmap. Then
 
     type        what is inferred is what comes out
     value       NumPy's or SciPy's
