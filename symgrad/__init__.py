@@ -39,7 +39,7 @@ _MODULES: dict[str, str] = {
     "bitwise_left_shift bitwise_right_shift positive rsqrt cbrt ceil trunc round nextafter copysign",
     "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid "
     "softplus logaddexp log_sigmoid exp2 log2 log10",
-    "symgrad.ops.join": "concat stack split",
+    "symgrad.ops.join": "concat stack unstack split array_split",
     "symgrad.ops.indexing": "take take_along_axis one_hot",
     "symgrad.ops.update": "put_along_axis segment_sum segment_prod segment_max segment_min bincount",
     "symgrad.ops.sort": "sort argsort topk searchsorted",

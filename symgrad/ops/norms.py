@@ -42,7 +42,7 @@ def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float 
     if order == 0:
         return astype(count_nonzero(tensor, axes, keepdims=keepdims), tensor.dtype)
     if order == math.inf:
-        return max(abs(tensor), axes, keepdims=keepdims)
+        return _highest(abs(tensor), axes, keepdims=keepdims)
     if order == -math.inf:
         return min(abs(tensor), axes, keepdims=keepdims)
     if order == 1:
@@ -60,6 +60,16 @@ def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float 
 
 
 # A norm does not depend on what the vector is scaled by, so for derivatives the scale is a constant.
+
+
+def _highest(x: Tensor, axis: Any, *, keepdims: bool = False) -> Tensor:
+    """The largest of numbers that are not negative; 0 of none."""
+    axes = normalize_axes(axis, x.ndim)
+    if all(isinstance(x.shape[a], int) and x.shape[a] != 0 for a in axes):
+        return max(x, axes, keepdims=keepdims)
+    found = apply(Supremum(axes), x) if axes else x
+    found = where(found == -math.inf, 0, found)
+    return keep(found, x.shape, axes) if keepdims else found
 
 
 def _power_of_two(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -111,7 +121,7 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
     order = _order(ord, "matrix_norm")
     if order in (1, -1, math.inf, -math.inf):
         summed, left = (-2, -1) if order in (1, -1) else (-1, -2)
-        choose = max if order > 0 else min
+        choose = _highest if order > 0 else min
         result = choose(sum(abs(tensor), summed, keepdims=True), left, keepdims=True)
         return result if keepdims else squeeze(result, (-2, -1))
     raise GraphError(

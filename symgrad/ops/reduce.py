@@ -50,6 +50,7 @@ def reduced(x: TensorType, axes: tuple[int, ...], name: str, accepts: tuple[str,
 
 
 def _require_elements(x: TensorType, axes: tuple[int, ...], name: str) -> None:
+    check_axes(axes, x.ndim, name)
     if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axes):
         raise ShapeError(f"{name} of no elements is not defined", facts=[("x", x), ("axes", axes)])
 

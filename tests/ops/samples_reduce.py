@@ -195,7 +195,9 @@ REDUCE: dict[str, list[Sample]] = {
         Sample(
             lambda x: apply(CumulativeProd(1, True, True), x),
             (WITH_ZEROS,),
-            lambda x: np.concatenate([np.cumprod(x[:, :0:-1], 1)[:, ::-1], np.ones((3, 1))], 1),
+            lambda x: np.concatenate([np.cumprod(x[:, :0:-1], 1)[:, ::-1], np.ones((len(x), 1))], 1)[
+                :, : x.shape[1]
+            ],
         ),
     ],
     "cumprod": [_of("cumprod", np.cumprod, P), _of("cumprod", np.cumprod, I, axis=1, smooth=False)],

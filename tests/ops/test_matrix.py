@@ -39,7 +39,9 @@ SYMBOLS = {2: "p", 3: "r", 4: "c", 5: "q", 6: "s", 7: "u"}
 WITH_GRAPHS = {"custom_vjp", "custom_jvp", "checkpoint", "barrier", "implicit_root"}
 
 #: Ops that state a size, which a call then checks.
-PROMISED = {"slice", "specify_shape"}
+PROMISED = {"slice", "specify_shape", "at", "topk", "pad", "diag", "median", "quantile"}
+#: Known to be of size 1 is not the same as being so when it runs.
+LITERAL = {"squeeze"}
 
 
 def test_every_op_has_a_row() -> None:
@@ -55,10 +57,13 @@ class Plan:
         self.sample, self.dtype = sample, dtype
         self.values = [a.astype(dtype) if a.dtype == np.float64 else a for a in sample.operands]
         moving = [i for i, a in enumerate(self.values) if a.dtype == dtype] if sample.smooth else []
-        shapes = sample.shapes or [a.shape for a in self.values]
+        self.shapes = [
+            [f"{d}_{number}" if isinstance(d, str) else d for d in shape]
+            for shape in (sample.shapes or [a.shape for a in self.values])
+        ]
         xs = [
             sg.tensor(f"x{number}_{i}", s, a.dtype)
-            for i, (s, a) in enumerate(zip(shapes, self.values, strict=True))
+            for i, (s, a) in enumerate(zip(self.shapes, self.values, strict=True))
         ]
         self.ys = flatten(sample.build(*xs))
         self.inputs, self.fixed = list(xs), []
@@ -91,7 +96,7 @@ class Plan:
         return tensor
 
     def _size(self, name: str) -> int:
-        found = zip(self.sample.shapes or (), self.values, strict=True)
+        found = zip(self.shapes, self.values, strict=True)
         return next(n for shape, a in found for d, n in zip(shape, a.shape, strict=True) if d == name)
 
     def arguments(self, step: float = 0.0, flipped: bool = False) -> list[Any]:
@@ -104,7 +109,7 @@ class Plan:
 
 def flip(a: np.ndarray) -> np.ndarray:
     """The elements in another order: still in the function's domain."""
-    return np.ascontiguousarray(a.reshape(-1)[::-1].reshape(a.shape))
+    return a.reshape(-1)[::-1].reshape(a.shape).copy()
 
 
 class Program:
@@ -223,7 +228,7 @@ def test_symbolic_empty_and_single(name: str) -> None:
             continue
         xs, ys = built
         f = sg.function(xs, ys, on_unused_input="ignore")
-        for sizes in ({}, *sizes_of(sample.operands)):
+        for sizes in ({}, *(() if name in LITERAL else sizes_of(sample.operands))):
             shapes = [[sizes.get(d, d) for d in a.shape] for a in sample.operands]
             operands = [
                 rng.uniform(0.25, 0.75, s) if a.dtype.kind == "f" else np.resize(a, s) if a.size else a
@@ -237,7 +242,7 @@ def test_symbolic_empty_and_single(name: str) -> None:
                     continue
             try:
                 found = f(*operands)
-            except (IndexError, sg.ShapeError):
+            except (IndexError, sg.ShapeError, sg.InputError):
                 assert name in PROMISED, f"{name}, sample {number}, sizes {sizes}"
                 continue
             for a, b in zip(found, expected, strict=True):

@@ -43,8 +43,12 @@ class SizeNames:
         return code(substitute(dim, self._renamed) if self._renamed and isinstance(dim, Size) else dim)
 
     def shape(self, shape: tuple[Dim, ...]) -> str:
-        """A shape as a tuple expression."""
-        return f"({', '.join(self.code(d) for d in shape)}{',' if len(shape) == 1 else ''})"
+        """A shape as a tuple expression; sizes such as n - 1 are 0 where they would be negative."""
+        return f"({', '.join(map(self._extent, shape))}{',' if len(shape) == 1 else ''})"
+
+    def _extent(self, dim: Dim) -> str:
+        may_be_negative = isinstance(dim, Size) and any(c < 0 for _, c in dim.terms)
+        return f"max({self.code(dim)}, 0)" if may_be_negative else self.code(dim)
 
     def attribute(self, value: Any) -> str:
         """An attribute of an op as an expression."""

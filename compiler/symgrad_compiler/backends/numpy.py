@@ -240,6 +240,8 @@ class _Emitter:
             )
         self.needs_special |= "special." in op.numpy
         fields = {name: self._attribute(value) for name, value in attributes(op).items()}
+        if "shape" in fields:
+            fields["shape"] = self.sizes.shape(op.shape)  # type: ignore[attr-defined]
         operands = [self._operand(node, i) for i in range(len(node.inputs))]
         single = len(op.operands)
         if op.operands and op.operands[-1].endswith("*"):
