@@ -94,6 +94,10 @@ def _wish(tensor: Tensor, names: Mapping[Tensor, str], roots: set[Tensor]) -> st
         variable = assigned_variable(tensor.node.origins[0])
         if variable:
             return variable
+    if tensor.node.op.name == "permute_dims" and tensor.ndim == 2:
+        base = names.get(tensor.node.inputs[0])
+        if base:
+            return f"{base[: MAX_NAME - 2]}_T"
     name = tensor.node.op.name
     name = "t" if name in RESERVED else name
     return name if len(tensor.node.outputs) == 1 else f"{name}_{tensor.index}"

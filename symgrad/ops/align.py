@@ -6,8 +6,10 @@ numbers and sizes: dtypes are promoted (Python numbers are weak), shapes broadca
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy
@@ -80,13 +82,32 @@ def _fill(value: float, like: TensorType) -> Tensor:
     """A number beside a tensor. Equal numbers of equal type are one tensor as long as it lives."""
     scalar = Scalar.of(value, like.dtype)
     key = (scalar, like.shape)
-    found = _fills.get(key)
+    table = _literals.table
+    found = table.get(key)
     if found is None or found.name is not None:
-        found = _fills[key] = create(Fill(scalar, like.shape), (), (like,), origin.current())[0]
+        found = table[key] = create(Fill(scalar, like.shape), (), (like,), origin.current())[0]
     return found
 
 
-_fills: weakref.WeakValueDictionary[tuple[Scalar, Shape], Tensor] = weakref.WeakValueDictionary()
+class _Literals(threading.local):
+    """The numbers beside tensors that are in use."""
+
+    def __init__(self) -> None:
+        self.table: MutableMapping[tuple[Scalar, Shape], Tensor] = weakref.WeakValueDictionary()
+
+
+_literals = _Literals()
+
+
+@contextmanager
+def own_literals() -> Iterator[None]:
+    """Share numbers with nothing made outside: what is built inside, and in which order, depends on that alone."""
+    before = _literals.table
+    _literals.table = {}
+    try:
+        yield
+    finally:
+        _literals.table = before
 
 
 def _is_aligned(op: Elementwise, operands: Sequence[Tensor]) -> bool:

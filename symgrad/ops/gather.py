@@ -5,6 +5,7 @@
     take          one index, whose dimensions replace the axis in place
     take_along_axis, scatter_add_along_axis
                   one index for each row
+    one_hot       1 at an index along a new axis
 
 i... are the dimensions that the indices share, r... the other axes of x, in order. Negative indices count from
 the end; others out of range raise when they are met. Updates at indices are in `scatter.py`.
@@ -19,10 +20,10 @@ from typing import ClassVar
 from symgrad.dims import Dim, Shape
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.create import Iota
+from symgrad.ops.create import Iota, fill
 from symgrad.ops.kinds import INTEGERS, Linear, declare
-from symgrad.ops.shape import Broadcast, broadcast_to, check_axes, moveaxis, permute_dims, shifted
-from symgrad.types import INT64, TensorType, check_extent
+from symgrad.ops.shape import Broadcast, broadcast_to, check_axes, moveaxis, permute_dims, reshape, shifted
+from symgrad.types import INT64, DType, TensorType, check_extent
 
 INDEX = "an index is an integer"
 
@@ -187,6 +188,40 @@ class ScatterAddAlongAxis(Linear):
 
     def batched_op(self, size: Dim) -> ScatterAddAlongAxis:
         return ScatterAddAlongAxis(self.axis + 1, (size, *self.shape))
+
+
+@declare
+@dataclass(frozen=True)
+class OneHot(Linear):
+    """1 at the index along a new axis, 0 elsewhere. Out of range raises, as for every index."""
+
+    axis: int
+    size: Dim
+    dtype: DType
+    name: ClassVar[str] = "one_hot"
+    operands = ("index",)
+    numpy = "numeric.one_hot({index}, {axis}, {size}, {dtype})"
+    no_gradient: ClassVar = {"index": INDEX}
+    fails = True
+
+    def infer(self, index: TensorType) -> TensorType:
+        check_index(index)
+        if not 0 <= self.axis <= index.ndim:
+            raise ShapeError(f"{self.name}: axis {self.axis} does not exist", facts=[("index", index)])
+        if self.dtype.kind == "bool":
+            raise DTypeError(f"{self.name} makes numbers")
+        shape = (*index.shape[: self.axis], self.size, *index.shape[self.axis :])
+        check_extent(shape)
+        return TensorType(self.dtype, shape)
+
+    def expand(self, index: Tensor) -> Tensor:
+        shape = self.infer(index.type).shape
+        narrow = (*shape[: self.axis], 1, *shape[self.axis + 1 :])
+        ones = fill(1, narrow, self.dtype)
+        return apply(ScatterAddAlongAxis(self.axis, shape), ones, reshape(index, narrow))
+
+    def batched_op(self, size: Dim) -> OneHot:
+        return OneHot(self.axis + 1, self.size, self.dtype)
 
 
 # ---- indices ----------------------------------------------------------------------------------------

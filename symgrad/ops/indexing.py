@@ -22,23 +22,22 @@ from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import astype
-from symgrad.ops.compare import equal
-from symgrad.ops.create import arange, array_tensor, as_tensor
-from symgrad.ops.gather import Gather, Take, TakeAlongAxis, check_index
+from symgrad.ops.create import array_tensor, as_tensor
+from symgrad.ops.gather import Gather, OneHot, Take, TakeAlongAxis, check_index
 from symgrad.ops.kinds import INTEGERS
 from symgrad.ops.scatter import known_indices
 from symgrad.ops.shape import (
     SpecifyShape,
     broadcast_shapes,
     broadcast_to,
-    expand_dims,
     normalize_axis,
     permute_dims,
     reshape,
 )
 from symgrad.ops.slices import Slice, slice_size
 from symgrad.registry import provide
-from symgrad.types import DTypeLike
+from symgrad.types import INT64, DTypeLike, as_dim
+from symgrad.types import dtype as as_dtype
 
 
 @provide("getitem")
@@ -356,14 +355,22 @@ def _index(index: Any) -> Tensor:
     return as_tensor(index)
 
 
-def one_hot(index: Any, size: Any, dtype: DTypeLike = "float64") -> Tensor:
-    """1 at `index` along a new last axis of the given size, 0 elsewhere."""
-    at = as_tensor(index)
+def one_hot(index: Any, size: Any, dtype: DTypeLike = "float64", *, axis: int = -1) -> Tensor:
+    """1 at `index` along a new axis (the last unless given) of the given size, 0 elsewhere.
+
+    Negative indices count from the end; others out of range raise when it runs.
+
+    >>> one_hot([2, 0], 3).eval()
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
+    """
+    at, wanted = as_tensor(index), as_dtype(dtype)
     if at.dtype.kind not in INTEGERS:
         raise DTypeError(
             f"one_hot takes integers, not {at.dtype}",
             facts=[("index", at.type)],
             at=origin.locate(origin.current()),
         )
-    shape = (*at.shape, size)
-    return astype(equal(broadcast_to(expand_dims(at, -1), shape), arange(size, dtype=at.dtype)), dtype)
+    number = INT64 if wanted.kind == "bool" else wanted
+    made = apply(OneHot(normalize_axis(axis, at.ndim + 1), as_dim(size), number), at)
+    return astype(made, wanted)

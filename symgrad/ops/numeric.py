@@ -14,6 +14,7 @@ from symgrad.errors import ShapeError
 from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
     argsort,
     gather,
+    one_hot,
     scatter,
     scatter_add,
     scatter_add_along_axis,

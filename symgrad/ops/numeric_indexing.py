@@ -100,6 +100,13 @@ def _update(function: Any, result: Array, updates: Array, places: list[Array], a
     function.at(result.reshape(-1), positions.reshape(-1), numpy.reshape(updates, -1))
 
 
+def one_hot(index: Array, axis: int, size: int, dtype: Any) -> Array:
+    """1 at the index along a new axis."""
+    at = numpy.expand_dims(index, axis)
+    shape = [*numpy.shape(index)[:axis], size, *numpy.shape(index)[axis:]]
+    return scatter_add_along_axis(numpy.ones(at.shape, dtype), at, axis, tuple(shape))
+
+
 def scatter_add_along_axis(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` to which each element of g is added at its index along `axis`."""
     (place,) = _places([index], [axis], shape)

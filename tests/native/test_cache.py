@@ -251,3 +251,21 @@ def test_a_new_process_starts_warm(folder: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == "[1. 1. 1.]"
+
+
+def test_plans_depend_on_the_graph_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that other graphs hold change nothing: code from the cache names its steps by their number."""
+    kept: list[sg.Graph] = []
+    derive = sg.Graph.with_results
+
+    def keep(graph: sg.Graph, *args: Any) -> sg.Graph:
+        kept.append(derive(graph, *args))
+        return kept[-1]
+
+    x, labels = sg.matrix("x", ("n", "k")), sg.vector("labels", size="n", dtype="int64")
+    loss = -sg.mean(sg.take_along_axis(sg.log_softmax(x, axis=1), labels[:, None], axis=1))
+    gradient = sg.grad(loss, x)
+    first = sg.function([x, labels], gradient).plan()
+    monkeypatch.setattr(sg.Graph, "with_results", keep)
+    plans = {sg.function([x, labels], gradient).plan() for _ in range(3)}
+    assert plans == {first}

@@ -9,11 +9,13 @@ from symgrad.errors import CompileError
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor
+from symgrad.ops.align import own_literals
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
 
 @without_collections
+@own_literals()
 def run(graph: Graph, passes: Sequence[Pass], *, validate: bool = False) -> Graph:
     """`graph` after all passes, in order; with `validate`, each result is verified."""
     for step in passes:

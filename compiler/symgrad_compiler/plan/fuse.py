@@ -15,6 +15,7 @@ from symgrad.dims import symbols
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import is_leaf
+from symgrad.ops.align import own_literals
 from symgrad.ops.contract import MatMul
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.shape import Reshape
@@ -32,6 +33,7 @@ WRITERS = (MatMul, Scatter, SetSlice)
 
 
 @without_collections
+@own_literals()
 def make_plan(graph: Graph) -> Plan:
     """The plan of a graph."""
     expanded = expand(graph)

@@ -1,0 +1,159 @@
+"""Shorter forms of the same mathematics. Rules here may round otherwise, by a few units in the last place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Tensor, apply
+from symgrad.ops.arithmetic import multiply, negative, reciprocal, subtract
+from symgrad.ops.cast import AsType
+from symgrad.ops.create import Fill, SizeOf, fill, fill_value
+from symgrad.ops.gather import OneHot, ScatterAddAlongAxis
+from symgrad.ops.reduce import Sum
+from symgrad.ops.select import masked_multiply
+from symgrad.ops.shape import Broadcast, broadcast_to, reshape
+from symgrad.ops.softmax import LogSoftmax, Softmax, SoftmaxFromLog, log_softmax, softmax
+from symgrad.ops.transcendental import exp
+from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
+from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.rewrite.engine import index, rewrite
+from symgrad_compiler.rewrite.pattern import attribute, spread, var
+from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
+
+x, y, z = var("x"), var("y"), var("z")
+A = attribute("axes")
+
+ROWS: list[Rule] = [
+    # e^(x - logsumexp(x)) = e^x / sum e^x
+    rule(exp(log_softmax(x, axis=A)), softmax(x, axis=A), "rounding", "softmax"),
+    # (-z)(x - y) = z (y - x), but for the sign of a zero
+    rule(negative(z) * (x - y), z * (y - x), "rounding", "negative"),
+    rule(spread(negative(z), A) * (x - y), spread(z, A) * (y - x), "rounding", "negative"),
+]
+
+
+@function_rule(SoftmaxFromLog, kind="rounding")
+def softmax_of_its_logarithm(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """The same, as derivatives write it. Both take one exponential of x - max(x), which they then share."""
+    op, (logarithm, operand) = tensor.node.op, tensor.node.inputs
+    assert isinstance(op, SoftmaxFromLog)
+    inner = logarithm.node
+    if inner.op != LogSoftmax(op.axes) or inner.inputs[0] is not operand or logarithm in barriers:
+        return None
+    return apply(Softmax(op.axes), operand)
+
+
+@function_rule(subtract, kind="rounding")
+def common_factor(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """c x - c y = c (x - y), for a number c."""
+    products = [t.node for t in tensor.node.inputs]
+    if any(n.op is not multiply or n.output in barriers for n in products):
+        return None
+    for c in products[0].inputs:
+        if _is_number(c) and any(_equal_numbers(c, d) for d in products[1].inputs):
+            rest = [_other(n.inputs, c) for n in products]
+            return apply(multiply, c, apply(subtract, *rest))
+    return None
+
+
+def _is_number(tensor: Tensor) -> bool:
+    """Whether the tensor is one number everywhere."""
+    op = tensor.node.op
+    return isinstance(op, Fill) or (isinstance(op, Broadcast) and not tensor.node.inputs[0].ndim)
+
+
+def _equal_numbers(a: Tensor, b: Tensor) -> bool:
+    return a is b or (a.node.op == b.node.op and a.node.inputs == b.node.inputs)
+
+
+def _other(factors: tuple[Tensor, ...], c: Tensor) -> Tensor:
+    first, second = factors
+    return second if _equal_numbers(first, c) else first
+
+
+@function_rule(multiply, kind="rounding")
+def negative_number(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """c (x - y) = |c| (y - x) for a negative number c, but for the sign of a zero."""
+    for c, other in (tensor.node.inputs, tensor.node.inputs[::-1]):
+        value = fill_value(c)
+        if isinstance(value, float) and value < 0 and other.node.op is subtract and other not in barriers:
+            a, b = other.node.inputs
+            return apply(multiply, fill(-value, c.shape, c.dtype), apply(subtract, b, a))
+    return None
+
+
+@function_rule(masked_multiply)
+def masked_by_a_number(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """A product with a number that is never 0 masks nothing."""
+    g, p = tensor.node.inputs
+    return apply(multiply, g, p) if _is_number(g) and g not in barriers and _never_zero(g) else None
+
+
+def _never_zero(tensor: Tensor) -> bool:
+    """Whether a number is never 0, as the inverse of a size is not, as far as a short look can tell."""
+    op = tensor.node.op
+    while op is negative or isinstance(op, Broadcast):
+        tensor = tensor.node.inputs[0]
+        op = tensor.node.op
+    if isinstance(op, Fill):
+        return bool(op.value.numpy != 0)
+    return op is reciprocal and isinstance(_behind_casts(tensor.node.inputs[0]).node.op, SizeOf)
+
+
+def _behind_casts(tensor: Tensor) -> Tensor:
+    while isinstance(tensor.node.op, AsType):
+        tensor = tensor.node.inputs[0]
+    return tensor
+
+
+@function_rule(ScatterAddAlongAxis, kind="exact")
+def scattered_number(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """A number scattered to one place in each row is that number times a one-hot tensor."""
+    op, (g, at) = tensor.node.op, tensor.node.inputs
+    assert isinstance(op, ScatterAddAlongAxis)
+    if not _is_number(g) or g in barriers or at.shape[op.axis] != 1:
+        return None
+    index = reshape(at, tuple(d for i, d in enumerate(at.shape) if i != op.axis))
+    hot = apply(OneHot(op.axis, op.shape[op.axis], g.dtype), index)
+    return hot if fill_value(g) == 1 else apply(multiply, broadcast_to(_number(g), hot.shape), hot)
+
+
+def _number(tensor: Tensor) -> Tensor:
+    op = tensor.node.op
+    return apply(Fill(op.value, ())) if isinstance(op, Fill) else tensor.node.inputs[0]
+
+
+@function_rule(Sum, kind="rounding")
+def sum_of_one_hot(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """The sum of c one_hot(i) along its axis is c, for a number c."""
+    op, operand = tensor.node.op, tensor.node.inputs[0]
+    assert isinstance(op, Sum)
+    for c, hot in (operand.node.inputs, operand.node.inputs[::-1]) if operand.node.op is multiply else ():
+        inner = hot.node.op
+        if (
+            isinstance(inner, OneHot)
+            and op.axes == (inner.axis,)
+            and _is_number(c)
+            and operand not in barriers
+        ):
+            return broadcast_to(_number(c), tensor.shape)
+    return None
+
+
+RULES: list[Rule] = [
+    *ROWS,
+    *softmax_of_its_logarithm,
+    *common_factor,
+    *negative_number,
+    *scattered_number,
+    *masked_by_a_number,
+    *sum_of_one_hot,
+]
+_TABLE = index(RULES)
+_WITH_CANONICAL = index([*RULES, *CANONICAL])
+
+
+def simplify(graph: Graph) -> Graph:
+    """Apply the simplifying table to a canonical graph; what changes is brought into canonical form again."""
+    return replace_results(graph, rewrite(graph.nodes, _WITH_CANONICAL, unchanged=_TABLE))
