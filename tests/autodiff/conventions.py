@@ -31,7 +31,7 @@ def same(what: str, at: float, text: str, *expected: float) -> Case:
         at,
         text.replace("np.", "sg."),
         text.replace("np.", "jnp.").replace("concat(", "concatenate("),
-        text.replace("np.", "torch.").replace("stack", "tstack"),
+        text.replace("np.stack", "tstack").replace("np.", "torch."),
         expected,  # type: ignore[arg-type]
     )
 
