@@ -368,3 +368,24 @@ def _real_operands(name: str, x: Any, y: Any) -> list[Tensor]:
     if operands[0].dtype.kind == "complex":
         raise DTypeError(f"{name} does not take complex numbers", facts=_operands(*operands), at=_here())
     return operands
+
+
+def cross(x: Any, y: Any, *, axis: int = -1) -> Tensor:
+    """The cross product of vectors of 3 along `axis`; the other axes broadcast.
+
+    >>> cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]).eval()
+    array([0., 0., 1.])
+    """
+    a, b = align_tensors([x, y])
+    shape = broadcast_shapes([a.type, b.type])
+    place = normalize_axis(axis, len(shape))
+    if a.shape[normalize_axis(axis, a.ndim)] != 3 or b.shape[normalize_axis(axis, b.ndim)] != 3:
+        raise ShapeError("cross needs vectors of 3", facts=_operands(a, b), at=_here())
+    a, b = broadcast_to(a, shape), broadcast_to(b, shape)
+
+    def turned(t: Tensor, first: int) -> Tensor:
+        order = [(first + i) % 3 for i in range(3)]
+        result: Tensor = t[(*(slice(None),) * place, order)]
+        return result
+
+    return turned(a, 1) * turned(b, 2) - turned(a, 2) * turned(b, 1)

@@ -71,10 +71,10 @@ def test_conventions() -> None:
 
 #: name -> (function, bad point, where it is taken)
 MASKED: dict[str, tuple[Callable[[Any], Any], float, Callable[[Any], Any]]] = {
-    "log": (lambda x: sg.log(x), 0.0, lambda x: x > 0),
-    "log beyond": (lambda x: sg.log(x), -1.0, lambda x: x > 0),
-    "sqrt": (lambda x: sg.sqrt(x), 0.0, lambda x: x > 0),
-    "sqrt beyond": (lambda x: sg.sqrt(x), -1.0, lambda x: x > 0),
+    "log": (sg.log, 0.0, lambda x: x > 0),
+    "log beyond": (sg.log, -1.0, lambda x: x > 0),
+    "sqrt": (sg.sqrt, 0.0, lambda x: x > 0),
+    "sqrt beyond": (sg.sqrt, -1.0, lambda x: x > 0),
     "1/x": (lambda x: 1 / x, 0.0, lambda x: x > 0),
     "norm": (lambda x: sg.norm(sg.stack([x, 2 * x]), axis=0), 0.0, lambda x: x > 0),
     "root of a sum of squares": (
@@ -85,8 +85,8 @@ MASKED: dict[str, tuple[Callable[[Any], Any], float, Callable[[Any], Any]]] = {
     "x**0.5": (lambda x: x**0.5, 0.0, lambda x: x > 0),
     "x**0.5 beyond": (lambda x: x**0.5, -1.0, lambda x: x > 0),
     "atan2": (lambda x: sg.atan2(x, x), 0.0, lambda x: x > 0),
-    "acos": (lambda x: sg.acos(x), 1.0, lambda x: x < 1),
-    "acos beyond": (lambda x: sg.acos(x), 1.5, lambda x: x < 1),
+    "acos": (sg.acos, 1.0, lambda x: x < 1),
+    "acos beyond": (sg.acos, 1.5, lambda x: x < 1),
 }
 
 N = 3
@@ -251,7 +251,7 @@ In words:
   (`stabilize=False` switches it off). Rewriting never crosses a tensor that you named in the call.
 * Repeated indices accumulate; what a repeated index overwrites has cotangent 0.
 * Integers and booleans have no derivative; asking for one is a `TypeError`.
-"""
+"""  # noqa: E501
 
 
 def shown(value: float | str) -> str:

@@ -183,6 +183,12 @@ REDUCE: dict[str, list[Sample]] = {
         Sample(lambda x: apply(CumulativeSum(1, True), x), (A,), lambda x: np.cumsum(x[:, ::-1], 1)[:, ::-1]),
     ],
     "cumsum": [_of("cumsum", np.cumsum, A), _of("cumsum", np.cumsum, I, axis=1, smooth=False)],
+    "cross": [
+        Sample(
+            lambda x, y: sg.linalg.cross(x, y, axis=0), (A, WITH_ZEROS), lambda x, y: np.cross(x, y, axis=0)
+        ),
+        Sample(lambda x, y: sg.linalg.cross(x, y), (A.T, A[:, 0]), np.cross),
+    ],
     "cumulative_prod": [
         _of("cumulative_prod", np.cumprod, A, axis=0),
         _of("cumulative_prod", np.cumprod, WITH_ZEROS, axis=1),

@@ -34,7 +34,7 @@ exponent is not known); `f.plan()` says so.
 | op | kind | samples | derivative |
 |---|---|---|---|
 {rows}
-"""
+"""  # noqa: E501
 
 
 def kind(op: type | TensorOp) -> str:
