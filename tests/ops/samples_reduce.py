@@ -187,7 +187,7 @@ REDUCE: dict[str, list[Sample]] = {
         Sample(
             lambda x, y: sg.linalg.cross(x, y, axis=0), (A, WITH_ZEROS), lambda x, y: np.cross(x, y, axis=0)
         ),
-        Sample(lambda x, y: sg.linalg.cross(x, y), (A.T, A[:, 0]), np.cross),
+        Sample(sg.linalg.cross, (A.T, A[:, 0]), np.cross),
     ],
     "cumulative_prod": [
         _of("cumulative_prod", np.cumprod, A, axis=0),

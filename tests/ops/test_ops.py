@@ -13,6 +13,7 @@ import scipy.special
 
 import symgrad as sg
 from symgrad import registry
+from symgrad.ops import numeric
 from symgrad.ops.kinds import Elementwise
 from tests.ops.samples import SAMPLES
 
