@@ -226,7 +226,7 @@ def _by_cotangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tens
         g = make_input(y.type, "g")
         table = reverse.pullback({y: g}, xs, masked=[y] if y.ndim else [])
         sent = [table.get(x) for x in xs]
-        basis = _basis(y)
+        basis = unit_vectors(y)
         made = vectorize([t for t in sent if t is not None], {g: basis}, basis.shape[0])
         rows.append(
             [
@@ -243,7 +243,7 @@ def _by_tangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tensor
     for x in xs:
         t = make_input(x.type, "t")
         moved = push(ys, {x: t}, masked=[x] if x.ndim else [])
-        basis = _basis(x)
+        basis = unit_vectors(x)
         made = vectorize(list(moved.values()), {t: basis}, basis.shape[0])
         columns.append(
             [
@@ -254,7 +254,7 @@ def _by_tangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tensor
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in ys]
 
 
-def _basis(x: Tensor) -> Tensor:
+def unit_vectors(x: Tensor) -> Tensor:
     """The unit vectors of the space of x, stacked in front: (x.size, *x.shape)."""
     n = product(x.shape)
     index = arange(n)

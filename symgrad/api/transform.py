@@ -11,7 +11,7 @@ from typing import Any
 from symgrad import dims, registry
 from symgrad.api.differentiate import like_output, vjp
 from symgrad.api.givens import substitute_tensors
-from symgrad.api.jacobians import jvp
+from symgrad.api.jacobians import jvp, unit_vectors
 from symgrad.api.structure import flatten, rebuild, spread_axes, tensors
 from symgrad.dims import Dim
 from symgrad.errors import GradientError, GraphError, ShapeError
@@ -21,7 +21,8 @@ from symgrad.ir.op import Input
 from symgrad.ir.tensor import MAX_NAME, RESERVED, Shared, Tensor, apply, apply_all, make_input
 from symgrad.ops.create import as_tensor, zeros_like
 from symgrad.ops.custom import Checkpoint, CustomJVP, CustomVJP, ImplicitRoot
-from symgrad.ops.shape import broadcast_to, moveaxis, normalize_axis
+from symgrad.ops.elimination import eliminated
+from symgrad.ops.shape import broadcast_to, moveaxis, normalize_axis, permute_dims, reshape
 from symgrad.types import TensorType, as_shape
 from symgrad.types import dtype as as_dtype
 from symgrad_compiler.autodiff.vectorize import vectorize
@@ -405,7 +406,7 @@ def custom_root(
         solve: called as `solve(f, initial_guess)`; returns the root. Nothing in it is differentiated.
         tangent_solve: called as `tangent_solve(matvec, b)` with a linear function of x's shape; returns t
         with
-            matvec(t) = b. Unless given, the matrix is made and solved, at the cost of its size.
+            matvec(t) = b. Needed for more than 8 unknowns; up to there, the matrix is made and eliminated.
 
     Returns:
         The root; its derivatives (of any order, both modes) are those of the exact root with respect to
@@ -458,13 +459,20 @@ def _named(tensors: Sequence[Tensor], taken: Iterable[str] = ()) -> dict[str, Te
     return dict(zip(names, tensors, strict=True))
 
 
+#: The largest system that custom_root solves by itself.
+MOST_UNKNOWNS = 8
+
+
 def _dense_solve(matvec: Function, b: Tensor) -> Tensor:
-    """The solution of matvec(t) = b."""
-    if b.ndim:
+    """The solution of matvec(t) = b: the matrix is made, column by column at once, and eliminated."""
+    n = b.size
+    if not isinstance(n, int) or n > MOST_UNKNOWNS:
         raise GradientError(
-            "custom_root needs a tangent_solve for a root that is no scalar",
+            f"custom_root solves at most {MOST_UNKNOWNS} linear equations by itself",
             facts=[("root", b.type)],
-            hint="tangent_solve(matvec, b) returns t with matvec(t) = b",
+            hint="give tangent_solve=: tangent_solve(matvec, b) returns t with matvec(t) = b",
         )
-    result: Tensor = b / matvec(as_tensor(1.0).astype(b.dtype))
-    return result
+    if n == 0:
+        return b
+    columns = vmap(matvec)(unit_vectors(b))
+    return reshape(eliminated(permute_dims(reshape(columns, (n, n))), reshape(b, (n,))), b.shape)

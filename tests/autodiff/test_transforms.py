@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -426,3 +427,46 @@ def test_custom_root() -> None:
     graph = Graph([a], root)
     assert sg.parse(sg.emit(graph)).same(graph)
     assert sum(n.op.name == "power" for n in Graph([a], g).nodes) < 30
+
+
+def test_custom_root_of_a_system() -> None:
+    """x with A x + x^3 = b: the matrix of the linear system is made and eliminated, or solved as told."""
+    a, b = sg.matrix("a", (3, 3)), sg.vector("b", size=3)
+
+    def f(x: Any) -> Any:
+        return a @ x + x**3 - b
+
+    rng = np.random.default_rng(0)
+    matrix = np.eye(3) * 3 + rng.normal(size=(3, 3)) / 3
+    right = rng.normal(size=3)
+
+    def fixed_point(f: Any, x: Any) -> Any:
+        for _ in range(120):
+            x = x - f(x) / 6
+        return x
+
+    root = sg.custom_root(f, np.zeros(3), fixed_point)
+    at = {a: matrix, b: right}
+    x = root.eval(at)
+    np.testing.assert_allclose(matrix @ x + x**3, right, atol=1e-14)
+    jacobian = np.linalg.inv(matrix + np.diag(3 * x**2))
+    for mode in ("forward", "reverse"):
+        np.testing.assert_allclose(sg.jacobian(root, b, mode=mode).eval(at), jacobian, rtol=1e-11)
+    big = sg.vector("big", size=9)
+    with pytest.raises(sg.GradientError, match="at most 8"):
+        sg.custom_root(lambda x: x - big, np.zeros(9), lambda f, x: x)
+
+
+def test_the_jacobian_of_a_banded_map_compiles_quickly() -> None:
+    x = sg.vector("x", size=200)
+    y = sg.tanh(x) * 2 + sg.concat([x[1:] ** 2, x[:1]]) - sg.sin(sg.concat([x[-1:], x[:-1]]))
+    start = time.perf_counter()
+    f = sg.function([x], sg.jacobian(y, x))
+    elapsed = time.perf_counter() - start
+    at = np.linspace(-1, 1, 200)
+    expected = np.diag(2 / np.cosh(at) ** 2)
+    for i in range(200):
+        expected[i, (i + 1) % 200] += 2 * at[i + 1] if i < 199 else 1
+        expected[i, i - 1] -= np.cos(at[i - 1])
+    np.testing.assert_allclose(f(at), expected, rtol=1e-12, atol=1e-15)
+    assert elapsed < 1
