@@ -21,7 +21,15 @@ from symgrad_runtime.program import StateCell
 from symgrad_runtime.signals import Uninterrupted
 
 #: What an error record says went wrong.
-INDEX_ERROR, SLICE_ERROR, SHAPE_ERROR, TOO_LARGE, CALLBACK_ERROR, NO_ELEMENTS = range(1, 7)
+(
+    INDEX_ERROR,
+    SLICE_ERROR,
+    SHAPE_ERROR,
+    TOO_LARGE,
+    CALLBACK_ERROR,
+    NO_ELEMENTS,
+    NEGATIVE_POWER,
+) = range(1, 8)
 
 
 @dataclass(eq=False)
@@ -140,6 +148,10 @@ class NativeProgram:
             if reduction.startswith("arg"):
                 text = f"attempt to get {reduction} of an empty sequence"
             raise ExecutionError(f"{text}\n  in {where}")
+        if what == NEGATIVE_POWER:
+            raise ExecutionError(
+                f"integers to negative integer powers are not allowed, such as {a}\n  in {where}"
+            )
         if what == TOO_LARGE:
             raise ExecutionError(f"a matrix product of this size is too large for BLAS: {a}\n  in {where}")
         error = self.callback_error()

@@ -97,6 +97,8 @@ def _constant(p: Planner, node: Node) -> None:
 
 
 def elementwise(p: Planner, node: Node) -> None:
+    if _is_integer_power(node) and not isinstance(node.inputs[1].node.op, Fill):
+        p.open(BoundsCheck(node, 0, 0, p.access(node.inputs[1]), is_exponent=True))
     costly = COSTLY if node.output.shape else 2  # a call, for a single number
     weight = costly if is_costly(node.op) else 1
     number = p.join(node.outputs[0].shape, node.inputs, weight)
@@ -208,9 +210,9 @@ def is_native(node: Node) -> bool:
         return False
     if isinstance(node.op, Elementwise) and not _functions(node.op) <= FUNCTIONS:
         return False
-    if node.op.name == "pow" and node.outputs[0].dtype.kind in ("int", "uint"):
+    if _is_integer_power(node):
         exponent = node.inputs[1].node.op
-        return isinstance(exponent, Fill) and 0 <= int(exponent.value.numpy) <= 64
+        return not isinstance(exponent, Fill) or int(exponent.value.numpy) >= 0
     if isinstance(node.op, Elementwise) and not _functions(node.op).isdisjoint(OF_ORDER):
         order = fill_value(node.inputs[0])
         return order is not None and order in range(MOST_ORDER + 1)
@@ -221,6 +223,10 @@ def _is_positive(stride: Dim) -> bool:
     if isinstance(stride, Size):
         return all(c > 0 for _, c in stride.terms)
     return stride > 0
+
+
+def _is_integer_power(node: Node) -> bool:
+    return node.op.name == "pow" and node.output.dtype.kind in ("int", "uint")
 
 
 def is_costly(op: Op) -> bool:

@@ -214,6 +214,8 @@ class BoundsCheck:
     axis: int
     size: Dim
     index: Access | None = None
+    #: Whether the "indices" are the exponents of integers, which must not be negative.
+    is_exponent: bool = False
     #: Of a slice: the first and the last position, checked where `count` is positive.
     first: Dim = 0
     last: Dim = 0

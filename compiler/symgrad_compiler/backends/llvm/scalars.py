@@ -439,9 +439,27 @@ def _int_absolute(b: Code, x: Value) -> Value:
 
 
 def _int_power(b: Code, x: Value, y: Value) -> Value:
-    """To a known power, by squaring."""
-    assert y.number is not None
-    return power_by_squaring(b, x, int(y.number))
+    """By squaring, modulo 2^bits; an exponent that is not known counts as unsigned."""
+    if y.number is not None:
+        return power_by_squaring(b, x, int(y.number))
+    x, y = b.level(x, y)
+    zero, one = b.constant(0, x), b.constant(1, x)
+
+    def more(carried: list[Value]) -> Value:
+        return b.any(b.logical_not(b.equal(carried[1], zero)))
+
+    def halve(carried: list[Value]) -> list[Value]:
+        base, left, result = carried
+        odd = b.logical_not(b.equal(b.bits_and(left, one), zero))
+        unsigned = Value(left.text, "u" + left.kind[1:], left.lanes)
+        half = b.shift_right(unsigned, 1)
+        return [
+            b.multiply(base, base),
+            Value(half.text, left.kind, left.lanes),
+            b.select(odd, b.multiply(result, base), result),
+        ]
+
+    return b.f.repeat([x, y, one], more, halve)[2]
 
 
 def power_by_squaring(b: Code, x: Value, n: int) -> Value:

@@ -22,6 +22,7 @@ from symgrad_compiler.plan.steps import Access, BoundsCheck, Callback, FillStep,
 from symgrad_runtime.native import (
     CALLBACK_ERROR,
     INDEX_ERROR,
+    NEGATIVE_POWER,
     NO_ELEMENTS,
     SHAPE_ERROR,
     SLICE_ERROR,
@@ -124,7 +125,7 @@ class StepEmitter:
         elif step.index is None:
             self._check_slice(step, size)
         else:
-            self._check_indices(step.index, size)
+            self._check_indices(step, step.index, size)
         self.finish()
 
     def _check_slice(self, step: BoundsCheck, size: Value) -> None:
@@ -135,7 +136,7 @@ class StepEmitter:
             outside = code.logical_or(code.less(position, zero), code.less_equal(size, position))
             self.fail(code.logical_and(some, outside), SLICE_ERROR, position, size)
 
-    def _check_indices(self, access: Access, size: Value) -> None:
+    def _check_indices(self, step: BoundsCheck, access: Access, size: Value) -> None:
         code, kind = self.code, kind_of(access.storage.dtype)
         start = self.pointer(access)
         layout = access.layout
@@ -149,6 +150,9 @@ class StepEmitter:
         def one(indices: list[Value]) -> None:
             at = self.position([layout.strides[i] for i in axes], indices)
             index = code.convert(self.f.load(self.f.offset(start, at, kind), kind), "i64")
+            if step.is_exponent:
+                self.fail(code.less(index, literal(0, "i64")), NEGATIVE_POWER, index, size)
+                return
             low = code.less(index, code.negative(size))
             self.fail(code.logical_or(low, code.less_equal(size, index)), INDEX_ERROR, index, size)
 
