@@ -42,7 +42,7 @@ def trace(f: Any, *specs: Any, name: str | None = None, **options: Any) -> Any:
     >>> import symgrad as sg
     >>> g = sg.trace(lambda x, y: x @ y, (("n", 3), "float64"), ((3,), "float64"))
     >>> g.inputs, g.outputs
-    ((<x: f64[n,3]>, <y: f64[3]>), (<y_1: f64[n]>,))
+    ((<x: f64[n,3]>, <y: f64[3]>), (<matmul: f64[n]>,))
     """
     if not callable(f):
         return registry.language["trace"](f, *specs, **options)
@@ -111,7 +111,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     >>> x, w = sg.matrix("x", ("n", 3)), sg.vector("w", size=3)
     >>> rowwise = sg.vmap(lambda row: sg.grad(sg.tanh(row @ w), w))
     >>> rowwise(x)
-    <multiply: f64[n,3]>
+    <reshape: f64[n,3]>
     """
 
     @wraps(f)
