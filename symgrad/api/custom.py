@@ -1,193 +1,27 @@
-"""Transforms of Python functions on tensors: `trace`, `vmap`, and functions with derivatives of the
-user's."""
+"""Functions with derivatives of the user's: `custom_vjp`, `custom_jvp`, `checkpoint`, `custom_root`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import wraps
 from typing import Any
 
-from symgrad import dims, registry
 from symgrad.api.differentiate import like_output, vjp
 from symgrad.api.givens import substitute_tensors
 from symgrad.api.jacobians import jvp, unit_vectors
-from symgrad.api.structure import flatten, rebuild, spread_axes, tensors
-from symgrad.dims import Dim
+from symgrad.api.structure import flatten, rebuild, tensors
+from symgrad.api.trace import Function, function_name, parameter_names, unique_names
+from symgrad.api.vmap import vmap
 from symgrad.errors import GradientError, GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph, Subgraph
 from symgrad.ir.op import Input
-from symgrad.ir.tensor import MAX_NAME, RESERVED, Shared, Tensor, apply, apply_all, make_input
+from symgrad.ir.tensor import Shared, Tensor, apply, apply_all, make_input
 from symgrad.ops.create import as_tensor, zeros_like
 from symgrad.ops.custom import Checkpoint, CustomJVP, CustomVJP, ImplicitRoot
 from symgrad.ops.elimination import eliminated
-from symgrad.ops.shape import broadcast_to, moveaxis, normalize_axis, permute_dims, reshape
-from symgrad.types import TensorType, as_shape
-from symgrad.types import dtype as as_dtype
-from symgrad_compiler.autodiff.vectorize import vectorize
-
-Function = Callable[..., Any]
-
-
-def trace(f: Any, *specs: Any, name: str | None = None, **options: Any) -> Any:
-    """The graph of a Python function on tensors. (Of a tensor: the sum of its diagonal,
-    `symgrad.linalg.trace`.)
-
-    Args:
-        f: takes tensors, returns a tensor, a sequence or a dict of tensors.
-        specs: for each parameter an input tensor, or (shape, dtype) of one that is named after the parameter.
-        name: the graph's name; the function's unless given.
-
-    >>> import symgrad as sg
-    >>> g = sg.trace(lambda x, y: x @ y, (("n", 3), "float64"), ((3,), "float64"))
-    >>> g.inputs, g.outputs
-    ((<x: f64[n,3]>, <y: f64[3]>), (<matmul: f64[n]>,))
-    """
-    if not callable(f):
-        return registry.language["trace"](f, *specs, **options)
-    names = _parameter_names(f, len(specs))
-    inputs = [_input(spec, wish) for spec, wish in zip(specs, names, strict=True)]
-    result = f(*inputs)
-    outputs = result if isinstance(result, (Tensor, dict)) else tensors(result)
-    return Graph(inputs, outputs, name=name or _function_name(f))
-
-
-def _input(spec: Any, name: str) -> Tensor:
-    if isinstance(spec, Tensor):
-        return spec if isinstance(spec.node.op, Input) else make_input(spec.type, name)
-    if isinstance(spec, TensorType):
-        return make_input(spec, name)
-    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[0], (tuple, list)):
-        return make_input(TensorType(as_dtype(spec[1]), as_shape(spec[0])), name)
-    if hasattr(spec, "shape") and hasattr(spec, "dtype"):
-        return make_input(TensorType(as_dtype(spec.dtype), as_shape(spec.shape)), name)
-    raise GraphError(
-        "a spec must be an input tensor or (shape, dtype)",
-        facts=[("got", repr(spec)[:80])],
-        hint='(("n", 3), "float64")',
-    )
-
-
-def _parameter_names(f: Function, count: int) -> list[str]:
-    """The names of the first parameters of a function, where they can be found out."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in parameters if p.kind in plain][:count]
-    names += [f"x{i}" for i in range(len(names), count)]
-    return [n if _is_free(n) else f"{n}_" for n in names]
-
-
-def _function_name(f: Function) -> str:
-    name = getattr(f, "__name__", "")
-    return name if name.isidentifier() and _is_free(name) else "main"
-
-
-def _is_free(name: str) -> bool:
-    return name not in RESERVED and len(name) < MAX_NAME
-
-
-# ---- vmap -------------------------------------------------------------------------------------------
-
-
-def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
-    """`f` for each element along an axis of its arguments at once.
-
-    Args:
-        f: a Python function on tensors; its arguments and results may be nested tuples, lists and dicts of
-        them. in_axes: the axis of the arguments that is mapped: an int for all, or a tuple with an int,
-        None (not
-            mapped) or a nested structure of these for each positional argument. Keyword arguments are
-            mapped along axis 0.
-        out_axes: where the axis goes in the results, in the same manner; None for what does not depend on it.
-
-    Returns:
-        A Python function on tensors. Whatever `f` calls is vectorised: there is no loop. `f` is called once.
-
-    >>> import symgrad as sg
-    >>> x, w = sg.matrix("x", ("n", 3)), sg.vector("w", size=3)
-    >>> rowwise = sg.vmap(lambda row: sg.grad(sg.tanh(row @ w), w))
-    >>> rowwise(x)
-    <reshape: f64[n,3]>
-    """
-
-    @wraps(f)
-    def mapped(*args: Any, **kwargs: Any) -> Any:
-        leaves = tensors((args, kwargs))
-        axes = spread_axes(_axes_of(in_axes, args), args, "in_axes") + [0] * len(flatten(kwargs))
-        size, placeholders, batched = _split_axes(leaves, axes)
-        given = iter(placeholders)
-        results = f(*rebuild(args, [next(given) for _ in flatten(args)]), **rebuild(kwargs, list(given)))
-        outputs = tensors(results)
-        made = vectorize(outputs, batched, size)
-        placed = [
-            _place(t, made.get(t), axis, size)
-            for t, axis in zip(outputs, spread_axes(out_axes, results, "out_axes"), strict=True)
-        ]
-        return rebuild(results, placed)
-
-    return mapped
-
-
-def _axes_of(in_axes: Any, args: tuple[Any, ...]) -> Any:
-    if isinstance(in_axes, list):
-        in_axes = tuple(in_axes)
-    if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-        raise ValueError(f"in_axes has {len(in_axes)} entries for {len(args)} positional arguments")
-    return in_axes
-
-
-def _split_axes(
-    leaves: Sequence[Tensor], axes: Sequence[int | None]
-) -> tuple[Dim, list[Tensor], dict[Tensor, Tensor]]:
-    """(the size of the mapped axis, what the function sees, placeholder -> the tensor with the axis in
-    front)."""
-    found: list[tuple[str, Tensor, Dim]] = []
-    seen: list[Tensor] = []
-    batched: dict[Tensor, Tensor] = {}
-    for number, (tensor, axis) in enumerate(zip(leaves, axes, strict=True)):
-        if axis is None:
-            seen.append(tensor)
-            continue
-        if not tensor.ndim:
-            raise ShapeError(
-                "vmap needs an axis to map over, but an argument has none",
-                facts=[(tensor.name or f"argument {number}", tensor.type)],
-                hint="in_axes=None for arguments that are not mapped",
-            )
-        front = moveaxis(tensor, normalize_axis(axis, tensor.ndim), 0)
-        name = tensor.name or f"x{number}"
-        placeholder = make_input(front.type.with_shape(front.shape[1:]), name)
-        seen.append(placeholder)
-        batched[placeholder] = front
-        found.append((name, tensor, front.shape[0]))
-    if not found:
-        raise ValueError("vmap maps over no argument: at least one of in_axes must be an int")
-    size = found[0][2]
-    for _, _, other in found:
-        if not dims.equal(size, other):
-            raise ShapeError(
-                f"the mapped axes have different sizes: {size} and {other}",
-                facts=[(name, tensor.type) for name, tensor, _ in found],
-                at=origin.locate(origin.current()),
-            )
-    return size, seen, batched
-
-
-def _place(tensor: Tensor, made: Tensor | None, axis: int | None, size: Dim) -> Tensor:
-    if axis is None:
-        if made is not None:
-            raise ValueError("out_axes is None for a result that depends on a mapped argument")
-        return tensor
-    if made is None:
-        made = broadcast_to(tensor, (size, *tensor.shape))
-    return moveaxis(made, 0, normalize_axis(axis, made.ndim))
-
-
-# ---- functions with rules ---------------------------------------------------------------------------
+from symgrad.ops.shape import permute_dims, reshape
 
 
 class _Traced:
@@ -198,8 +32,8 @@ class _Traced:
         self.arguments = tensors(args)
         if not self.arguments:
             raise GraphError(f"a function under {what} needs at least one argument")
-        self.name = _function_name(f)
-        names = _unique(_parameter_names(f, len(self.arguments)))
+        self.name = function_name(f)
+        names = unique_names(parameter_names(f, len(self.arguments)))
         self.inputs = [make_input(t.type, n) for t, n in zip(self.arguments, names, strict=True)]
         self.result = f(*rebuild(args, self.inputs))
         self.values = tensors(self.result)
@@ -214,15 +48,6 @@ class _Traced:
         for new, old in zip(made, self.values, strict=True):
             new.name = old.name
         return rebuild(self.result, made)
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        while name in found or not _is_free(name):
-            name += "_"
-        found.append(name)
-    return found
 
 
 def _captured(outputs: Sequence[Tensor], inputs: Sequence[Tensor], first: int) -> list[Tensor]:
@@ -252,7 +77,7 @@ def _closed(
 ) -> Subgraph:
     """The graph of `outputs` with the inputs `before`, one for each captured tensor, and `after`."""
     given = [*before, *after]
-    taken = _unique([*[t.name or "x" for t in given], *[t.name or t.node.op.name for t in captured]])
+    taken = unique_names([*[t.name or "x" for t in given], *[t.name or t.node.op.name for t in captured]])
     stands_for = {t: make_input(t.type, n) for t, n in zip(captured, taken[len(given) :], strict=True)}
     inputs = dict(zip(taken, given, strict=False))
     first, last = list(inputs.items())[: len(before)], list(inputs.items())[len(before) :]
@@ -434,7 +259,7 @@ def custom_root(
             at=origin.locate(origin.current()),
         )
     captured = _captured([residual], [x], x.node.id)
-    names = _unique(["x", *[t.name or "p" for t in captured]])[1:]
+    names = unique_names(["x", *[t.name or "p" for t in captured]])[1:]
     parameters = [make_input(t.type, n) for t, n in zip(captured, names, strict=True)]
     (inner,) = substitute_tensors([residual], dict(zip(captured, parameters, strict=True)))
     b = make_input(x.type, "b")
@@ -455,7 +280,7 @@ def custom_root(
 
 def _named(tensors: Sequence[Tensor], taken: Iterable[str] = ()) -> dict[str, Tensor]:
     before = list(taken)
-    names = _unique([*before, *[t.name or "x" for t in tensors]])[len(before) :]
+    names = unique_names([*before, *[t.name or "x" for t in tensors]])[len(before) :]
     return dict(zip(names, tensors, strict=True))
 
 
