@@ -387,26 +387,31 @@ def _quotient(b: Code, x: Value, y: Value) -> tuple[Value, Value, Value]:
     return b._binary(f"{sign}div", x, safe), b._binary(f"{sign}rem", x, safe), safe
 
 
+def _floored(b: Code, x: Value, y: Value) -> tuple[Value, Value, Value | None]:
+    """x / y and x % y rounded to zero, and, of signed integers, whether the quotient is to be one less."""
+    q, r, _ = _quotient(b, x, y)
+    if x.kind[0] != "i":
+        return q, r, None
+    zero = b.constant(0, x)
+    signs_differ = b._binary("xor", b.less(r, zero), b.less(y, zero))
+    return q, r, b.logical_and(b.logical_not(b.equal(r, zero)), signs_differ)
+
+
 def _int_floor_divide(b: Code, x: Value, y: Value) -> Value:
     x, y = b.level(x, y)
-    q, r, _ = _quotient(b, x, y)
-    zero = b.constant(0, x)
-    if x.kind[0] == "i":
-        signs_differ = b._binary("xor", b.less(r, zero), b.less(y, zero))
-        down = b.logical_and(b.logical_not(b.equal(r, zero)), signs_differ)
+    q, _, down = _floored(b, x, y)
+    if down is not None:
         q = b.select(down, b.subtract(q, b.constant(1, x)), q)
         q = b.select(b.equal(y, b.constant(-1, x)), b.negative(x), q)
+    zero = b.constant(0, x)
     return b.select(b.equal(y, zero), zero, q)
 
 
 def _int_remainder(b: Code, x: Value, y: Value) -> Value:
     x, y = b.level(x, y)
-    _, r, _ = _quotient(b, x, y)
+    _, r, down = _floored(b, x, y)
+    r = r if down is None else b.select(down, b.add(r, y), r)
     zero = b.constant(0, x)
-    if x.kind[0] == "i":
-        signs_differ = b._binary("xor", b.less(r, zero), b.less(y, zero))
-        down = b.logical_and(b.logical_not(b.equal(r, zero)), signs_differ)
-        r = b.select(down, b.add(r, y), r)
     return b.select(b.equal(y, zero), zero, r)
 
 
