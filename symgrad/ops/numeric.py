@@ -277,9 +277,8 @@ def _shift(x: Array, axes: tuple[int, ...]) -> Array:
     if any(numpy.shape(x)[a] == 0 for a in axes):
         return numpy.zeros([1 if i in axes else n for i, n in enumerate(numpy.shape(x))], x.dtype)
     largest = numpy.asarray(numpy.maximum.reduce(x, axis=axes, keepdims=True))
-    if largest.size and largest.min() == -numpy.inf:
-        largest = numpy.where(largest == -numpy.inf, numpy.zeros((), largest.dtype), largest)
-    return largest
+    finite = numpy.isfinite(largest)
+    return largest if finite.all() else numpy.where(finite, largest, numpy.zeros((), largest.dtype))
 
 
 def matmul(a: Array, b: Array, strong: str = "", out: Out = None) -> Array:

@@ -21,7 +21,7 @@ from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.arithmetic import log
 from symgrad.ops.cast import astype
-from symgrad.ops.compare import equal, not_equal
+from symgrad.ops.compare import equal, isfinite, not_equal
 from symgrad.ops.kinds import FLOATS, Custom, Tangents, TensorOp, declare, product, total
 from symgrad.ops.reduce import Sum, Supremum, as_inexact, reduced, reduction, spread
 from symgrad.ops.select import masked_multiply, masked_multiply_both, where
@@ -317,9 +317,9 @@ def _centre_back(g: Tensor, y: Tensor, axes: tuple[int, ...], masked: bool) -> T
 
 
 def _shift(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The maximum over `axes`, or 0 where it is -inf: exp(-inf - -inf) would be NaN."""
+    """The maximum over `axes`, or 0 where it is infinite: exp(inf - inf) would be NaN."""
     largest = _supremum(x, axes)
-    return where(largest == -math.inf, 0, largest)
+    return where(isfinite(largest), largest, 0)
 
 
 def _supremum(x: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+import scipy.special
 
 import symgrad as sg
 from symgrad.ir.tensor import apply
@@ -464,3 +465,10 @@ def test_quantiles_refuse() -> None:
     n = sg.vector("n", size="n")
     with pytest.raises((IndexError, sg.ExecutionError)):
         sg.median(n).eval({n: np.zeros(0)})
+
+
+def test_logsumexp_of_infinities() -> None:
+    x = sg.matrix("x", (4, 2))
+    a = np.array([[np.inf, 0.0], [-np.inf, -np.inf], [np.inf, -np.inf], [np.nan, np.inf]])
+    found = sg.logsumexp(x, axis=1).eval({x: a})
+    np.testing.assert_array_equal(found, scipy.special.logsumexp(a, axis=1))
