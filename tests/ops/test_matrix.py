@@ -250,6 +250,69 @@ def test_symbolic_empty_and_single(name: str) -> None:
                 np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14, err_msg=what)
 
 
+# ---- special values ---------------------------------------------------------------------------------
+
+SPECIAL_VALUES = np.array(
+    [0.0, -0.0, np.inf, 1.5, -np.inf, np.nan, -2.5, 1e308, -1e308, 5e-324, 1e-200, 1e200]
+)
+#: Where the reference of the samples is not what the function is, at such values: it overflows, say.
+WRITTEN_NAIVELY = set(
+    [
+        "softplus",
+        "masked_multiply",
+        "masked_multiply_both",
+        "logsumexp",
+        "softmax",
+        "log_softmax",
+        "matmul",
+        "softmax_of_axes",
+        "softmax_from_log",
+        "softmax_centred",
+        "linear_recurrence",
+        "vector_norm",
+        "norm",
+        "einsum",
+        "over_squares",
+        "log_sigmoid",
+        "xlogx",
+        "sinc_derivative",
+        "gelu",
+        "silu",
+        "gammaln",
+        "eye",
+        "quantile",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(SAMPLES) - WRITTEN_NAIVELY - {"astype"})
+)  # C leaves such casts open
+def test_special_values(name: str) -> None:
+    """Zeros, infinities, NaN, huge and tiny numbers everywhere: what NumPy gives."""
+    inputs, outputs, arguments, wanted = [], [], [], []
+    for number, sample in enumerate(SAMPLES[name]):
+        if sample.reference is None or sample.shapes or not any(a.dtype.kind == "f" for a in sample.operands):
+            continue
+        for start in (0, 5):
+            operands = [
+                np.resize(np.roll(SPECIAL_VALUES, -start - 3 * k), a.shape) if a.dtype == np.float64 else a
+                for k, a in enumerate(sample.operands)
+            ]
+            xs = [
+                sg.tensor(f"x{number}_{start}_{i}", a.shape, a.dtype) for i, a in enumerate(sample.operands)
+            ]
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                wanted += flatten(sample.reference(*operands))
+            inputs += xs
+            outputs += flatten(sample.build(*xs))
+            arguments += operands
+    found = sg.function(inputs, outputs, on_unused_input="ignore")(*arguments) if outputs else []
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=0, err_msg=name)
+
+
 # ---- errors -----------------------------------------------------------------------------------------
 
 
