@@ -11,6 +11,17 @@ from fractions import Fraction
 from functools import cache
 from math import factorial, pi, prod
 
+#: ln(2) as a number of 32 bits, whose products with exponents are exact, and the rest as two numbers.
+LN2 = (0.6931471803691238, 1.9082149292705877e-10, 1.1612227229362532e-26)
+#: 1/6 as two numbers.
+SIXTH = (0.16666666666666666, 9.25185853854297e-18)
+#: 1 / k! from k = 4 on: exp(r) - 1 - r - r^2/2 - r^3/6 = r^4 (...), to 1e-20 r for |r| <= ln(2)/2
+EXP_TAIL = tuple(1 / factorial(k) for k in range(4, 17))
+#: Where log(e^x + e^y) may be near 0, so that its terms cancel: larger operands from here to 0.
+CANCELS_FROM = -1.5
+#: Below, e^y adds nothing that matters there.
+LEAST_EXPONENT = -700.0
+
 #: erf(x) / x - 1 in x^2, for |x| <= 0.85
 ERF = (
     0.12837916709551256, -0.3761263890318335, 0.11283791670932594, -0.026866170640255645,

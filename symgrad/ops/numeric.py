@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy
 
 from symgrad.errors import ShapeError
+from symgrad.ops import fits
 from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
     argsort,
     gather,
@@ -138,8 +139,70 @@ def sigmoid_difference(x: Array, y: Array, out: Out = None) -> Array:
 
 
 def logaddexp(x: Array, y: Array, out: Out = None) -> Array:
-    """max + log(1 + exp(-|x - y|)), with the difference not rounded."""
-    return numpy.add(numpy.maximum(x, y), numpy.log1p(_exp_of_distance(x, y)), out=out)
+    """max + log(1 + exp(-|x - y|)), with the difference not rounded; near 0, where these cancel, from exponentials
+    of twice the digits."""
+    larger = numpy.maximum(x, y)
+    result = numpy.asarray(numpy.add(larger, numpy.log1p(_exp_of_distance(x, y)), out=out))
+    near = (larger > fits.CANCELS_FROM) & (larger < 0)
+    if result.dtype == numpy.float64 and near.any():
+        smaller = numpy.maximum(numpy.minimum(x, y), fits.LEAST_EXPONENT)
+        a, b = numpy.broadcast_arrays(larger, smaller)
+        result[near] = _log_of_sum(a[near], b[near])
+    return result if result.ndim else result[()]
+
+
+def _log_of_sum(x: Array, y: Array) -> Array:
+    """log(1 + s) with s = (e^x - 1) + e^y."""
+    a, a_low = _exp_pair(x, 1.0)
+    b, b_low = _exp_pair(y, 0.0)
+    s, lost = _two_sum(a, b)
+    return numpy.log1p(s + (lost + a_low + b_low))
+
+
+def _exp_pair(x: Array, less: float) -> tuple[Array, Array]:
+    """e^x - `less` as a sum of two numbers, to about 1e-20 of its terms, for moderate x: x = n ln(2) + r, and a
+    series in r."""
+    n = numpy.rint(x * 1.4426950408889634)
+    a, a_low = _two_sum(x, -n * fits.LN2[0])
+    p, p_low = _two_product(n, fits.LN2[1])
+    r, r_low = _two_sum(a, -p)
+    r_low = r_low + a_low - p_low - n * fits.LN2[2]
+    square, square_low = _two_product(r, r)
+    square_low = square_low + 2 * r * r_low
+    cube, cube_low = _two_product(square, r)
+    third, third_low = _two_product(cube, fits.SIXTH[0])
+    third_low = third_low + (cube_low + square_low * r) * fits.SIXTH[0] + cube * fits.SIXTH[1]
+    tail = numpy.zeros_like(r)
+    for c in reversed(fits.EXP_TAIL):
+        tail = tail * r + c
+    total, low = r, r_low + 0.5 * square_low + third_low
+    for term in (0.5 * square, third, square * square * tail):
+        total, lost = _two_sum(total, term)
+        low = low + lost
+    scale = numpy.ldexp(1.0, n.astype(numpy.int64))
+    total, lost = _two_sum(scale - less, total * scale)
+    return total, lost + low * scale
+
+
+def _two_sum(x: Array, y: Array) -> tuple[Array, Array]:
+    """x + y and its rounding error (Knuth)."""
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+def _two_product(x: Array, y: Any) -> tuple[Array, Array]:
+    """x y and its rounding error (Dekker)."""
+    total = x * y
+    (a, a_low), (b, b_low) = _halves(x), _halves(y)
+    return total, ((a * b - total) + a * b_low + a_low * b) + a_low * b_low
+
+
+def _halves(x: Any) -> tuple[Any, Any]:
+    """x as a sum of two numbers of 26 bits."""
+    large = 134217729.0 * x
+    high = large - (large - x)
+    return high, x - high
 
 
 def _exp_of_distance(x: Array, y: Array) -> Array:

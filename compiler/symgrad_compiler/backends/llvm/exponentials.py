@@ -27,12 +27,12 @@ _EXP_SINGLE = (
 )  # fmt: skip
 #: Beyond, exp is 0 or infinite.
 EXP_RANGE = (-750.0, 710.0)
-_LOG2_E = 1.4426950408889634
+LOG2_E = 1.4426950408889634
 
 
 def reduce_exp(b: Code, x: Value) -> tuple[Value, Value, Value]:
     """x = n ln(2) + r: (r, n, n as a float)."""
-    whole, n = nearest(b, b.multiply(x, like(x, _LOG2_E)))
+    whole, n = nearest(b, b.multiply(x, like(x, LOG2_E)))
     r = b.fma(whole, like(x, -LN2_HIGH), x)
     return b.muladd(whole, like(x, -LN2_LOW), r), n, whole
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from symgrad_compiler.backends.llvm.exponentials import exp
+from symgrad.ops import fits
+from symgrad_compiler.backends.llvm.exponentials import LOG2_E, exp
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.pieces import (
     LN2_HIGH,
     LN2_LOW,
     MANTISSA,
     ROUNDER,
+    clamp,
     integer,
     like,
+    nearest,
     normal,
+    power_of_two,
     product,
     two_sum,
 )
@@ -137,7 +141,9 @@ log10 = _log_to_base(
 
 
 def logaddexp(b: Code, x: Value, y: Value, single: bool) -> Value:
-    """max + log(1 + t) with t = exp(-|x - y|), corrected by what x - y lost; equal infinities as they are."""
+    """max + log(1 + t) with t = exp(-|x - y|), corrected by what x - y lost; equal infinities as they are.
+    Near
+    0, where these cancel, from exponentials of twice the digits."""
     lower = b.less(x, y)
     larger, smaller = b.select(lower, y, x), b.select(lower, x, y)
     difference, lost = two_sum(b, smaller, b.negative(larger))
@@ -145,7 +151,56 @@ def logaddexp(b: Code, x: Value, y: Value, single: bool) -> Value:
     rest = b.multiply(t, lost)
     t = b.select(b.call("isfinite", rest), b.add(t, rest), t)
     far = log1p(b, t, single)
-    return b.select(b.equal(x, y), b.add(x, like(x, math.log(2))), b.add(larger, far))
+    result = b.select(b.equal(x, y), b.add(x, like(x, math.log(2))), b.add(larger, far))
+    if single:
+        return result
+    near = b.logical_and(b.less(like(x, fits.CANCELS_FROM), larger), b.less(larger, like(x, 0.0)))
+    near = b.logical_and(near, b.logical_not(b.is_nan(smaller)))
+    return b.f.choose(
+        b.any(near), lambda: b.select(near, _log_of_sum(b, larger, smaller), result), lambda: result
+    )
+
+
+def _log_of_sum(b: Code, x: Value, y: Value) -> Value:
+    """log(1 + s) with s = (e^x - 1) + e^y."""
+    a, a_low = _exp_pair(b, clamp(b, x, fits.LEAST_EXPONENT, 1.0), 1.0)
+    c, c_low = _exp_pair(b, clamp(b, y, fits.LEAST_EXPONENT, 1.0), 0.0)
+    s, lost = two_sum(b, a, c)
+    return log1p(b, b.add(s, b.add(lost, b.add(a_low, c_low))), False)
+
+
+def _exp_pair(b: Code, x: Value, less: float) -> tuple[Value, Value]:
+    """e^x - `less` as a sum of two numbers, to about 1e-20 of its terms, for moderate x: x = n ln(2) + r,
+    and a
+    series in r."""
+    whole, n = nearest(b, b.multiply(x, like(x, LOG2_E)))
+    short, middle, last = (like(x, part) for part in fits.LN2)
+    a, a_low = two_sum(b, x, b.negative(b.multiply(whole, short)))
+    p, p_low = _exact_product(b, whole, middle)
+    r, r_low = two_sum(b, a, b.negative(p))
+    r_low = b.subtract(b.add(r_low, a_low), b.add(p_low, b.multiply(whole, last)))
+    square, square_low = _exact_product(b, r, r)
+    square_low = b.add(square_low, b.multiply(b.add(r, r), r_low))
+    cube, cube_low = _exact_product(b, square, r)
+    third, third_low = _exact_product(b, cube, like(x, fits.SIXTH[0]))
+    cube_low = b.add(cube_low, b.multiply(square_low, r))
+    third_low = b.add(third_low, b.multiply(cube_low, like(x, fits.SIXTH[0])))
+    third_low = b.add(third_low, b.multiply(cube, like(x, fits.SIXTH[1])))
+    tail = b.multiply(b.multiply(square, square), b.polynomial(r, fits.EXP_TAIL))
+    half = like(x, 0.5)
+    total, low = r, b.add(r_low, b.add(b.multiply(half, square_low), third_low))
+    for term in (b.multiply(half, square), third, tail):
+        total, lost = two_sum(b, total, term)
+        low = b.add(low, lost)
+    scale = power_of_two(b, n)
+    total, lost = two_sum(b, b.subtract(scale, like(x, less)), b.multiply(total, scale))
+    return total, b.add(lost, b.multiply(low, scale))
+
+
+def _exact_product(b: Code, x: Value, y: Value) -> tuple[Value, Value]:
+    """x y and its rounding error."""
+    total = b.multiply(x, y)
+    return total, b.fma(x, y, b.negative(total))
 
 
 def log_double(b: Code, x: Value) -> tuple[Value, Value]:
