@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import wraps
 from typing import Any
 
-from symgrad.api.differentiate import like_output, vjp
+from symgrad.api.differentiate import like_output, require_float, vjp
 from symgrad.api.givens import substitute_tensors
 from symgrad.api.jacobians import jvp, unit_vectors
 from symgrad.api.structure import flatten, rebuild, tensors
@@ -18,10 +18,13 @@ from symgrad.ir import origin
 from symgrad.ir.graph import Graph, Subgraph
 from symgrad.ir.op import Input
 from symgrad.ir.tensor import Shared, Tensor, apply, apply_all, make_input
-from symgrad.ops.create import as_tensor, zeros_like
+from symgrad.ops.align import common_dtype, is_weak
+from symgrad.ops.cast import stop_gradient
+from symgrad.ops.create import as_tensor, constant, zeros_like
 from symgrad.ops.custom import Checkpoint, CustomJVP, CustomVJP, ImplicitRoot
 from symgrad.ops.elimination import eliminated
 from symgrad.ops.shape import permute_dims, reshape
+from symgrad.types import FLOAT64, TensorType
 
 
 class _Traced:
@@ -59,13 +62,25 @@ def _captured(outputs: Sequence[Tensor], inputs: Sequence[Tensor], first: int) -
         if tensor in own:
             continue
         node = tensor.node
-        if isinstance(node.op, Input) or isinstance(tensor, Shared) or (node.id < first and node.inputs):
+        outside = node.id < first and node.inputs
+        if (
+            outside
+            or isinstance(node.op, Input)
+            or isinstance(tensor, Shared)
+            or _is_held(tensor, own, first)
+        ):
             found.append(tensor)
             continue
         fresh = [t for t in node.inputs if t not in seen]
         seen.update(fresh)
         stack += fresh
     return sorted(found, key=lambda t: (t.node.id, t.index))
+
+
+def _is_held(tensor: Tensor, own: set[Tensor], first: int) -> bool:
+    """Whether the tensor is `stop_gradient` of something from outside."""
+    node = tensor.node
+    return node.op is stop_gradient and node.inputs[0] not in own and node.inputs[0].node.id < first
 
 
 def _closed(
@@ -110,10 +125,10 @@ def custom_vjp(f: Function, rule: Function) -> Function:
     def wrapped(*args: Any) -> Any:
         traced = _Traced(f, args, "custom_vjp")
         gs = [_placeholder(t, "g") for t in traced.values]
-        graph, captured = _rule_graph(
+        graph, captured, besides = _rule_graph(
             traced, rule, rebuild(traced.result, gs), gs, traced.inputs, "custom_vjp"
         )
-        op = CustomVJP(graph, len(traced.values), len(captured))
+        op = CustomVJP(graph, len(traced.values), len(captured) - besides, besides)
         return traced.finish(apply_all(op, (*traced.computed(), *traced.arguments, *captured)))
 
     return wrapped
@@ -142,8 +157,8 @@ def custom_jvp(f: Function, rule: Function) -> Function:
         ts = [_placeholder(t, "t") for t in traced.inputs]
         form = rebuild(args, ts)
         given = form[0] if len(args) == 1 else form
-        graph, captured = _rule_graph(traced, rule, given, ts, traced.values, "custom_jvp")
-        op = CustomJVP(graph, len(traced.values), len(captured))
+        graph, captured, besides = _rule_graph(traced, rule, given, ts, traced.values, "custom_jvp")
+        op = CustomJVP(graph, len(traced.values), len(captured) - besides, besides)
         return traced.finish(apply_all(op, (*traced.computed(), *traced.arguments, *captured)))
 
     return wrapped
@@ -160,8 +175,10 @@ def _rule_graph(
     moved: Sequence[Tensor | None],
     wanted: Sequence[Tensor],
     what: str,
-) -> tuple[Subgraph, list[Tensor]]:
-    """The rule as a graph of what moves, the arguments, captured tensors and values; and what is captured."""
+) -> tuple[Subgraph, list[Tensor], int]:
+    """The rule as a graph of what moves, the arguments, captured tensors and values; what is captured, and
+    how much
+    of that by the rule alone."""
     outs = [make_input(t.type, t.name or "out") for t in traced.values]
     arguments = rebuild(traced.args, traced.inputs)
     extra = [rebuild(traced.result, outs)] if _takes(rule, len(arguments) + 2) else []
@@ -180,22 +197,21 @@ def _rule_graph(
             )
     live = [t for t in moved if t is not None]
     own = [*live, *traced.inputs, *outs]
-    captured = sorted(
-        {*traced.captured, *_captured(results, own, traced.inputs[0].node.id)},
-        key=lambda t: (t.node.id, t.index),
-    )
-    return _closed([*live, *traced.inputs], captured, outs, results, f"{traced.name}_rule"), captured
+    inside = set(traced.captured)
+    besides = [t for t in _captured(results, own, traced.inputs[0].node.id) if t not in inside]
+    captured = [*traced.captured, *besides]
+    graph = _closed([*live, *traced.inputs], captured, outs, results, f"{traced.name}_rule")
+    return graph, captured, len(besides)
 
 
 def _takes(f: Function, count: int) -> bool:
-    """Whether a function can be called with so many positional arguments."""
+    """Whether a function asks for so many positional arguments; those with defaults are its own."""
     try:
-        inspect.signature(f).bind(*range(count))
-    except TypeError:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
         return False
-    except ValueError:
-        return False
-    return True
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return count == sum(p.kind in plain and p.default is p.empty for p in parameters)
 
 
 def checkpoint(f: Function) -> Function:
@@ -248,7 +264,7 @@ def custom_root(
     >>> root.eval({a: 8.0}).round(12), sg.grad(root, a).eval({a: 8.0}).round(12)
     (np.float64(2.0), np.float64(0.083333333333))
     """
-    guess = as_tensor(initial_guess)
+    guess = _as_guess(f, initial_guess)
     solution = as_tensor(solve(f, guess))
     x = make_input(solution.type, "x")
     residual = as_tensor(f(x))
@@ -276,6 +292,18 @@ def custom_root(
         solved(lambda v: vjp(inner, x, v, disconnected_inputs="ignore"), "solve_transposed"),
     )
     return apply(op, solution, *captured)
+
+
+def _as_guess(f: Function, value: Any) -> Tensor:
+    """Where to start, as a float tensor; a number takes the dtype of the floats that `f` reads."""
+    if is_weak(value):
+        probe = make_input(TensorType(FLOAT64, ()), "x")
+        read = _captured([as_tensor(f(probe))], [probe], probe.node.id)
+        floats = [t for t in read if t.dtype.is_differentiable]
+        return constant(float(value), common_dtype(floats) if floats else FLOAT64)
+    guess = as_tensor(value)
+    require_float(guess, "the initial guess")
+    return guess
 
 
 def _named(tensors: Sequence[Tensor], taken: Iterable[str] = ()) -> dict[str, Tensor]:

@@ -47,6 +47,11 @@ class MatMul(Linear):
     operands = ("a", "b")
     numpy = "numeric.matmul({a}, {b}, {strong}, {out})"
 
+    @property
+    def selects(self) -> bool:  # type: ignore[override]
+        """A zero that is strong leaves the other factor unused."""
+        return bool(self.strong)
+
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         if self.strong not in ("", "a", "b", "ab"):
             raise ShapeError(f'matmul: strong must be "", "a", "b" or "ab", not {self.strong!r:.20}')

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from symgrad.dims import Dim
 from symgrad.errors import GradientError, ShapeError
 from symgrad.ir.graph import Graph, Subgraph
 from symgrad.ir.tensor import Node, Tensor, apply, apply_all, make_input
+from symgrad.ir.traverse import ancestors
+from symgrad.ops.arithmetic import negative
+from symgrad.ops.compare import equal, isfinite, logical_and, logical_not
 from symgrad.ops.create import zeros_like
 from symgrad.ops.kinds import Linear, Structured, Tangents, TensorOp, declare
+from symgrad.ops.select import where
+from symgrad.ops.truth import all as all_of
 from symgrad.registry import language
 from symgrad.types import TensorType
 
@@ -74,6 +80,30 @@ def _batched_graph(rule: Subgraph, size: Dim) -> Subgraph:
     return Subgraph(Graph(list(inputs.values()), outputs, name=graph.name))
 
 
+def _quiet(result: Tensor | None, given: Sequence[Tensor | None], masked: bool) -> Tensor | None:
+    """What a rule of the user's gives for a cotangent (or tangent) that a mask has made 0: where the rule makes
+    no number of that 0, as 0 * inf is none, it stays 0. Element by element where shapes are equal."""
+    moved = [g for g in given if g is not None]
+    if result is None or not masked:
+        return result
+    nothing: Tensor | None = None
+    for g in moved:
+        zero = equal(g, 0)
+        if g.shape != result.shape:
+            zero = all_of(zero)
+        nothing = zero if nothing is None else logical_and(nothing, zero)
+    return where(logical_and(nothing, logical_not(isfinite(result))), 0, result)
+
+
+@lru_cache(maxsize=256)
+def _stable(rule: Subgraph) -> Subgraph:
+    """The graph in the form in which it is differentiated."""
+    graph = rule.graph
+    found: Mapping[Tensor, Tensor] = language["stabilize_tensors"](graph.outputs, graph.inputs)
+    inputs = dict(zip(graph.input_names, graph.inputs, strict=True))
+    return Subgraph(Graph(inputs, [found[t] for t in graph.outputs], name=graph.name))
+
+
 def _floats(types: Sequence[TensorType]) -> list[TensorType]:
     return [t for t in types if t.dtype.is_differentiable]
 
@@ -99,28 +129,30 @@ class CustomVJP(_WithRule):
     """A function with a rule for its cotangents.
 
     `rule` maps the cotangents of the values (of floats), all arguments and all values to the cotangents of the
-    arguments (of floats). The last `captured` operands are read by the function but are no arguments.
+    arguments (of floats). Behind the arguments stand `captured` operands that the function reads from outside, and
+    `besides` that only the rule does.
     """
 
     captured: int = 0
+    besides: int = 0
     name: ClassVar[str] = "custom_vjp"
 
     def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
         values, rest = types[: self.count], types[self.count :]
-        arguments = rest[: len(rest) - self.captured]
+        arguments = rest[: len(rest) - self.captured - self.besides]
         return [*_floats(values), *rest, *values], _floats(arguments)
 
     def _with_rule(self, rule: Subgraph) -> CustomVJP:
-        return CustomVJP(rule, self.count, self.captured)
+        return CustomVJP(rule, self.count, self.captured, self.besides)
 
     def pull_all(
         self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
     ) -> list[Tensor | None]:
         values, rest = node.outputs, node.inputs[self.count :]
-        arguments = rest[: len(rest) - self.captured]
+        arguments = rest[: len(rest) - self.captured - self.besides]
         _refuse_captured(self, node, operands)
-        results = self.rule(*_filled(cotangents, values), *rest, *values)
-        sent = dict(enumerate(_matched(results, arguments), self.count))
+        results = _matched(self.rule(*_filled(cotangents, values), *rest, *values), arguments)
+        sent = {i: _quiet(t, cotangents, masked) for i, t in enumerate(results, self.count)}
         return [sent.get(i) for i in operands]
 
 
@@ -134,24 +166,26 @@ class CustomJVP(_WithRule):
     """
 
     captured: int = 0
+    besides: int = 0
     name: ClassVar[str] = "custom_jvp"
 
     def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
         values, rest = types[: self.count], types[self.count :]
-        arguments = rest[: len(rest) - self.captured]
+        arguments = rest[: len(rest) - self.captured - self.besides]
         return [*_floats(arguments), *rest, *values], _floats(values)
 
     def _with_rule(self, rule: Subgraph) -> CustomJVP:
-        return CustomJVP(rule, self.count, self.captured)
+        return CustomJVP(rule, self.count, self.captured, self.besides)
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         values, rest = node.outputs, node.inputs[self.count :]
-        arguments = rest[: len(rest) - self.captured]
+        arguments = rest[: len(rest) - self.captured - self.besides]
         given = tangents[self.count : self.count + len(arguments)]
         _refuse_captured(self, node, [i for i, t in enumerate(tangents) if t is not None])
         if not any(t is not None for t in given):
             return (None,) * self.count
-        return tuple(_matched(self.rule(*_filled(given, arguments), *rest, *values), values))
+        pushed = _matched(self.rule(*_filled(given, arguments), *rest, *values), values)
+        return tuple([_quiet(t, given, masked) for t in pushed])
 
     def pull_all(
         self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
@@ -159,24 +193,31 @@ class CustomJVP(_WithRule):
         """The rule, linear in the tangents, transposed."""
         _refuse_captured(self, node, operands)
         values, rest = node.outputs, node.inputs[self.count :]
-        arguments = rest[: len(rest) - self.captured]
+        arguments = rest[: len(rest) - self.captured - self.besides]
         ts = [make_input(t.type, "t") if t.dtype.is_differentiable else None for t in arguments]
         pushed = self.rule(*[t for t in ts if t is not None], *rest, *values)
         seeds = _seeds(_matched(pushed, values), cotangents)
-        table = language["pullback_of"](seeds, [t for t in ts if t is not None])
+        live = [t for t in ts if t is not None]
+        table = language["pullback_of"](seeds, live, masked=seeds if masked else ())
         sent = {i: table.get(t) for i, t in enumerate(ts, self.count) if t is not None}
+        if not {t.node for t in live}.isdisjoint(ancestors([g for g in sent.values() if g is not None])):
+            raise GradientError(
+                f"the rule {self.rule.graph.name} of custom_jvp is not linear in the tangent",
+                hint="a tangent of the result is a sum of products with tangents of the arguments",
+            )
         return [sent.get(i) for i in operands]
 
 
 def _refuse_captured(op: CustomVJP | CustomJVP, node: Node, operands: Sequence[int]) -> None:
+    end = len(node.inputs) - op.besides
     for i in operands:
-        if i >= len(node.inputs) - op.captured and node.inputs[i].dtype.is_differentiable:
+        if end - op.captured <= i < end and node.inputs[i].dtype.is_differentiable:
             outside = node.inputs[i]
             raise GradientError(
                 f"{op.rule.graph.name} says nothing about {outside.name or outside.node.op.name}, which the function "
                 "reads without taking it as an argument",
                 facts=[("captured", outside.type)],
-                hint="make it an argument, or wrap it with symgrad.stop_gradient inside the function",
+                hint="make it an argument, or wrap it with symgrad.stop_gradient",
             )
 
 
@@ -205,9 +246,9 @@ class Checkpoint(_WithRule):
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """Forward, there is nothing to keep: the tangents of the function itself."""
         arguments = [apply(Barrier(), x, x) for x in node.inputs[self.count :]]
-        values = self.rule(*arguments)
+        values = _stable(self.rule)(*arguments)
         seeds = {x: t for x, t in zip(arguments, tangents[self.count :], strict=True) if t is not None}
-        found = language["pushforward"](values, seeds)
+        found = language["pushforward"](values, seeds, masked=seeds if masked else ())
         return tuple([found.get(y) for y in values])
 
     def pull_all(
@@ -216,7 +257,8 @@ class Checkpoint(_WithRule):
         """Compute the values again, when the cotangents have come, and pull back through that."""
         first = next(g for g in cotangents if g is not None)
         arguments = [apply(Barrier(), x, first) for x in node.inputs[self.count :]]
-        table = language["pullback_of"](_seeds(self.rule(*arguments), cotangents), arguments)
+        seeds = _seeds(_stable(self.rule)(*arguments), cotangents)
+        table = language["pullback_of"](seeds, arguments, masked=seeds if masked else ())
         sent = dict(enumerate([table.get(x) for x in arguments], self.count))
         return [sent.get(i) for i in operands]
 
@@ -242,7 +284,8 @@ class Barrier(Linear):
         return (tangents[0],)
 
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
-        return (apply(Barrier(), *operands),)
+        x, after = operands
+        return (apply(Barrier(), x if batched[0] else language["broadcast_to"](x, (size, *x.shape)), after),)
 
 
 @declare
@@ -280,10 +323,13 @@ class ImplicitRoot(Structured):
         (g,) = cotangents
         assert g is not None
         x, parameters = node.output, node.inputs[1:]
-        (adjoint,) = self.solve_transposed(x, *parameters, g)
+        (solved,) = self.solve_transposed(x, *parameters, g)
+        adjoint = _quiet(solved, (g,), masked)
         fresh = [make_input(p.type, "p") for p in parameters]
-        (residual,) = self.residual(x, *fresh)
-        table = language["pullback_of"]({residual: -adjoint}, [p for p in fresh if p.dtype.is_differentiable])
+        (residual,) = _stable(self.residual)(x, *fresh)
+        seeds = {residual: negative(adjoint)}
+        live = [p for p in fresh if p.dtype.is_differentiable]
+        table = language["pullback_of"](seeds, live, masked=seeds if masked else ())
         back = dict(zip(fresh, parameters, strict=True))
         wanted = [table[p] for p in fresh if p in table]
         placed = iter(language["substitute"](wanted, back))
@@ -293,13 +339,14 @@ class ImplicitRoot(Structured):
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         x, parameters = node.output, node.inputs[1:]
         fresh = [make_input(p.type, "p") for p in parameters]
-        (residual,) = self.residual(x, *fresh)
+        (residual,) = _stable(self.residual)(x, *fresh)
         seeds = {p: t for p, t in zip(fresh, tangents[1:], strict=True) if t is not None}
-        moved = language["pushforward"]([residual], seeds).get(residual)
+        moved = language["pushforward"]([residual], seeds, masked=seeds if masked else ()).get(residual)
         if moved is None:
             return (None,)
         (right,) = language["substitute"]([-moved], dict(zip(fresh, parameters, strict=True)))
-        return self.solve(x, *parameters, right)
+        (solved,) = self.solve(x, *parameters, right)
+        return (_quiet(solved, (right,), masked),)
 
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
         repeat = language["broadcast_to"]

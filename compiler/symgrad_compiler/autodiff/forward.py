@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from symgrad.ir import origin
 from symgrad.ir.naming import Labels
 from symgrad.ir.tensor import Node, Tensor, make_input
-from symgrad.ir.traverse import ancestors, descendants
+from symgrad.ir.traverse import ancestors
 from symgrad.ops.kinds import Tangents, TensorOp
 from symgrad.registry import provide
-from symgrad_compiler.autodiff.reverse import pullback
+from symgrad_compiler.autodiff.reverse import flows, pullback
 
 
 @provide("pushforward")
@@ -39,7 +39,7 @@ def pushforward(
     held = set(constants)
     table = {t: seed for t, seed in seeds.items() if t not in held}
     nodes = ancestors(outputs, stop=held)
-    reached = descendants(nodes, table) - held
+    reached = flows(nodes, table) - held
     labels = Labels(nodes)
     hidden = set(masked)
     for node in nodes:
@@ -69,9 +69,11 @@ def transpose_of_transpose(node: Node, tangents: Sequence[Tensor | None], masked
     us = tuple([make_input(t.type, "u") if t.dtype.is_differentiable else None for t in node.outputs])
     moving = [i for i, t in enumerate(tangents) if t is not None]
     seeds: dict[Tensor, Tensor] = {}
-    for i, sent in zip(moving, op.pull_all(node, moving, us, masked), strict=True):
+    # A rule of the user's may not look at u: its zeros are those of the tangents, below.
+    back = op.pull_all(node, moving, us, masked and not op.holds_graphs)
+    for i, sent in zip(moving, back, strict=True):
         tangent = tangents[i]
         if sent is not None and tangent is not None:
             seeds[sent] = seeds[sent] + tangent if sent in seeds else tangent
-    found = pullback(seeds, [u for u in us if u is not None])
+    found = pullback(seeds, [u for u in us if u is not None], masked=seeds if masked else ())
     return tuple([None if u is None else found.get(u) for u in us])

@@ -44,7 +44,7 @@ def pullback(
     held = set(constants)
     live_targets = [t for t in targets if t not in held]
     nodes = ancestors(seeds, stop=held)
-    reached = descendants(nodes, live_targets) - held
+    reached = flows(nodes, live_targets) - held
     labels = Labels(nodes)
     table = Cotangents(seeds, known)
     table.masked.update(masked)
@@ -83,10 +83,19 @@ def _propagate(
 
 def connected(outputs: Iterable[Tensor], target: Tensor) -> set[Tensor]:
     """The tensors on the way to `outputs` that depend on `target` through ops that have a derivative."""
-    reached = {target}
-    for node in ancestors(outputs):
+    return flows(ancestors(outputs), [target])
+
+
+def flows(nodes: Iterable[Node], targets: Iterable[Tensor]) -> set[Tensor]:
+    """The targets, and the outputs of `nodes` (in order) that depend on them through ops that have a
+    derivative."""
+    reached = set(targets)
+    for node in nodes:
+        if reached.isdisjoint(node.inputs):
+            continue
         op = node.op
-        if isinstance(op, TensorOp) and any(
+        assert isinstance(op, TensorOp)
+        if not op.no_gradient or any(
             t in reached and op.reason(i) is None for i, t in enumerate(node.inputs)
         ):
             reached.update(t for t in node.outputs if t.dtype.is_differentiable)

@@ -19,6 +19,7 @@ from symgrad.ops.slices import Slice
 from symgrad.ops.softmax import Softmax, log_softmax, logsumexp, softmax
 from symgrad.ops.special import erf, erfc, logit, ndtr, xlogx
 from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid, softplus
+from symgrad.registry import provide
 from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import index, rewrite
@@ -106,6 +107,7 @@ def stabilize(graph: Graph) -> Graph:
     return replace_results(graph, rewrite(graph.nodes, _WITH_CANONICAL, unchanged=_TABLE))
 
 
+@provide("stabilize_tensors")
 def stabilize_tensors(tensors: Iterable[Tensor], barriers: Iterable[Tensor]) -> dict[Tensor, Tensor]:
     """Each of `tensors` with its stable form; nothing looks behind `barriers`."""
     tensors = list(tensors)
