@@ -26,7 +26,7 @@ def grad(
     cost: Tensor,
     wrt: Wrt,
     *,
-    consider_constant: Iterable[Tensor] = (),
+    consider_constant: Tensor | Iterable[Tensor] = (),
     known_grads: Mapping[Tensor, Any] | None = None,
     disconnected_inputs: str = "raise",
     stabilize: bool = True,
@@ -85,7 +85,7 @@ def vjp(
     wrt: Wrt,
     cotangents: Any,
     *,
-    consider_constant: Iterable[Tensor] = (),
+    consider_constant: Tensor | Iterable[Tensor] = (),
     disconnected_inputs: str = "raise",
     stabilize: bool = True,
 ) -> Any:
@@ -168,8 +168,12 @@ class Targets:
         self.form = wrt
         if isinstance(wrt, Tensor):
             self.tensors = [wrt]
+        elif isinstance(wrt, Mapping):
+            self.tensors = list(wrt.values())
+        elif isinstance(wrt, (tuple, list)):
+            self.tensors = list(wrt)
         else:
-            self.tensors = list(wrt.values()) if isinstance(wrt, Mapping) else list(wrt)
+            require_float(wrt, "wrt")
         for target in self.tensors:
             require_float(target, "wrt")
 
@@ -185,7 +189,7 @@ class Targets:
 def _differentiate(
     cost: Tensor | None,
     wrt: Wrt,
-    constants: Iterable[Tensor],
+    constants: Tensor | Iterable[Tensor],
     known_grads: Mapping[Tensor, Any] | None,
     disconnected: str,
     stabilize: bool,
@@ -210,7 +214,7 @@ def _differentiate(
 def gradients_of(
     seeds: Mapping[Tensor, Tensor],
     targets: Targets,
-    constants: Iterable[Tensor],
+    constants: Tensor | Iterable[Tensor],
     disconnected: str,
     stabilize: bool,
     known: Sequence[Tensor] = (),
@@ -218,11 +222,8 @@ def gradients_of(
 ) -> tuple[list[Tensor], Any]:
     """(the outputs, stabilised; the gradients in the form of wrt); `masked` where zeros of seeds are
     strong."""
-    if disconnected not in _DISCONNECTED:
-        raise GradientError(
-            f"disconnected_inputs cannot be {disconnected!r}", facts=[("choices", ", ".join(_DISCONNECTED))]
-        )
-    outputs, held, wrt = list(seeds), list(constants), targets.tensors
+    check_disconnected(disconnected)
+    outputs, held, wrt = list(seeds), as_list(constants), targets.tensors
     new_outputs, new_held, new_wrt = (
         stabilized(outputs, held, wrt, known) if stabilize else (outputs, held, wrt)
     )
@@ -248,6 +249,26 @@ def stabilized(
     """The three, in stable form; rewriting never crosses a tensor that the caller named."""
     found = stabilize_tensors([*outputs, *held, *wrt], barriers=[*wrt, *held, *known])
     return [found[t] for t in outputs], [found[t] for t in held], [found[t] for t in wrt]
+
+
+def as_list(constants: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One tensor or several, as `consider_constant` takes them."""
+    found = [constants] if isinstance(constants, Tensor) else list(constants)
+    for tensor in found:
+        if not isinstance(tensor, Tensor):
+            raise GradientTypeError(
+                f"consider_constant takes tensors, not {type(tensor).__name__}",
+                facts=[("got", repr(tensor)[:80])],
+            )
+    return found
+
+
+def check_disconnected(choice: str) -> None:
+    """GradientError unless it is a way to treat targets that nothing depends on."""
+    if choice not in _DISCONNECTED:
+        raise GradientError(
+            f"disconnected_inputs cannot be {choice!r}", facts=[("choices", ", ".join(_DISCONNECTED))]
+        )
 
 
 def _replacement(target: Tensor, outputs: Sequence[Tensor], disconnected: str) -> Tensor | None:

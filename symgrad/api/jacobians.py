@@ -7,12 +7,15 @@ in one direction does not make NaN of the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from symgrad.api.differentiate import (
     Targets,
     Wrt,
+    as_list,
+    check_disconnected,
     disconnected_error,
     grad,
     like_output,
@@ -36,7 +39,13 @@ _MODES = ("auto", "forward", "reverse")
 
 @without_collections
 def jvp(
-    y: Any, wrt: Wrt, tangents: Any, *, disconnected_inputs: str = "raise", stabilize: bool = True
+    y: Any,
+    wrt: Wrt,
+    tangents: Any,
+    *,
+    consider_constant: Tensor | Iterable[Tensor] = (),
+    disconnected_inputs: str = "raise",
+    stabilize: bool = True,
 ) -> Any:
     """The Jacobian-vector product: the tangents of `y` for given `tangents` of `wrt` (forward mode).
 
@@ -44,7 +53,10 @@ def jvp(
         y: a tensor of any shape, or a sequence of them.
         wrt: a tensor, a sequence or a dict of tensors, intermediates included.
         tangents: one for each of them, of its shape, in the form of `wrt`.
-        disconnected_inputs: "raise" an error where no y depends on one of `wrt`, or "ignore" that.
+        consider_constant: tensors through which no derivative passes.
+        disconnected_inputs: where no y depends on one of `wrt`: "raise" an error, "warn", or "ignore" (or
+        "zero")
+            that; "none" gives None for each y without a tangent.
         stabilize: as for `grad`.
 
     Returns:
@@ -60,21 +72,18 @@ def jvp(
         require_float(output, "the output")
     targets = Targets(wrt)
     given = _in_form(targets, tangents, "tangent")
+    check_disconnected(disconnected_inputs)
+    new_outputs, held, new_wrt = outputs, as_list(consider_constant), targets.tensors
     if stabilize:
-        new_outputs, _, new_wrt = stabilized(outputs, (), targets.tensors)
-    else:
-        new_outputs, new_wrt = outputs, targets.tensors
-    if disconnected_inputs not in ("raise", "ignore"):
-        raise GradientError(
-            f"disconnected_inputs cannot be {disconnected_inputs!r}", facts=[("choices", "raise, ignore")]
-        )
-    if disconnected_inputs == "raise":
-        _require_connected(new_outputs, outputs, new_wrt, targets.tensors)
+        new_outputs, held, new_wrt = stabilized(outputs, held, new_wrt)
+    if disconnected_inputs in ("raise", "warn"):
+        _require_connected(new_outputs, outputs, new_wrt, targets.tensors, held, disconnected_inputs)
     seeds: dict[Tensor, Tensor] = {}
     for target, tangent in zip(new_wrt, given, strict=True):
         seeds[target] = seeds[target] + tangent if target in seeds else tangent
-    found = push(new_outputs, seeds)
-    results = [found[t] if t in found else zeros_like(t) for t in new_outputs]
+    found = push(new_outputs, seeds, held)
+    missing = (lambda t: None) if disconnected_inputs == "none" else zeros_like
+    results = [found[t] if t in found else missing(t) for t in new_outputs]
     return results[0] if isinstance(y, Tensor) else tuple(results) if isinstance(y, tuple) else results
 
 
@@ -82,7 +91,13 @@ pushforward = jvp
 
 
 def jacobian(
-    y: Tensor, wrt: Wrt, *, mode: str = "auto", disconnected_inputs: str = "raise", stabilize: bool = True
+    y: Tensor,
+    wrt: Wrt,
+    *,
+    mode: str = "auto",
+    consider_constant: Tensor | Iterable[Tensor] = (),
+    disconnected_inputs: str = "raise",
+    stabilize: bool = True,
 ) -> Any:
     """The derivative of every element of `y` with respect to every element of `wrt`.
 
@@ -92,7 +107,8 @@ def jacobian(
         mode: "reverse" (a pullback for each element of y), "forward" (a pushforward for each element of
         wrt) or
             "auto", which takes what is less.
-        disconnected_inputs: "raise" an error where y does not depend on one of `wrt`, or "ignore": zeros.
+        consider_constant: tensors through which no derivative passes.
+        disconnected_inputs: as for `grad`.
         stabilize: as for `grad`.
 
     Returns:
@@ -106,10 +122,18 @@ def jacobian(
     """
     require_float(y, "the output")
     targets = Targets(wrt)
-    return targets.rebuild(_jacobians([y], targets.tensors, mode, disconnected_inputs, stabilize)[0])
+    held = as_list(consider_constant)
+    return targets.rebuild(_jacobians([y], targets.tensors, held, mode, disconnected_inputs, stabilize)[0])
 
 
-def hessian(cost: Tensor, wrt: Wrt, *, disconnected_inputs: str = "raise", stabilize: bool = True) -> Any:
+def hessian(
+    cost: Tensor,
+    wrt: Wrt,
+    *,
+    consider_constant: Tensor | Iterable[Tensor] = (),
+    disconnected_inputs: str = "raise",
+    stabilize: bool = True,
+) -> Any:
     """All second derivatives of a scalar: the Jacobian of the gradient.
 
     Returns:
@@ -123,13 +147,19 @@ def hessian(cost: Tensor, wrt: Wrt, *, disconnected_inputs: str = "raise", stabi
            [ 6.,  0.]])
     """
     targets = Targets(wrt)
-    gradients = grad(cost, targets.tensors, disconnected_inputs=disconnected_inputs, stabilize=stabilize)
-    rows = _jacobians(gradients, targets.tensors, "auto", "ignore", stabilize)
+    start = _gradients(cost, targets, consider_constant, disconnected_inputs, stabilize)
+    rows = _jacobians(*start, "auto", "ignore", stabilize)
     return targets.rebuild([targets.rebuild(row) for row in rows])
 
 
 def hvp(
-    cost: Tensor, wrt: Wrt, vectors: Any, *, disconnected_inputs: str = "raise", stabilize: bool = True
+    cost: Tensor,
+    wrt: Wrt,
+    vectors: Any,
+    *,
+    consider_constant: Tensor | Iterable[Tensor] = (),
+    disconnected_inputs: str = "raise",
+    stabilize: bool = True,
 ) -> Any:
     """The Hessian-vector product: the gradient's derivative in the direction of `vectors`.
 
@@ -141,14 +171,36 @@ def hvp(
     array([10.,  6.])
     """
     targets = Targets(wrt)
-    gradients = grad(cost, targets.tensors, disconnected_inputs=disconnected_inputs, stabilize=stabilize)
+    gradients, inputs, held = _gradients(cost, targets, consider_constant, disconnected_inputs, stabilize)
     given = _in_form(targets, vectors, "vector")
-    return targets.rebuild(
-        jvp(gradients, targets.tensors, given, disconnected_inputs="ignore", stabilize=stabilize)
-    )
+    options: dict[str, Any] = {"disconnected_inputs": "ignore", "stabilize": stabilize}
+    return targets.rebuild(jvp(gradients, inputs, given, consider_constant=held, **options))
 
 
 # ---- the way through --------------------------------------------------------------------------------
+
+
+def _gradients(
+    cost: Tensor,
+    targets: Targets,
+    constants: Tensor | Iterable[Tensor],
+    disconnected: str,
+    stabilize: bool,
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """What second derivatives start from: the gradients (zeros where there is none), and targets and
+    constants as
+    they stand in these."""
+    held, wrt = as_list(constants), targets.tensors
+    if stabilize:
+        (cost,), held, wrt = stabilized([cost], held, wrt)
+    found = grad(
+        cost,
+        wrt,
+        consider_constant=held,
+        disconnected_inputs="ignore" if disconnected == "none" else disconnected,
+        stabilize=False,
+    )
+    return found, wrt, held
 
 
 def _in_form(targets: Targets, given: Any, what: str) -> list[Tensor]:
@@ -171,35 +223,49 @@ def _in_form(targets: Targets, given: Any, what: str) -> list[Tensor]:
 
 
 def _require_connected(
-    outputs: Sequence[Tensor], shown: Sequence[Tensor], wrt: Sequence[Tensor], named: Sequence[Tensor]
+    outputs: Sequence[Tensor],
+    shown: Sequence[Tensor],
+    wrt: Sequence[Tensor],
+    named: Sequence[Tensor],
+    held: Sequence[Tensor],
+    choice: str,
 ) -> None:
     for target, name in zip(wrt, named, strict=True):
-        if reverse.connected(outputs, target).isdisjoint(outputs):
-            raise disconnected_error(name, shown)
+        if reverse.connected(outputs, target, held).isdisjoint(outputs):
+            error = disconnected_error(name, shown)
+            if choice == "raise":
+                raise error
+            warnings.warn(str(error), UserWarning, stacklevel=4)
 
 
 @without_collections
 def _jacobians(
-    outputs: Sequence[Tensor], wrt: Sequence[Tensor], mode: str, disconnected: str, stabilize: bool
-) -> list[list[Tensor]]:
+    outputs: Sequence[Tensor],
+    wrt: Sequence[Tensor],
+    constants: Sequence[Tensor],
+    mode: str,
+    disconnected: str,
+    stabilize: bool,
+) -> list[list[Tensor | None]]:
     """For each output, its derivative with respect to each of `wrt`."""
     if mode not in _MODES:
         raise GradientError(f"mode cannot be {mode!r}", facts=[("choices", ", ".join(_MODES))])
-    if disconnected not in ("raise", "ignore"):
-        raise GradientError(
-            f"disconnected_inputs cannot be {disconnected!r}", facts=[("choices", "raise, ignore")]
-        )
-    ys, xs = list(outputs), list(wrt)
+    check_disconnected(disconnected)
+    ys, held, xs = list(outputs), list(constants), list(wrt)
     if stabilize:
-        ys, _, xs = stabilized(outputs, (), wrt)
+        ys, held, xs = stabilized(outputs, constants, wrt)
     forward = mode == "forward" or (mode == "auto" and _is_less(xs, ys))
-    found = _by_tangents(ys, xs) if forward else _by_cotangents(ys, xs)
+    found = _by_tangents(ys, xs, held) if forward else _by_cotangents(ys, xs, held)
     rows = []
     for y, shown, row in zip(ys, outputs, found, strict=True):
         for x, entry in zip(wrt, row, strict=True):
             if entry is None and disconnected == "raise":
                 raise disconnected_error(x, [shown])
-        rows.append([_zeros(y, x) if entry is None else entry for x, entry in zip(xs, row, strict=True)])
+            if entry is None and disconnected == "warn":
+                warnings.warn(str(disconnected_error(x, [shown])), UserWarning, stacklevel=4)
+        pairs = zip(xs, row, strict=True)
+        filled: list[Tensor | None] = [_zeros(y, x) if e is None else e for x, e in pairs]
+        rows.append(row if disconnected == "none" else filled)
     return rows
 
 
@@ -219,12 +285,14 @@ def _is_less(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> bool:
     return difference >= 0
 
 
-def _by_cotangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tensor | None]]:
+def _by_cotangents(
+    ys: Sequence[Tensor], xs: Sequence[Tensor], held: Sequence[Tensor]
+) -> list[list[Tensor | None]]:
     """A pullback of each output, vectorised over its elements."""
     rows: list[list[Tensor | None]] = []
     for y in ys:
         g = make_input(y.type, "g")
-        table = reverse.pullback({y: g}, xs, masked=[y] if y.ndim else [])
+        table = reverse.pullback({y: g}, xs, held, masked=[y] if y.ndim else [])
         sent = [table.get(x) for x in xs]
         basis = unit_vectors(y)
         made = vectorize([t for t in sent if t is not None], {g: basis}, basis.shape[0])
@@ -237,12 +305,14 @@ def _by_cotangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tens
     return rows
 
 
-def _by_tangents(ys: Sequence[Tensor], xs: Sequence[Tensor]) -> list[list[Tensor | None]]:
+def _by_tangents(
+    ys: Sequence[Tensor], xs: Sequence[Tensor], held: Sequence[Tensor]
+) -> list[list[Tensor | None]]:
     """A pushforward from each input, vectorised over its elements."""
     columns: list[list[Tensor | None]] = []
     for x in xs:
         t = make_input(x.type, "t")
-        moved = push(ys, {x: t}, masked=[x] if x.ndim else [])
+        moved = push(ys, {x: t}, held, masked=[x] if x.ndim else [])
         basis = unit_vectors(x)
         made = vectorize(list(moved.values()), {t: basis}, basis.shape[0])
         columns.append(

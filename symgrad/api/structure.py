@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from symgrad.errors import GraphError
 from symgrad.ops.create import as_tensor
 
 
@@ -44,16 +45,16 @@ def spread_axes(axes: Any, value: Any, what: str) -> list[int | None]:
     """One axis for each leaf of `value`; an axis that stands for a whole part of it is repeated."""
     if isinstance(axes, Mapping) and isinstance(value, Mapping):
         if list(axes) != list(value):
-            raise ValueError(f"{what} has the keys {list(axes)}, not {list(value)}")
+            raise GraphError(f"{what} has the keys {list(axes)}, not {list(value)}")
         return [a for key, v in value.items() for a in spread_axes(axes[key], v, what)]
     if isinstance(axes, (tuple, list)):
         if not isinstance(value, (tuple, list)) or len(axes) != len(value):
-            raise ValueError(
+            raise GraphError(
                 f"{what} {axes!r} does not fit: one axis (or None) for each of {len(flatten(value))}"
             )
         return [a for x, v in zip(axes, value, strict=True) for a in spread_axes(x, v, what)]
     if axes is not None and (isinstance(axes, bool) or not hasattr(axes, "__index__")):
-        raise ValueError(f"{what} must be an int, None, or a tuple of these, not {axes!r}")
+        raise GraphError(f"{what} must be an int, None, or a tuple of these, not {axes!r}")
     return [None if axes is None else axes.__index__()] * len(flatten(value))
 
 

@@ -10,7 +10,7 @@ from symgrad import dims
 from symgrad.api.structure import flatten, rebuild, spread_axes, tensors
 from symgrad.api.trace import Function
 from symgrad.dims import Dim
-from symgrad.errors import ShapeError
+from symgrad.errors import GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, make_input
 from symgrad.ops.shape import broadcast_to, moveaxis, normalize_axis
@@ -60,7 +60,7 @@ def _axes_of(in_axes: Any, args: tuple[Any, ...]) -> Any:
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
     if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-        raise ValueError(f"in_axes has {len(in_axes)} entries for {len(args)} positional arguments")
+        raise GraphError(f"in_axes has {len(in_axes)} entries for {len(args)} positional arguments")
     return in_axes
 
 
@@ -89,7 +89,7 @@ def _split_axes(
         batched[placeholder] = front
         found.append((name, tensor, front.shape[0]))
     if not found:
-        raise ValueError("vmap maps over no argument: at least one of in_axes must be an int")
+        raise GraphError("vmap maps over no argument: at least one of in_axes must be an int")
     size = found[0][2]
     for _, _, other in found:
         if not dims.equal(size, other):
@@ -104,7 +104,7 @@ def _split_axes(
 def _place(tensor: Tensor, made: Tensor | None, axis: int | None, size: Dim) -> Tensor:
     if axis is None:
         if made is not None:
-            raise ValueError("out_axes is None for a result that depends on a mapped argument")
+            raise GraphError("out_axes is None for a result that depends on a mapped argument")
         return tensor
     if made is None:
         made = broadcast_to(tensor, (size, *tensor.shape))

@@ -470,3 +470,116 @@ def test_the_jacobian_of_a_banded_map_compiles_quickly() -> None:
         expected[i, i - 1] -= np.cos(at[i - 1])
     np.testing.assert_allclose(f(at), expected, rtol=1e-12, atol=1e-15)
     assert elapsed < 1
+
+
+# ---- what reviews found -----------------------------------------------------------------------------
+
+ROOTS: dict[str, Any] = {
+    "checkpoint": sg.checkpoint(sg.sqrt),
+    "custom_jvp": sg.custom_jvp(sg.sqrt, lambda t, x, y: t * 0.5 / y),
+    "custom_vjp": sg.custom_vjp(sg.sqrt, lambda g, x, y: g * 0.5 / y),
+    "custom_root": lambda a: sg.custom_root(
+        lambda r: r * r - a, sg.sqrt(a), lambda f, g: g, lambda m, b: b / m(b * 0 + 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_masks_reach_into_rules(name: str) -> None:
+    """A branch that is not taken contributes 0 at every order; an infinite slope spoils no other entry."""
+    root, x, v = ROOTS[name], sg.scalar("x"), sg.vector("v", size=3)
+    y = sg.where(x > 0, root(x), x * x)
+    first = sg.grad(y, x)
+    second = sg.grad(first, x)
+    third = sg.grad(second, x, disconnected_inputs="ignore")
+    found = sg.function([x], [first, second, third, sg.jvp(y, x, 1.0)])
+    assert found(0.0) == [0, 2, 0, 0]
+    np.testing.assert_allclose(found(4.0), [0.25, -1 / 32, 3 / 256, 0.25])
+    expected = np.diag([np.inf, 0.5, 0.25])
+    for mode in ("forward", "reverse"):
+        found = sg.jacobian(root(v), v, mode=mode).eval({v: [0.0, 1.0, 4.0]})
+        np.testing.assert_array_equal(found, expected)
+    cotangents = sg.vmap(lambda c: sg.vjp(root(v), v, c))(sg.eye(3))
+    np.testing.assert_allclose(cotangents.eval({v: [1.0, 4.0, 16.0]}), np.diag([0.5, 0.25, 0.125]))
+
+
+def test_stabilisation_reaches_into_rules() -> None:
+    def softplus(u: Any) -> Any:
+        return sg.log(1 + sg.exp(u))
+
+    x = sg.scalar("x")
+    for f in (
+        sg.checkpoint(softplus),
+        lambda u: sg.custom_root(lambda r: r - softplus(u), softplus(u), lambda f, g: g),
+    ):
+        assert sg.grad(f(x), x).eval({x: 1000.0}) == 1
+        assert sg.jvp(f(x), x, 1.0).eval({x: 1000.0}) == 1
+
+
+def test_defaults_of_a_rule_are_its_own() -> None:
+    x = sg.scalar("x")
+    for k in (2.0, 3.0):
+        f = sg.custom_vjp(lambda a, k=k: a * k, lambda g, a, k=k: g * k)
+        assert sg.grad(f(x), x).eval({x: 10.0}) == k
+
+
+def test_captured_constants_and_what_rules_read_have_no_derivative() -> None:
+    x, w = sg.scalar("x"), sg.scalar("w")
+    at = {x: 3.0, w: 2.0}
+    held = sg.stop_gradient(w)
+    inside = sg.custom_vjp(lambda a: a * sg.stop_gradient(w), lambda g, a: g)
+    outside = sg.custom_vjp(lambda a: a * held, lambda g, a: g)
+    by_rule = sg.custom_vjp(lambda a: a * 1.0, lambda g, a: g * w)
+    assert sg.grad(inside(x) * w, w).eval(at) == 6
+    assert sg.grad(outside(x) * w, w).eval(at) == 6
+    assert sg.grad(by_rule(x) * w, w).eval(at) == 3
+
+
+def test_a_rule_for_tangents_must_be_linear() -> None:
+    x = sg.scalar("x")
+    with pytest.raises(sg.GradientError, match="not linear in the tangent"):
+        sg.grad(sg.custom_jvp(sg.sin, lambda t, a: t * t)(x), x)
+
+
+def test_second_derivatives_of_masked_products() -> None:
+    x, m = sg.vector("x", size=2), sg.scalar("m", dtype="bool")
+    for y in (x @ (x * x), x @ (x[:, None] * x) @ x):
+        g = sg.grad(sg.where(m, y, 0.0), x)
+        h = sg.grad(sg.sum(g), x)
+        for value in sg.function([x, m], [g, h])([np.inf, 1.0], False):
+            assert not value.any()
+
+
+def test_constants_and_disconnected_targets_in_every_transform() -> None:
+    v, u = sg.vector("v", size=2), sg.vector("u", size=2)
+    h = v * v
+    at = {v: [1.0, 2.0]}
+    cost = sg.sum(h * v)
+    np.testing.assert_array_equal(sg.grad(cost, v, consider_constant=h).eval(at), [1, 4])
+    np.testing.assert_array_equal(sg.jvp(cost, v, [1.0, 0.0], consider_constant=h).eval(at), 1)
+    np.testing.assert_array_equal(sg.jacobian(h * v, v, consider_constant=[h]).eval(at), np.diag([1.0, 4.0]))
+    assert not sg.hessian(cost, v, consider_constant=h).eval(at).any()
+    assert not sg.hvp(cost, v, [1.0, 1.0], consider_constant=h).eval(at).any()
+    assert sg.jacobian(h, u, disconnected_inputs="none") is None
+    assert sg.jvp(h, u, [1.0, 1.0], disconnected_inputs="none") is None
+    with pytest.warns(UserWarning, match="does not depend on u"):
+        assert not sg.jacobian(h, u, disconnected_inputs="warn").eval(at).any()
+    with pytest.raises(sg.GradientTypeError, match="consider_constant takes tensors"):
+        sg.grad(cost, v, consider_constant=[1.0])
+    with pytest.raises(sg.GradientTypeError, match="wrt must be a tensor"):
+        sg.grad(cost, None)
+    with pytest.raises(sg.GradientError, match="disconnected_inputs cannot be"):
+        sg.jvp(h, v, [1.0, 1.0], disconnected_inputs="no")
+
+
+def test_roots_take_the_dtype_of_their_parameters() -> None:
+    a = sg.scalar("a", dtype="float32")
+
+    def newton(f: Any, x: Any) -> Any:
+        for _ in range(8):
+            x = x - f(x) / (3 * x * x)
+        return x
+
+    assert sg.custom_root(lambda r: r**3 - a, 1, newton).dtype.name == "float32"
+    with pytest.raises(TypeError, match="integers"):
+        sg.custom_root(lambda r: r, np.array(1), newton)

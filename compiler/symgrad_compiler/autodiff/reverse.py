@@ -81,9 +81,10 @@ def _propagate(
         origin.swap(before)
 
 
-def connected(outputs: Iterable[Tensor], target: Tensor) -> set[Tensor]:
+def connected(outputs: Iterable[Tensor], target: Tensor, constants: Iterable[Tensor] = ()) -> set[Tensor]:
     """The tensors on the way to `outputs` that depend on `target` through ops that have a derivative."""
-    return flows(ancestors(outputs), [target])
+    held = set(constants)
+    return flows(ancestors(outputs, stop=held), [target]) - held
 
 
 def flows(nodes: Iterable[Node], targets: Iterable[Tensor]) -> set[Tensor]:
