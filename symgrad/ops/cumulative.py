@@ -38,8 +38,8 @@ def _along(x: TensorType, axis: int, name: str, accepts: tuple[str, ...]) -> Ten
 @declare
 @dataclass(frozen=True)
 class LinearRecurrence(Linear):
-    """s_i = a_i s_(i-1) + b_i along `axis`, from s = 0; backwards if `reverse`. A zero of a is strong: nothing
-    passes it, whatever s is. Three modes, each the transpose of one (of them, towards b):
+    """s_i = a_i s_(i-1) + b_i along `axis`, from s = 0; backwards if `reverse`. Zeros are strong: nothing passes a
+    zero of a, whatever s is, and s = 0 (a masked cotangent, say) stays 0, whatever a is. Three modes, each the transpose of one (of them, towards b):
 
         plain       s_i = a_i s_(i-1) + b_i          towards b: lagged, the other way
         lagged      s_i = a_(i-1) s_(i-1) + b_i      towards b: plain, the other way
@@ -52,6 +52,7 @@ class LinearRecurrence(Linear):
     name: ClassVar[str] = "linear_recurrence"
     operands = ("a", "b")
     numpy = "numeric.linear_recurrence({a}, {b}, {axis}, {reverse}, {mode})"
+    selects = True
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         if self.mode not in MODES:

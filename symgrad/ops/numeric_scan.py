@@ -60,8 +60,8 @@ def linear_recurrence(a: Array, b: Array, axis: int, reverse: bool, mode: str) -
 
 
 def _strong(a: Array, s: Array) -> Array:
-    """a s, but 0 where a is 0."""
-    return numpy.where(a == 0, numpy.zeros((), s.dtype), a * s)
+    """a s, but 0 where either is 0."""
+    return numpy.where((a == 0) | (s == 0), numpy.zeros((), s.dtype), a * s)
 
 
 def _towards(x: Array, axis: int, reverse: bool) -> Array:

@@ -472,3 +472,15 @@ def test_logsumexp_of_infinities() -> None:
     a = np.array([[np.inf, 0.0], [-np.inf, -np.inf], [np.inf, -np.inf], [np.nan, np.inf]])
     found = sg.logsumexp(x, axis=1).eval({x: a})
     np.testing.assert_array_equal(found, scipy.special.logsumexp(a, axis=1))
+
+
+def test_masked_products() -> None:
+    """Whatever stands behind a mask, at both orders."""
+    x, m = sg.vector("x", size=2), sg.scalar("m", dtype="bool")
+    for f in (lambda x: sg.cumulative_prod(x)[1], sg.prod, lambda x: sg.cumulative_sum(x)[1]):
+        first = sg.grad(sg.where(m, f(x), 0.0), x)
+        second = sg.grad(sg.sum(first), x, disconnected_inputs="ignore")
+        product = sg.hvp(sg.where(m, f(x), 0.0), x, [1.0, 2.0])
+        run = sg.function([x, m], [first, second, product], on_unused_input="ignore")
+        for at in ([np.nan, np.nan], [0.0, np.inf], [np.inf, 1.0]):
+            assert not np.any(run(at, False))

@@ -142,6 +142,7 @@ class _Scan:
         return following
 
     def _strong(self, a: Value, s: Value) -> Value:
-        """a s, but 0 where a is 0."""
+        """a s, but 0 where either is 0."""
         zero = self.code.constant(0, a)
-        return self.code.select(self.code.equal(a, zero), zero, self.code.multiply(a, s))
+        nothing = self.code.logical_or(self.code.equal(a, zero), self.code.equal(s, zero))
+        return self.code.select(nothing, zero, self.code.multiply(a, s))
