@@ -35,6 +35,12 @@ BEFORE_AFTER = [
     ("logsumexp", lambda x: sg.log(sg.sum(sg.exp(x))), ["logsumexp"]),
     ("logsumexp kept", lambda x: sg.log(sg.sum(sg.exp(x), keepdims=True)), ["logsumexp", "reshape"]),
     ("logaddexp", lambda x: sg.log(sg.exp(x) + sg.exp(2 * x)), ["multiply", "logaddexp"]),
+    ("three terms", lambda x: sg.log(sg.exp(x) + sg.exp(-x) + 1), ["negative", "logaddexp", "logaddexp"]),
+    ("scaled terms", lambda x: sg.log(3 * sg.exp(x) + 2), ["add", "logaddexp"]),
+    ("weighted sum", lambda x: sg.log(sg.sum(2 * sg.exp(x))), ["add", "logsumexp"]),
+    ("log of a mean", lambda x: sg.log(sg.mean(sg.exp(x))), ["logsumexp", "subtract"]),
+    ("log cosh", lambda x: sg.log(sg.cosh(x)), ["negative", "logaddexp", "subtract"]),
+    ("log2", lambda x: sg.log2(1 + sg.exp(x)), ["softplus", "multiply"]),
     ("log softmax", lambda x: sg.log(sg.softmax(x)), ["log_softmax"]),
     ("log naive softmax", lambda x: sg.log(sg.exp(x) / sg.sum(sg.exp(x))), ["log_softmax"]),
     (

@@ -6,19 +6,21 @@ never looks behind a tensor that the caller named.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.traverse import ancestors
-from symgrad.ops.arithmetic import abs, log, reciprocal, sqrt, square
+from symgrad.ops.arithmetic import abs, add, divide, log, multiply, reciprocal, sqrt, square
+from symgrad.ops.create import Constant, Fill, fill, fill_value
 from symgrad.ops.gather import Gather, Take, TakeAlongAxis
 from symgrad.ops.reduce import Sum, sum
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
-from symgrad.ops.softmax import Softmax, log_softmax, logsumexp, softmax
+from symgrad.ops.softmax import LogSumExp, Softmax, log_softmax, logsumexp, softmax
 from symgrad.ops.special import erf, erfc, logit, ndtr, xlogx
-from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid, softplus
+from symgrad.ops.transcendental import cosh, exp, expm1, log1p, log2, log10, logaddexp, sigmoid, softplus
 from symgrad.registry import provide
 from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
 from symgrad_compiler.passes.pipeline import replace_results
@@ -37,6 +39,17 @@ ROWS: list[Rule] = [
     # log(sum e^x): shift by the maximum
     rule(log(sum(exp(x), axis=A)), logsumexp(x, axis=A), "stable", "logsumexp"),
     rule(log(exp(x) + exp(y)), logaddexp(x, y), "stable", "logaddexp"),
+    # log cosh x = log(e^x + e^-x) - log 2
+    rule(log(cosh(x)), logaddexp(x, -x) - math.log(2), "stable", "log_cosh"),
+    # the same to other bases
+    *[
+        row
+        for base, factor in ((log2, 1 / math.log(2)), (log10, 1 / math.log(10)))
+        for row in (
+            rule(base(1 + exp(x)), softplus(x) * factor, "stable", "softplus"),
+            rule(base(sum(exp(x), axis=A)), logsumexp(x, axis=A) * factor, "stable", "logsumexp"),
+        )
+    ],
     # log(e^x / sum e^x) underflows
     rule(log(softmax(x, axis=A)), log_softmax(x, axis=A), "stable", "log_softmax"),
     rule(log(sigmoid(x)), -softplus(-x), "stable", "log_sigmoid"),
@@ -95,9 +108,99 @@ def log_of_moved(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     return result
 
 
+@function_rule(log, kind="stable")
+def log_of_terms(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """log(e^x + c e^y + d + ...) for positive numbers c, d: logaddexp of x, y + log c, log d, ..."""
+    terms: list[Tensor] = []
+    stack = [tensor.node.inputs[0]]
+    while stack:
+        term = stack.pop()
+        if term.node.op is add and term not in barriers and len(terms) + len(stack) < _MOST_TERMS:
+            stack += term.node.inputs[::-1]
+        else:
+            terms.append(term)
+    exponents = [_exponent(t, barriers) for t in terms]
+    if len(terms) < 2 or any(e is None for e in exponents) or all(isinstance(t.node.op, Fill) for t in terms):
+        return None
+    result = exponents[0]
+    for exponent in exponents[1:]:
+        result = apply(logaddexp, result, exponent)  # type: ignore[arg-type]
+    return result
+
+
+_MOST_TERMS = 64
+
+
+def _exponent(term: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """x where the term is e^x, x + log k where it is k e^x for a positive number k; else None."""
+    node = term.node
+    value = fill_value(term)
+    if isinstance(value, float):
+        return fill(math.log(value), term.shape, term.dtype) if 0 < value < math.inf else None
+    if term in barriers:
+        return None
+    if node.op is exp:
+        return node.inputs[0]
+    if node.op is not multiply:
+        return None
+    for k, e in (node.inputs, node.inputs[::-1]):
+        if e.node.op is exp and e not in barriers and _is_positive(k):
+            return apply(add, e.node.inputs[0], apply(log, k))
+    return None
+
+
+def _is_positive(tensor: Tensor) -> bool:
+    """Whether a tensor is known and positive."""
+    op = tensor.node.op
+    while isinstance(op, Broadcast):
+        tensor = tensor.node.inputs[0]
+        op = tensor.node.op
+    if isinstance(op, Constant):
+        return bool((op.data.array > 0).all())
+    value = fill_value(tensor)
+    return isinstance(value, float) and value > 0
+
+
+@function_rule(log, kind="stable", operands=(Sum,))
+def log_of_weighted_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """log(sum k e^x) = logsumexp(x + log k) for known positive k."""
+    total = tensor.node.inputs[0]
+    term = total.node.inputs[0]
+    if total in barriers or term in barriers or term.node.op is not multiply:
+        return None
+    exponent = _exponent(term, barriers)
+    assert isinstance(total.node.op, Sum)
+    return None if exponent is None else apply(LogSumExp(total.node.op.axes), exponent)
+
+
+@function_rule(log, kind="stable")
+def log_of_scaled_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """log(s / y) = log s - log y, where s is a sum of exponentials: of a mean, say."""
+    ratio = tensor.node.inputs[0]
+    if ratio.node.op is not divide or ratio in barriers:
+        return None
+    total, y = ratio.node.inputs
+    is_sum = isinstance(total.node.op, Sum) and total.node.inputs[0].node.op is exp
+    return apply(log, total) - apply(log, y) if is_sum and total not in barriers else None
+
+
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
 
-RULES: list[Rule] = [*log_of_moved, *ROWS]
+RULES: list[Rule] = [
+    *log_of_moved,
+    *ROWS[:2],
+    *log_of_terms,
+    *log_of_weighted_sum,
+    *log_of_scaled_sum,
+    *ROWS[2:],
+]
+    *log_of_moved,
+    *ROWS[:2],
+    *log_of_terms,
+    *log_of_weighted_sum,
+    *log_of_scaled_sum,
+    *ROWS[2:],
+]
 _TABLE = index(RULES)
 _WITH_CANONICAL = index([*RULES, *CANONICAL])
 
