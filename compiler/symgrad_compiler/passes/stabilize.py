@@ -194,13 +194,6 @@ RULES: list[Rule] = [
     *log_of_scaled_sum,
     *ROWS[2:],
 ]
-    *log_of_moved,
-    *ROWS[:2],
-    *log_of_terms,
-    *log_of_weighted_sum,
-    *log_of_scaled_sum,
-    *ROWS[2:],
-]
 _TABLE = index(RULES)
 _WITH_CANONICAL = index([*RULES, *CANONICAL])
 
