@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from symgrad.errors import DTypeError, ShapeError
+from symgrad.errors import DTypeError, GraphError, ShapeError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.arithmetic import log, reciprocal, square
 from symgrad.ops.compare import logical_and
@@ -191,18 +192,29 @@ def silu(x: Any) -> Tensor:
     return _gated(x, sigmoid, 800)
 
 
-def gelu(x: Any, approximate: bool = False) -> Tensor:
+def gelu(x: Any, approximate: bool | str = False) -> Tensor:
     """x times the normal distribution function of x.
 
     The exact form keeps its digits for negative x, where 1 + erf(x / sqrt(2)) would cancel. The approximate one
     is x (1 + tanh(z)) / 2 = x sigmoid(2 z) with z = sqrt(2/pi) (x + 0.044715 x^3).
+
+    Args:
+        x: real numbers.
+        approximate: False or "none" for the exact form, True or "tanh" for the approximate one.
 
     >>> from symgrad.ops.create import tensor
     >>> x = tensor("x")
     >>> gelu(x).eval({x: -10.0})
     np.float64(-7.619853024160...e-23)
     """
-    return _gated(x, _approximate_ndtr if approximate else ndtr, 40)
+    gates = {False: ndtr, "none": ndtr, True: _approximate_ndtr, "tanh": _approximate_ndtr}
+    if not isinstance(approximate, (bool, str)) or approximate not in gates:
+        raise GraphError(
+            f"gelu has no form {approximate!r:.60}",
+            at=origin.locate(origin.current()),
+            hint='approximate is False or "none", True or "tanh"',
+        )
+    return _gated(x, gates[approximate], 40)
 
 
 def _approximate_ndtr(x: Tensor) -> Tensor:
