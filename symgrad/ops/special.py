@@ -21,7 +21,7 @@ from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import clip, where
 from symgrad.ops.transcendental import expm1, log1p, sigmoid
-from symgrad.types import PyScalar
+from symgrad.types import PyScalar, as_int
 
 
 def _number(n: Tensor) -> Tensor | PyScalar:
@@ -88,15 +88,16 @@ def polygamma(n: int, x: Any) -> Tensor:
     >>> polygamma(1, x).eval({x: 1.0})  # pi^2 / 6
     np.float64(1.644934066848226...)
     """
-    return _of_order("polygamma", _polygamma, n, x) if n != 0 else digamma(x)
-
-
-def _of_order(name: str, op: Elementwise, n: Any, x: Any) -> Tensor:
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise DTypeError(f"{name} takes an int as its order, not {n!r}")
-    if n < 0:
-        raise ShapeError(f"{name} takes an order from 0 on, not {n}")
-    return op(n, x)
+    order = as_int(n)
+    if order is None:
+        raise DTypeError(
+            f"polygamma takes an int as its order, not {n!r:.60}", at=origin.locate(origin.current())
+        )
+    if order < 0:
+        raise ShapeError(
+            f"polygamma takes an order from 0 on, not {order}", at=origin.locate(origin.current())
+        )
+    return _polygamma(order, x) if order else digamma(x)
 
 
 # ---- logarithms -------------------------------------------------------------------------------------
