@@ -128,8 +128,9 @@ def as_int(value: object) -> int | None:
     """An int, given as one of Python's or NumPy's; None for all else, bools among it."""
     if isinstance(value, int):
         return None if isinstance(value, bool) else int(value)
-    is_array = isinstance(value, (numpy.ndarray, numpy.integer)) and value.ndim == 0
-    return int(value) if is_array and value.dtype.kind in "iu" else None  # type: ignore[attr-defined]
+    if isinstance(value, (numpy.ndarray, numpy.integer)) and value.ndim == 0 and value.dtype.kind in "iu":
+        return int(value)
+    return None
 
 
 def as_items(value: object) -> tuple[Any, ...]:

@@ -323,9 +323,7 @@ _SEQUENCES = (tuple, list, range, numpy.ndarray)
 
 def _unwrapped(items: tuple[Any, ...]) -> Any:
     """What was given as f((2, 3)), f([2, 3]) or f(2, 3)."""
-    return (
-        items[0] if len(items) == 1 and (items[0] is None or isinstance(items[0], _SEQUENCES)) else items
-    )
+    return items[0] if len(items) == 1 and (items[0] is None or isinstance(items[0], _SEQUENCES)) else items
 
 
 class Shared(Tensor):

@@ -79,7 +79,12 @@ def _applied(op: Elementwise, operands: Sequence[Tensor]) -> Tensor:
 
 
 #: What these are of booleans, as in NumPy.
-_OF_BOOLS = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}
+_OF_BOOLS = {
+    "add": "logical_or",
+    "multiply": "logical_and",
+    "maximum": "logical_or",
+    "minimum": "logical_and",
+}
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     "equal": operator.eq,

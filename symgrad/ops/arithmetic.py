@@ -118,9 +118,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     """
     digits = as_int(decimals)
     if digits is None:
-        raise GraphError(
-            f"decimals must be an int, not {decimals!r:.60}", at=origin.locate(origin.current())
-        )
+        raise GraphError(f"decimals must be an int, not {decimals!r:.60}", at=origin.locate(origin.current()))
     if digits == 0:
         return _round(x)
     tensor = as_tensor(x)

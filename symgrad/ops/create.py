@@ -361,7 +361,10 @@ def _no_numbers(value: Any) -> SymgradError:
     got = [("got", f"{type(value).__name__} {value!r:.60}")]
     if holds_tensors(value):
         return DTypeError(
-            "a constant is made of numbers, not of symbolic tensors", facts=got, at=at, hint="use sg.stack([...])"
+            "a constant is made of numbers, not of symbolic tensors",
+            facts=got,
+            at=at,
+            hint="use sg.stack([...])",
         )
     if _is_ragged(value):
         return ShapeError("nested lists need equal lengths", facts=got, at=at)

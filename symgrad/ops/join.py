@@ -173,7 +173,13 @@ def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
     count = as_int(sizes)
     if count is not None:
         sizes = (_equal_piece(tensor, place, count),) * count
-    return apply_all(Split(place, tuple(as_dim(s) for s in as_items(sizes))), (tensor,))
+    try:
+        pieces = tuple(as_dim(s) for s in as_items(sizes))
+    except ShapeError as error:
+        error.at = origin.locate(origin.current())
+        error.hint = "split takes sizes, split(x, [2, 3]), or the number of equal pieces, split(x, 2)"
+        raise
+    return apply_all(Split(place, pieces), (tensor,))
 
 
 def _equal_piece(x: Tensor, axis: int, count: int) -> Dim:

@@ -19,6 +19,7 @@ from symgrad.ops.create import Constant, as_tensor, fill_value
 from symgrad.ops.kinds import FLOATS, NUMBERS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import where
+from symgrad.ops.shape import Broadcast, Reshape
 from symgrad.types import FLOAT64, PyScalar
 
 
@@ -53,17 +54,20 @@ def _pow_y(x: Tensor, y: Tensor, out: Tensor) -> Tensor:
 
 def _check_exponent(x: Tensor, y: Tensor) -> None:
     """Integers have no negative powers."""
-    if y.dtype.kind == "int":
-        known = fill_value(y)
-        if known is None and isinstance(y.node.op, Constant):
-            known = int(y.node.op.data.array.min(initial=0))
-        if known is not None and known < 0:  # type: ignore[operator]
-            raise DTypeError(
-                f"integers to negative powers ({known}) are no integers",
-                facts=[(x.name or "x", x.type)],
-                at=origin.locate(origin.current()),
-                hint=f'x.astype("float64") ** {known}',
-            )
+    if y.dtype.kind != "int":
+        return
+    while isinstance(y.node.op, (Broadcast, Reshape)):
+        y = y.node.inputs[0]
+    least: Any = fill_value(y)
+    if isinstance(y.node.op, Constant):
+        least = y.node.op.data.array.min(initial=0)
+    if least is not None and least < 0:
+        raise DTypeError(
+            f"integers to negative powers ({least}) are no integers",
+            facts=[(x.name or "x", x.type)],
+            at=origin.locate(origin.current()),
+            hint=f'x.astype("float64") ** {least}',
+        )
 
 
 pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS, check=_check_exponent,

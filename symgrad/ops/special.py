@@ -208,14 +208,13 @@ def gelu(x: Any, approximate: bool | str = False) -> Tensor:
     >>> gelu(x).eval({x: -10.0})
     np.float64(-7.619853024160...e-23)
     """
-    gates = {False: ndtr, "none": ndtr, True: _approximate_ndtr, "tanh": _approximate_ndtr}
-    if not isinstance(approximate, (bool, str)) or approximate not in gates:
+    if not isinstance(approximate, (bool, str)) or approximate not in (False, "none", True, "tanh"):
         raise GraphError(
             f"gelu has no form {approximate!r:.60}",
             at=origin.locate(origin.current()),
             hint='approximate is False or "none", True or "tanh"',
         )
-    return _gated(x, gates[approximate], 40)
+    return _gated(x, ndtr if approximate in (False, "none") else _approximate_ndtr, 40)
 
 
 def _approximate_ndtr(x: Tensor) -> Tensor:

@@ -235,8 +235,8 @@ def _interpolated(rows: Tensor, q: numpy.ndarray[Any, Any], n: Dim, method: str)
     """The quantiles of the last axis, which they replace."""
     place = _position(q, n, method)
     if method in CHOOSING:
-        choose = {"lower": floor, "nearest": round}.get(method, ceil)
-        return _ranked(rows, astype(choose(place), INT64))
+        chosen = floor(place) if method == "lower" else round(place) if method == "nearest" else ceil(place)
+        return _ranked(rows, astype(chosen, INT64))
     below = floor(place)
     low = _ranked(rows, astype(below, INT64))
     high = _ranked(rows, astype(minimum(below + (place > below), n - 1), INT64))
