@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 _MODULES: dict[str, str] = {
     "symgrad.errors": "SymgradError ShapeError DTypeError GraphError GradientError GradientTypeError "
-    "AxisError DisconnectedInputError ParseError CompileError InputError ExecutionError",
+    "AxisError KeyShapeError DisconnectedInputError ParseError CompileError InputError ExecutionError",
     "symgrad.dims": "size assume_equal Size",
     "symgrad.types": "dtype DType",
     "symgrad.ir.tensor": "Tensor",
@@ -35,7 +35,7 @@ _MODULES: dict[str, str] = {
     "signbit logical_and logical_or logical_xor logical_not",
     "symgrad.ops.select": "where maximum minimum relu clip",
     "symgrad.ops.arithmetic": "add subtract multiply divide negative reciprocal square sqrt abs sign "
-    "floor floor_divide remainder log bitwise_and bitwise_or bitwise_xor bitwise_invert "
+    "floor floor_divide remainder log fabs bitwise_and bitwise_or bitwise_xor bitwise_invert "
     "bitwise_left_shift bitwise_right_shift positive rsqrt cbrt ceil trunc round nextafter copysign",
     "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid "
     "softplus logaddexp log_sigmoid exp2 log2 log10",
@@ -51,7 +51,7 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.norms": "vector_norm matrix_norm norm",
     "symgrad.ops.contract": "matmul tensordot vecdot outer inner dot vdot kron",
     "symgrad.ops.einsum": "einsum",
-    "symgrad.ops.power": "pow",
+    "symgrad.ops.power": "pow float_power",
     "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
     "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "
     "leaky_relu elu gelu silu hard_tanh",
@@ -89,6 +89,16 @@ _ALIASES = {
     "arccosh": "acosh",
     "arctanh": "atanh",
     "rint": "round",
+    "around": "round",
+    "mod": "remainder",
+    "invert": "bitwise_invert",
+    "bitwise_not": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+    "cummax": "cumulative_max",
+    "cummin": "cumulative_min",
+    "psi": "digamma",
+    "log_expit": "log_sigmoid",
     "swish": "silu",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -54,6 +54,10 @@ class AxisError(ShapeError, IndexError):
     """An axis that a tensor does not have."""
 
 
+class KeyShapeError(ShapeError, IndexError):
+    """A key in x[key] that does not fit the tensor: out of range, too many indices, not known in time."""
+
+
 class DTypeError(SymgradError, TypeError):
     """Dtypes that an op does not take, or values that a dtype does not hold."""
 

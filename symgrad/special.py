@@ -1,5 +1,6 @@
 """Special functions under SciPy's names: `sg.special.erfc` on tensors is what SciPy's is on arrays."""
 
+from symgrad.ops.arithmetic import cbrt
 from symgrad.ops.softmax import log_softmax, logsumexp, softmax
 from symgrad.ops.special import (
     digamma,
@@ -16,18 +17,20 @@ from symgrad.ops.special import (
     xlogx,
     xlogy,
 )
-from symgrad.ops.transcendental import expm1, log1p, log_sigmoid, logaddexp, sigmoid, softplus
+from symgrad.ops.transcendental import exp2, expm1, log1p, log_sigmoid, logaddexp, sigmoid, softplus
 
 expit = sigmoid
 log_expit = log_sigmoid
 psi = digamma
 
 __all__ = [
+    "cbrt",
     "digamma",
     "entr",
     "erf",
     "erfc",
     "erfinv",
+    "exp2",
     "expit",
     "expm1",
     "gammaln",

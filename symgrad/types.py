@@ -124,6 +124,21 @@ class TensorType:
         return TensorType(dtype, self.shape)
 
 
+def as_int(value: object) -> int | None:
+    """An int, given as one of Python's or NumPy's; None for all else, bools among it."""
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else int(value)
+    if isinstance(value, (numpy.ndarray, numpy.integer)) and value.ndim == 0 and value.dtype.kind in "iu":
+        return int(value)
+    return None
+
+
+def as_items(value: object) -> tuple[Any, ...]:
+    """The entries of a sequence or an array; what is neither is a single entry."""
+    given = value.tolist() if isinstance(value, numpy.ndarray) else value
+    return tuple(given) if isinstance(given, (tuple, list, range)) else (given,)
+
+
 def as_dim(value: object) -> Dim:
     """A dimension from an int, a size or the name of a size."""
     if isinstance(value, Size):
@@ -144,8 +159,7 @@ def as_shape(value: object) -> Shape:
     >>> as_shape(("n", 3))
     (Size(n), 3)
     """
-    items = value if isinstance(value, (tuple, list)) else (value,)
-    shape = tuple(as_dim(v) for v in items)
+    shape = tuple(as_dim(v) for v in as_items(value))
     check_extent(shape)
     return shape
 

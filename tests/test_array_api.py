@@ -71,7 +71,7 @@ DIFFERENT: dict[str, str] = {
 REAL_ONLY = ["abs", "sign", "round", "vecdot"]
 
 #: Parameters of the standard that a function does not take.
-WITHOUT: dict[str, tuple[str, ...]] = {"searchsorted": ("sorter",)}
+WITHOUT: dict[str, tuple[str, ...]] = {}
 
 NOTES = """\
 Ints and floats mix, as in NumPy 2, where the standard leaves that open: int64 with float32 gives

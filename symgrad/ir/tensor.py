@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import EllipsisType
 from typing import Any, NoReturn
 
+import numpy
+
 from symgrad import registry
 from symgrad.dims import Dim, Shape, product
 from symgrad.errors import GraphError, ShapeError, SymgradError
@@ -208,6 +210,7 @@ class Tensor(Operators):
     prod = _method("prod")
     argmax = _method("argmax")
     argmin = _method("argmin")
+    sort = _method("sort")
     argsort = _method("argsort")
     take = _method("take")
     any = _method("any")
@@ -227,6 +230,10 @@ class Tensor(Operators):
     astype = _method("astype")
     eval = _method("eval")
 
+    def copy(self) -> Tensor:
+        """The tensor itself: it never changes."""
+        return self
+
     def reshape(self, *shape: Any, copy: bool | None = None) -> Tensor:
         """`symgrad.reshape` of this tensor; the sizes in a tuple or one by one."""
         result: Tensor = registry.language["reshape"](self, _unwrapped(shape), copy=copy)
@@ -235,7 +242,7 @@ class Tensor(Operators):
     def transpose(self, *axes: Any) -> Tensor:
         """`symgrad.permute_dims` of this tensor; the axes in a tuple, one by one, or none, which reverses."""
         order = _unwrapped(axes)
-        result: Tensor = registry.language["permute_dims"](self, order if order else None)
+        result: Tensor = registry.language["permute_dims"](self, None if axes == () else order)
         return result
 
     @property
@@ -311,11 +318,12 @@ class Tensor(Operators):
         )
 
 
+_SEQUENCES = (tuple, list, range, numpy.ndarray)
+
+
 def _unwrapped(items: tuple[Any, ...]) -> Any:
     """What was given as f((2, 3)), f([2, 3]) or f(2, 3)."""
-    return (
-        items[0] if len(items) == 1 and (items[0] is None or isinstance(items[0], (tuple, list))) else items
-    )
+    return items[0] if len(items) == 1 and (items[0] is None or isinstance(items[0], _SEQUENCES)) else items
 
 
 class Shared(Tensor):

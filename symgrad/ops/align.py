@@ -6,46 +6,56 @@ numbers and sizes: dtypes are promoted (Python numbers are weak), shapes broadca
 
 from __future__ import annotations
 
+import operator
 import threading
 import weakref
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy
 
 from symgrad.dims import Shape
-from symgrad.errors import SymgradError
+from symgrad.errors import GraphError, SymgradError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply, create, operand_label
 from symgrad.ir.values import Scalar
 from symgrad.ops.cast import astype
 from symgrad.ops.create import Fill, as_tensor
-from symgrad.ops.kinds import Elementwise
+from symgrad.ops.kinds import INTEGERS, Elementwise
 from symgrad.ops.shape import broadcast_shapes, broadcast_to
-from symgrad.registry import provide
+from symgrad.registry import ops, provide
 from symgrad.types import BOOL, FLOAT64, DType, TensorType, default_dtype, promote, promote_weak
 
 
 @provide("align_and_apply")
 def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
     """`op` applied to operands of any kind; a pattern among them makes a pattern."""
+    if len(operands) != len(op.operands):
+        raise GraphError(
+            f"{op.name} takes {len(op.operands)} operand{'s' * (len(op.operands) > 1)}, not {len(operands)}",
+            at=origin.locate(origin.current()),
+        )
     first = operands[0]
     if len(operands) == 1 and first.__class__ is Tensor and first.type.dtype.kind in op.accepts:
         return apply(op, first)
     if len(operands) == 2 and not op.conditions:
         pair = _fill_beside(op, first, operands[1])
         if pair is not None:
-            return apply(op, *pair)
+            return _applied(op, pair)
     for operand in operands:
         if getattr(operand, "is_pattern", False):
             return operand.of(op, operands)
-    if len(operands) != len(op.operands):
-        raise TypeError(f"{op.name} takes {len(op.operands)} operands, got {len(operands)}")
     if all(type(x) is Tensor for x in operands) and _is_aligned(op, operands):
-        return apply(op, *operands)
+        return _applied(op, operands)
     values = [x if isinstance(x, Tensor) or is_weak(x) else as_tensor(x) for x in operands]
     dtype = common_dtype(values[op.conditions :])
+    if dtype is BOOL and op.name in _OF_BOOLS:
+        return align_and_apply(ops[_OF_BOOLS[op.name]], values)
+    if op.name in _COMPARISONS and dtype.kind in INTEGERS:
+        holds = _beyond(op, values, dtype)
+        if holds is not None:
+            return holds
     if op.to_float and dtype.kind in ("bool", "int", "uint"):
         dtype = FLOAT64
     tensors = [x for x in values if isinstance(x, Tensor)]
@@ -59,7 +69,41 @@ def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
         error.at = origin.locate(origin.current())
         raise
     dtypes = [BOOL if i < op.conditions else dtype for i in range(len(values))]
-    return apply(op, *[_fit(v, d, shape) for v, d in zip(values, dtypes, strict=True)])
+    return _applied(op, [_fit(v, d, shape) for v, d in zip(values, dtypes, strict=True)])
+
+
+def _applied(op: Elementwise, operands: Sequence[Tensor]) -> Tensor:
+    if op.check is not None:
+        op.check(*operands)
+    return apply(op, *operands)
+
+
+#: What these are of booleans, as in NumPy.
+_OF_BOOLS = {
+    "add": "logical_or",
+    "multiply": "logical_and",
+    "maximum": "logical_or",
+    "minimum": "logical_and",
+}
+
+_COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
+
+
+def _beyond(op: Elementwise, values: Sequence[Any], dtype: DType) -> Tensor | None:
+    """A comparison of integers with a Python int that their dtype does not hold: known whatever they are."""
+    info = numpy.iinfo(dtype.numpy)
+    tensors = [x for x in values if isinstance(x, Tensor)]
+    signs = [0 if isinstance(x, Tensor) else (x > info.max) - (x < info.min) for x in values]
+    if len(tensors) != 1 or not any(signs):
+        return None
+    return apply(Fill(Scalar.of(_COMPARISONS[op.name](*signs), BOOL), tensors[0].shape))
 
 
 def _fill_beside(op: Elementwise, x: Any, y: Any) -> tuple[Tensor, Tensor] | None:
@@ -112,7 +156,7 @@ def own_literals() -> Iterator[None]:
 
 def _is_aligned(op: Elementwise, operands: Sequence[Tensor]) -> bool:
     first = operands[-1].type
-    if op.to_float and first.dtype.kind not in op.accepts:
+    if first.dtype.kind not in op.accepts:
         return False
     if op.conditions:
         return all(t.type.shape == first.shape for t in operands) and all(

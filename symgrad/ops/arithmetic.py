@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any
 
-from symgrad.errors import DTypeError
+from symgrad.errors import DTypeError, GraphError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
+from symgrad.ops.cast import astype
 from symgrad.ops.create import as_tensor
 from symgrad.ops.kinds import BITS, FLOATS, INTEGERS, NUMBERS, REALS, Elementwise, elementwise
+from symgrad.registry import provide
+from symgrad.types import FLOAT64, as_int
 
 add: Elementwise = elementwise("add(x, y)", "x + y", accepts=NUMBERS, commutative=True,
                   d_x=1,
@@ -71,8 +77,8 @@ ceil: Elementwise = elementwise("ceil(x)", "the smallest integer not below x", a
 trunc: Elementwise = elementwise("trunc(x)", "x without its fraction", accepts=REALS, no_gradient="trunc is piecewise constant",
                     numpy="numeric.trunc({x}, {out})", scalar=lambda b, x: b.call("trunc", x))  # fmt: skip
 
-round: Elementwise = elementwise("round(x)", "the nearest integer, the even one of two", accepts=REALS, no_gradient="round is piecewise constant",
-                    numpy="numeric.rint({x}, {out})", scalar=lambda b, x: b.call("rint", x))  # fmt: skip
+_round: Elementwise = elementwise("round(x)", "the nearest integer, the even one of two", accepts=REALS, no_gradient="round is piecewise constant",
+                    numpy="numeric.rint({x}, {out})", scalar=lambda b, x: b.call("rint", x), provided=False)  # fmt: skip
 
 nextafter: Elementwise = elementwise("nextafter(x, y)", "the float next to x in the direction of y", accepts=FLOATS,
                         no_gradient="nextafter steps from float to float",
@@ -100,6 +106,37 @@ remainder: Elementwise = elementwise("remainder(x, y)", "x - y floor(x / y)", ac
 log: Elementwise = elementwise("log(x)", "the natural logarithm",
                   d_x=lambda x, out: reciprocal(x),
                   numpy="numpy.log({x}, out={out})", scalar=lambda b, x: b.call("log", x))  # fmt: skip
+
+
+@provide("round")
+def round(x: Any, decimals: int = 0) -> Tensor:
+    """x rounded to so many decimals (negative: to tens, hundreds ...), as NumPy: of two equally near, the even.
+    There is no derivative, since it is piecewise constant.
+
+    >>> round([0.125, 2.5]).eval(), round([0.125, 2.5], 2).eval(), round([15, 25], -1).eval()
+    (array([0., 2.]), array([0.12, 2.5 ]), array([20, 20]))
+    """
+    digits = as_int(decimals)
+    if digits is None:
+        raise GraphError(f"decimals must be an int, not {decimals!r:.60}", at=origin.locate(origin.current()))
+    if digits == 0:
+        return _round(x)
+    tensor = as_tensor(x)
+    if tensor.dtype.kind in INTEGERS:
+        return tensor if digits > 0 else astype(_round(tensor / _ten(-digits)) * _ten(-digits), tensor.dtype)
+    if digits > 0:
+        return _round(tensor * _ten(digits)) / _ten(digits)
+    return _round(tensor / _ten(-digits)) * _ten(-digits)
+
+
+def _ten(exponent: int) -> float:
+    return 10.0**exponent if exponent <= sys.float_info.max_10_exp else math.inf
+
+
+def fabs(x: Any) -> Tensor:
+    """|x| as a float: integers become float64."""
+    tensor = as_tensor(x)
+    return abs(astype(tensor, FLOAT64) if tensor.dtype.kind in BITS else tensor)
 
 
 def positive(x: Any) -> Tensor:

@@ -25,7 +25,7 @@ from symgrad.ops.shape import (
     reshape,
 )
 from symgrad.registry import provide
-from symgrad.types import BOOL, INT64, TensorType
+from symgrad.types import BOOL, INT64, TensorType, as_int, as_items
 
 #: What an axis is called.
 Label: TypeAlias = Hashable
@@ -284,17 +284,18 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
 
 def _pairs(axes: Any, left_rank: int, right_rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of both operands that meet, counted from the front."""
-    if isinstance(axes, int) and not isinstance(axes, bool):
-        if not 0 <= axes <= min(left_rank, right_rank):
+    count, sides = as_int(axes), as_items(axes)
+    if count is not None:
+        if not 0 <= count <= min(left_rank, right_rank):
             raise ShapeError(
-                f"tensordot cannot sum over {axes} axes", facts=[("dimensions", (left_rank, right_rank))]
+                f"tensordot cannot sum over {count} axes", facts=[("dimensions", (left_rank, right_rank))]
             )
-        return tuple(range(left_rank - axes, left_rank)), tuple(range(axes))
-    if not isinstance(axes, (tuple, list)) or len(axes) != 2:
+        return tuple(range(left_rank - count, left_rank)), tuple(range(count))
+    if len(sides) != 2:
         raise ShapeError(f"axes must be a number, or two sequences of axes, not {axes!r:.80}")
     left, right = (
-        normalize_axes(tuple(side) if isinstance(side, (tuple, list)) else (side,), rank, keep_order=True)
-        for side, rank in zip(axes, (left_rank, right_rank), strict=True)
+        normalize_axes(as_items(side), rank, keep_order=True)
+        for side, rank in zip(sides, (left_rank, right_rank), strict=True)
     )
     if len(left) != len(right):
         raise ShapeError(f"tensordot needs as many axes of both, not {len(left)} and {len(right)}")

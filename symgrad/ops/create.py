@@ -11,6 +11,7 @@ import numpy
 from symgrad import dims
 from symgrad.dims import Dim, Shape, Size
 from symgrad.errors import DTypeError, ShapeError, SymgradError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor, apply, check_name, make_input, make_shared
 from symgrad.ir.values import ArrayData, Scalar, State
 from symgrad.ops.kinds import Linear, declare
@@ -345,10 +346,45 @@ def dtype_of(array: numpy.ndarray[Any, Any]) -> DType:
 
 
 def _numbers(value: Any) -> numpy.ndarray[Any, Any]:
-    array = numpy.asarray(value)
+    try:
+        array = numpy.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise _no_numbers(value) from error
     if array.dtype == object or array.dtype.kind not in "biufc":
-        raise DTypeError("a constant needs numbers", facts=[("got", f"{type(value).__name__} {value!r:.60}")])
+        raise _no_numbers(value)
     return array
+
+
+def _no_numbers(value: Any) -> SymgradError:
+    """What is wrong with a value that no array is made of."""
+    at = origin.locate(origin.current())
+    got = [("got", f"{type(value).__name__} {value!r:.60}")]
+    if holds_tensors(value):
+        return DTypeError(
+            "a constant is made of numbers, not of symbolic tensors",
+            facts=got,
+            at=at,
+            hint="use sg.stack([...])",
+        )
+    if _is_ragged(value):
+        return ShapeError("nested lists need equal lengths", facts=got, at=at)
+    return DTypeError("a constant needs numbers", facts=got, at=at)
+
+
+def holds_tensors(items: Any) -> bool:
+    """Whether there is a tensor or a size in nested lists."""
+    return isinstance(items, (tuple, list)) and any(
+        isinstance(x, (Tensor, Size)) or holds_tensors(x) for x in items
+    )
+
+
+def _is_ragged(items: Any) -> bool:
+    """Whether nested lists have different lengths at one depth."""
+    try:
+        numpy.shape(items)
+    except ValueError:
+        return True
+    return False
 
 
 def _dtype(like: DTypeLike) -> DType:

@@ -163,7 +163,7 @@ def diag(x: Any, k: int = 0) -> Tensor:
     return apply(DiagonalMatrix((whole, whole), _offset(k)), tensor)
 
 
-def tril(x: Any, *, k: int = 0) -> Tensor:
+def tril(x: Any, k: int = 0) -> Tensor:
     """x where column <= row + k in its last two axes, 0 elsewhere.
 
     >>> tril([[1, 2], [3, 4]]).eval()
@@ -174,7 +174,7 @@ def tril(x: Any, *, k: int = 0) -> Tensor:
     return where(_at_or_below(tensor.shape, k), tensor, zeros_like(tensor))
 
 
-def triu(x: Any, *, k: int = 0) -> Tensor:
+def triu(x: Any, k: int = 0) -> Tensor:
     """x where column >= row + k in its last two axes, 0 elsewhere.
 
     >>> triu([[1, 2], [3, 4]]).eval()
@@ -195,9 +195,9 @@ def tri(n_rows: Any, n_cols: Any = None, k: int = 0, dtype: DTypeLike | None = N
 def eye(
     n_rows: Any,
     n_cols: Any = None,
-    *,
     k: int = 0,
     dtype: DTypeLike | None = None,
+    *,
     device: str | None = None,
 ) -> Tensor:
     """1 on the k-th diagonal, 0 elsewhere; sizes may be symbolic, float64 unless another dtype is given.

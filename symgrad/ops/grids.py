@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy
 
-from symgrad.dims import Dim, Size
+from symgrad.dims import Dim
 from symgrad.errors import ShapeError
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.align import common_dtype, is_weak
 from symgrad.ops.arithmetic import floor
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal
-from symgrad.ops.create import arange, as_tensor, check_device, size_tensor
+from symgrad.ops.create import arange, as_tensor, check_device, holds_tensors, size_tensor
 from symgrad.ops.join import stack
 from symgrad.ops.select import maximum, where
 from symgrad.ops.shape import broadcast_to, expand_dims, reshape
@@ -40,25 +40,19 @@ def asarray(
 
 
 def _gather(obj: Any) -> Tensor:
-    if isinstance(obj, (tuple, list)) and _holds_tensors(obj):
+    if holds_tensors(obj):
         return stack([x if is_weak(x) else _gather(x) for x in obj])
     return as_tensor(obj)
-
-
-def _holds_tensors(items: Any) -> bool:
-    return any(
-        isinstance(x, (Tensor, Size)) or (isinstance(x, (tuple, list)) and _holds_tensors(x)) for x in items
-    )
 
 
 def linspace(
     start: Any,
     stop: Any,
     num: Any = 50,
+    endpoint: bool = True,
     *,
     dtype: DTypeLike | None = None,
     device: str | None = None,
-    endpoint: bool = True,
 ) -> Tensor:
     """`num` numbers at equal distances from start to stop, which is the last one if `endpoint`.
 

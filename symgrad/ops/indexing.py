@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy
 
 from symgrad.dims import Dim, Shape, Size
-from symgrad.errors import DTypeError, ShapeError
+from symgrad.errors import DTypeError, KeyShapeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import astype
@@ -36,7 +36,7 @@ from symgrad.ops.shape import (
 )
 from symgrad.ops.slices import Slice, slice_size
 from symgrad.registry import provide
-from symgrad.types import INT64, DTypeLike, as_dim
+from symgrad.types import INT64, DTypeLike, as_dim, as_int
 from symgrad.types import dtype as as_dtype
 
 
@@ -185,7 +185,7 @@ def _items(item: Any) -> list[_Item]:
             return [_Array(index)]
         return [int(array)]
     if not hasattr(item, "__index__"):
-        raise IndexError(f"not an index: {item!r:.80}")
+        raise _bad_key(f"not an index: {item!r:.80}")
     return [item.__index__()]
 
 
@@ -194,9 +194,9 @@ def _mask_items(mask: Tensor) -> list[_Item]:
         check_index(mask.type)
     known = known_indices(mask)
     if known is None:
-        raise IndexError(
-            f"a mask that is no constant selects an unknown number of elements: {mask}\n"
-            "  hint: sg.where(mask, x, 0) keeps the shape, x.at[mask].set(v) updates"
+        raise _bad_key(
+            f"a mask that is no constant selects an unknown number of elements: {mask}",
+            "sg.where(mask, x, 0) keeps the shape, x.at[mask].set(v) updates",
         )
     return _true_items(known)
 
@@ -218,12 +218,12 @@ def _without_dots(x: Tensor, items: list[_Item]) -> list[_Item]:
     """The key with a whole slice for each axis that it leaves out; the dots stay, since they part arrays."""
     used = sum(map(_takes_axis, items))
     if used > x.ndim:
-        raise IndexError(
+        raise _bad_key(
             f"too many indices: {used} for {x.ndim} dimensions of {x.name or x.node.op.name}: {x.type}"
         )
     dots = [i for i, k in enumerate(items) if isinstance(k, EllipsisType)]
     if len(dots) > 1:
-        raise IndexError("only one ... in an index")
+        raise _bad_key("only one ... in an index")
     at = dots[0] + 1 if dots else len(items)
     return [*items[:at], *[slice(None)] * (x.ndim - used), *items[at:]]
 
@@ -235,7 +235,7 @@ def _specified(x: Tensor, items: list[_Item]) -> Tensor:
         size = x.shape[len(shape)]
         wanted = item.length if isinstance(item, _Array) else None
         if wanted is not None and isinstance(size, int) and size != wanted:
-            raise IndexError(f"a mask of length {wanted} does not fit an axis of size {size}")
+            raise _bad_key(f"a mask of length {wanted} does not fit an axis of size {size}")
         shape.append(size if wanted is None else wanted)
     return x if tuple(shape) == x.shape else apply(SpecifyShape(tuple(shape)), x)
 
@@ -258,8 +258,12 @@ def _check_range(index: Tensor, size: Dim) -> None:
         raise _out_of_range(outside.flat[0], size)
 
 
-def _out_of_range(index: int, size: int) -> IndexError:
-    return IndexError(f"index {index} is out of range for an axis of size {size}")
+def _out_of_range(index: int, size: int) -> KeyShapeError:
+    return _bad_key(f"index {index} is out of range for an axis of size {size}")
+
+
+def _bad_key(what: str, hint: str | None = None) -> KeyShapeError:
+    return KeyShapeError(what, at=origin.locate(origin.current()), hint=hint)
 
 
 def _bounds(item: Any, size: Dim) -> tuple[Dim, Dim, int]:
@@ -277,7 +281,11 @@ def _bounds(item: Any, size: Dim) -> tuple[Dim, Dim, int]:
 
 
 def _slice_bounds(item: slice, size: Dim) -> tuple[Dim, Dim, int]:
-    step = 1 if item.step is None else int(item.step)
+    for bound in (item.start, item.stop, item.step):
+        _check_bound(bound)
+    step = 1 if item.step is None else as_int(item.step)
+    if not step:
+        raise _bad_key(f"the step of a slice is an int that is not 0, not {item.step!r:.60}")
     if isinstance(size, int) and not isinstance(item.start, Size) and not isinstance(item.stop, Size):
         return (*item.indices(size)[:2], step)
     if step > 0:
@@ -287,12 +295,22 @@ def _slice_bounds(item: slice, size: Dim) -> tuple[Dim, Dim, int]:
     return start, -1 if item.stop is None else _from_front(item.stop, size), step
 
 
+def _check_bound(bound: Any) -> None:
+    """Raise unless what is given in a slice is an int, a size or nothing."""
+    if isinstance(bound, Tensor):
+        raise _bad_key(
+            f"a slice needs sizes that are known when the graph is built, not the tensor {bound!r:.60}",
+            "bounds are ints and sizes (x.shape); sg.take(x, indices, axis) takes elements at tensors of indices",
+        )
+    if bound is not None and not isinstance(bound, Size) and as_int(bound) is None:
+        raise _bad_key(f"a slice bound must be an int or a size, not {bound!r:.60}")
+
+
 def _from_front(bound: Any, size: Dim) -> Dim:
-    if isinstance(bound, int):
-        return bound if bound >= 0 else size + bound
     if isinstance(bound, Size):
         return bound
-    raise IndexError(f"a slice bound must be an int or a size, not {bound!r}")
+    place = int(bound)
+    return place if place >= 0 else size + place
 
 
 # ---- the language -----------------------------------------------------------------------------------

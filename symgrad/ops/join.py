@@ -18,7 +18,7 @@ from symgrad.ops.shape import expand_dims, normalize_axis, reshape
 from symgrad.ops.slices import narrow
 from symgrad.ops.strided import Strided
 from symgrad.registry import provide
-from symgrad.types import TensorType, as_dim
+from symgrad.types import TensorType, as_dim, as_int, as_items
 
 
 @declare
@@ -170,9 +170,16 @@ def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
     """
     tensor = as_tensor(x)
     place = normalize_axis(axis, tensor.ndim)
-    if isinstance(sizes, int):
-        sizes = (_equal_piece(tensor, place, sizes),) * sizes
-    return apply_all(Split(place, tuple(as_dim(s) for s in sizes)), (tensor,))
+    count = as_int(sizes)
+    if count is not None:
+        sizes = (_equal_piece(tensor, place, count),) * count
+    try:
+        pieces = tuple(as_dim(s) for s in as_items(sizes))
+    except ShapeError as error:
+        error.at = origin.locate(origin.current())
+        error.hint = "split takes sizes, split(x, [2, 3]), or the number of equal pieces, split(x, 2)"
+        raise
+    return apply_all(Split(place, pieces), (tensor,))
 
 
 def _equal_piece(x: Tensor, axis: int, count: int) -> Dim:
@@ -196,9 +203,14 @@ def array_split(x: Any, count: int, axis: int = 0) -> tuple[Tensor, ...]:
     """
     tensor = as_tensor(x)
     place = normalize_axis(axis, tensor.ndim)
-    size = tensor.shape[place]
-    if count < 1:
-        raise ShapeError(f"cannot split into {count} pieces", facts=[("x", tensor.type)])
+    size, wanted = tensor.shape[place], as_int(count)
+    if wanted is None or wanted < 1:
+        raise ShapeError(
+            f"cannot split into {count!r:.60} pieces",
+            facts=[("x", tensor.type)],
+            at=origin.locate(origin.current()),
+        )
+    count = wanted
     # The i-th piece has floor((size + count - 1 - i) / count) elements.
     pieces = tuple(dims.floordiv(size + (count - 1 - i), count) for i in range(count))
     if not isinstance(size, int):  # the last is what is left, so that the sizes add up provably

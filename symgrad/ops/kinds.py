@@ -132,6 +132,7 @@ class Elementwise(TensorOp):
         selects: bool,
         conditions: int,
         to_float: bool,
+        check: Callable[..., None] | None,
         doc: str,
     ) -> None:
         self.name = name  # type: ignore[misc]
@@ -146,6 +147,7 @@ class Elementwise(TensorOp):
         self.selects = selects  # type: ignore[misc]
         self.conditions = conditions
         self.to_float = to_float
+        self.check = check
         self.__doc__ = doc
 
     def infer(self, *operands: TensorType) -> TensorType:
@@ -267,6 +269,8 @@ def elementwise(
     selects: bool = False,
     conditions: int = 0,
     aliases: tuple[str, ...] = (),
+    provided: bool = True,
+    check: Callable[..., None] | None = None,
     **rules: Rule | PyScalar,
 ) -> Elementwise:
     """Declare an elementwise op, from `signature` ("tanh(x)") to its derivative (`d_x=`) in one row.
@@ -283,6 +287,8 @@ def elementwise(
         selects: whether values may stay unused, see "Masked cotangents".
         conditions: how many leading operands are bools (the condition of `where`).
         aliases: further names in the language.
+        provided: whether the op is what the language calls by its name; else a function with more arguments is.
+        check: called with the operands; raises for those that can be seen to fail.
         rules: for each operand x, `d_x` or `vjp_x`.
     """
     match = _SIGNATURE.match(signature)
@@ -307,10 +313,12 @@ def elementwise(
         selects=selects,
         conditions=conditions,
         to_float="int" not in accepts and "float" in accepts,
+        check=check,
         doc=doc,
     )
     registry.register_op(name, op)
-    registry.provide(name, *aliases)(op)
+    if provided:
+        registry.provide(name, *aliases)(op)
     return op
 
 

@@ -19,6 +19,7 @@ from symgrad.ops.select import maximum, where
 from symgrad.ops.shape import normalize_axes, permute_dims, squeeze
 from symgrad.ops.statistics import root
 from symgrad.ops.truth import count_nonzero
+from symgrad.types import as_int
 
 
 def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float = 2) -> Tensor:
@@ -130,7 +131,7 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
     )
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     """A vector's or matrix's norm, as `numpy.linalg.norm`.
 
     Args:
@@ -165,9 +166,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, *, keepdims: bool = False) -
 
 
 def _order(ord: Any, name: str) -> float:
-    if isinstance(ord, bool) or not isinstance(ord, (int, float)) or ord != ord:
+    order = ord if isinstance(ord, float) else as_int(ord)
+    if order is None or order != order:
         raise GraphError(f"{name} has no order {ord!r}", hint='an order is a number, or "fro" of matrices')
-    return ord
+    return order
 
 
 def _real(x: Any, name: str) -> Tensor:

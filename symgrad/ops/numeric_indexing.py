@@ -150,17 +150,26 @@ def unslice(g: Array, starts: Sequence[int], stops: Sequence[int], steps: Sequen
 def _check_slices(starts: Sequence[int], stops: Sequence[int], steps: Sequence[int], shape: Any) -> None:
     """Sizes that turned out too small: nothing is clipped, since the type of the result says what it holds."""
     for axis, (start, stop, step, size) in enumerate(zip(starts, stops, steps, shape, strict=True)):
-        count = -((start - stop) // step) if step > 0 else -((stop - start) // -step)
+        count = _count(start, stop, step)
         for position in (start, start + (count - 1) * step):
             if count > 0 and not 0 <= position < size:
                 raise IndexError(f"index {position} is out of bounds for axis {axis} with size {size}")
 
 
+def _count(start: int, stop: int, step: int) -> int:
+    """How many elements there are from start to stop; negative counts are none."""
+    return -((start - stop) // step) if step > 0 else -((stop - start) // -step)
+
+
 def _slices(starts: Sequence[int], stops: Sequence[int], steps: Sequence[int]) -> tuple[slice, ...]:
-    return tuple(
-        slice(start, None if stop < 0 else stop, step)
-        for start, stop, step in zip(starts, stops, steps, strict=True)
-    )
+    return tuple(_slice(*bounds) for bounds in zip(starts, stops, steps, strict=True))
+
+
+def _slice(start: int, stop: int, step: int) -> slice:
+    """The bounds as Python has them, where a negative one would count from the end."""
+    if _count(start, stop, step) <= 0:
+        return slice(0, 0, 1)
+    return slice(start, None if stop < 0 else stop, step)
 
 
 def set_slice(

@@ -74,7 +74,11 @@ def _part(x: Array, axis: int, start: int, stop: int | None) -> Array:
 
 def argquantile(x: Array, ranks: Array, axis: int) -> Array:
     """Where along `axis` the elements of the given ranks stand; NaN last, equal elements in their order."""
+    if not x.shape[axis] and len(ranks):
+        if any(size == 0 for i, size in enumerate(x.shape) if i != axis):
+            return numpy.empty((*x.shape[:axis], len(ranks), *x.shape[axis + 1 :]), numpy.int64)
+        raise IndexError("median or quantile of no elements is not defined")
     if x.size and len(ranks) and not 0 <= int(ranks.min()) <= int(ranks.max()) < x.shape[axis]:
-        raise IndexError(f"a quantile needs elements, and an axis of size {x.shape[axis]} has too few")
+        raise IndexError(f"a rank of a quantile is out of range for {x.shape[axis]} elements")
     order = numpy.argsort(x, axis=axis, kind="stable")
     return numpy.take(order, ranks, axis=axis)

@@ -5,17 +5,22 @@ point: x^(y+k) is therefore an op of its own, with the sum not rounded.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy
 
+from symgrad.errors import DTypeError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.arithmetic import log
 from symgrad.ops.compare import logical_and, logical_or
-from symgrad.ops.create import fill_value
+from symgrad.ops.cast import astype
+from symgrad.ops.create import Constant, as_tensor, fill_value
 from symgrad.ops.kinds import FLOATS, NUMBERS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import where
-from symgrad.types import PyScalar
+from symgrad.ops.shape import Broadcast, Reshape
+from symgrad.types import FLOAT64, PyScalar
 
 
 def _pow_x(x: Tensor, y: Tensor, out: Tensor) -> Tensor | PyScalar:
@@ -47,7 +52,25 @@ def _pow_y(x: Tensor, y: Tensor, out: Tensor) -> Tensor:
     return out * log(where(logical_or(out == 0, logical_and(x == 0, y == 0)), 1, x))
 
 
-pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS,
+def _check_exponent(x: Tensor, y: Tensor) -> None:
+    """Integers have no negative powers."""
+    if y.dtype.kind != "int":
+        return
+    while isinstance(y.node.op, (Broadcast, Reshape)):
+        y = y.node.inputs[0]
+    least: Any = fill_value(y)
+    if isinstance(y.node.op, Constant):
+        least = y.node.op.data.array.min(initial=0)
+    if least is not None and least < 0:
+        raise DTypeError(
+            f"integers to negative powers ({least}) are no integers",
+            facts=[(x.name or "x", x.type)],
+            at=origin.locate(origin.current()),
+            hint=f'x.astype("float64") ** {least}',
+        )
+
+
+pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS, check=_check_exponent,
                   d_x=_pow_x,
                   d_y=_pow_y,
                   numpy="numpy.power({x}, {y}, out={out})", scalar=lambda b, x, y: b.call("power", x, y))  # fmt: skip
@@ -74,3 +97,17 @@ pow_plus: Elementwise = elementwise("pow_plus(x, y, k)", "x to the power of y + 
                        d_y=lambda x, y, k, out: _pow_y(x, y + k, out),
                        no_gradient={"k": "k counts how often a power was differentiated"},
                        numpy="numeric.pow_plus({x}, {y}, {k}, {out})", scalar=_pow_plus)  # fmt: skip
+
+
+def float_power(x: Any, y: Any) -> Tensor:
+    """x to the power of y in float64, integers too (in complex128 where either is complex).
+
+    >>> float_power([1, 2, 4], -1).eval()
+    array([1.  , 0.5 , 0.25])
+    """
+    return pow(_double(x), _double(y))
+
+
+def _double(x: Any) -> Tensor:
+    tensor = as_tensor(x)
+    return astype(tensor, "complex128" if tensor.dtype.kind == "complex" else FLOAT64)

@@ -31,7 +31,7 @@ from symgrad.ops.shape import (
     reshape,
 )
 from symgrad.registry import provide
-from symgrad.types import FLOAT64, TensorType, as_dim, as_shape
+from symgrad.types import FLOAT64, TensorType, as_dim, as_items, as_shape
 
 # ---- axes -------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ def broadcast_shapes(*shapes: Any) -> Shape:
 # ---- order ------------------------------------------------------------------------------------------
 
 
-def flip(x: Any, *, axis: Any = None) -> Tensor:
+def flip(x: Any, axis: Any = None) -> Tensor:
     """x in reverse order along one axis, several, or all."""
     tensor = as_tensor(x)
     axes = normalize_axes(axis, tensor.ndim)
@@ -120,8 +120,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
 
 def _pairs(shift: Any, axis: Any, x: Tensor) -> tuple[list[int], list[int]]:
     """Shifts and axes, as many of each."""
-    shifts = list(shift) if isinstance(shift, (tuple, list)) else [shift]
-    axes = list(axis) if isinstance(axis, (tuple, list)) else [axis]
+    shifts, axes = list(as_items(shift)), list(as_items(axis))
     if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
         raise ShapeError(
             f"roll needs a shift for each axis, not {len(shifts)} for {len(axes)}", facts=[("x", x.type)]
@@ -161,7 +160,7 @@ def tile(x: Any, repetitions: Any) -> Tensor:
     <reshape: f64[3,n,8]>
     """
     tensor = as_tensor(x)
-    given = repetitions if isinstance(repetitions, (tuple, list)) else (repetitions,)
+    given = as_items(repetitions)
     rank = max(tensor.ndim, len(given))
     counts: list[Dim] = [*(1,) * (rank - len(given)), *(as_dim(c) for c in given)]
     shape = (*(1,) * (rank - tensor.ndim), *tensor.shape)
@@ -173,7 +172,7 @@ def tile(x: Any, repetitions: Any) -> Tensor:
 
 
 @provide("repeat")
-def repeat(x: Any, repeats: Any, *, axis: int | None = None) -> Tensor:
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
     """Each element of x several times in a row, along an axis, or of all elements in row-major order.
 
     Args:

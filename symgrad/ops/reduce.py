@@ -238,7 +238,7 @@ def keep(reduced: Tensor, shape: Shape, axes: tuple[int, ...]) -> Tensor:
 
 
 @provide("sum")
-def sum(x: Any, axis: Any = None, *, dtype: DTypeLike | None = None, keepdims: bool = False) -> Tensor:
+def sum(x: Any, axis: Any = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (all axes unless given); small integers and booleans are summed as int64.
 
     >>> from symgrad.ops.create import tensor
@@ -249,7 +249,7 @@ def sum(x: Any, axis: Any = None, *, dtype: DTypeLike | None = None, keepdims: b
 
 
 @provide("prod")
-def prod(x: Any, axis: Any = None, *, dtype: DTypeLike | None = None, keepdims: bool = False) -> Tensor:
+def prod(x: Any, axis: Any = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
     """The product over `axis`."""
     return reduction(Prod, wide(x, dtype), axis, keepdims)
 

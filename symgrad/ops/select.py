@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from symgrad.errors import GraphError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.compare import isnan, logical_or
 from symgrad.ops.create import as_tensor
@@ -65,13 +67,14 @@ relu: Elementwise = elementwise(
 
 
 @provide("clip")
-def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
+def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: Any = None) -> Tensor:
     """x limited to [min, max]; the derivative is 1 inside and at the bounds, 0 outside.
 
     Args:
         x: numbers; NaN stays.
         min: the lower bound, of a shape that broadcasts with x; None: no bound. Where it is NaN, so is the result.
         max: the upper bound, likewise; where it is less than `min`, it is the result.
+        a_min, a_max: NumPy's older names of the bounds.
 
     Where a bound is the result, the derivative towards it is 1.
 
@@ -79,11 +82,21 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     array([0.5, 2. , 3. ])
     """
     tensor = as_tensor(x)
+    min, max = one_of("min", min, "a_min", a_min), one_of("max", max, "a_max", a_max)
     if min is not None:
         tensor = where(_or_nan(tensor < min, min), min, tensor)
     if max is not None:
         tensor = where(_or_nan(tensor > max, max), max, tensor)
     return tensor
+
+
+def one_of(name: str, value: Any, older: str, same: Any) -> Any:
+    """An argument that has two names, of which one may be given."""
+    if value is not None and same is not None:
+        raise GraphError(
+            f"{older} is another name of {name}: only one can be given", at=origin.locate(origin.current())
+        )
+    return same if value is None else value
 
 
 def _or_nan(beyond: Tensor, bound: Any) -> Tensor:

@@ -18,7 +18,7 @@ from symgrad.ops.create import Fill, as_tensor
 from symgrad.ops.kinds import Linear, declare
 from symgrad.ops.strided import Strided
 from symgrad.registry import provide
-from symgrad.types import TensorType, as_dim, check_extent, format_shape
+from symgrad.types import TensorType, as_dim, as_int, as_items, check_extent, format_shape
 
 
 @declare
@@ -170,10 +170,10 @@ def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Tensor:
     <reshape: f64[2*n,6]>
     """
     tensor = as_tensor(x)
-    wanted = list(shape) if isinstance(shape, (tuple, list)) else [shape]
-    unknown = [i for i, d in enumerate(wanted) if isinstance(d, int) and d == -1]
+    wanted = as_items(shape)
+    unknown = [i for i, d in enumerate(wanted) if as_int(d) == -1]
     if len(unknown) > 1:
-        raise ShapeError("at most one entry of a shape can be -1", facts=[("shape", tuple(wanted))])
+        raise ShapeError("at most one entry of a shape can be -1", facts=[("shape", wanted)])
     sizes: list[Dim] = [1 if i in unknown else as_dim(d) for i, d in enumerate(wanted)]
     if unknown:
         sizes[unknown[0]] = _quotient(tensor, product(sizes))
@@ -235,7 +235,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
 def expand_dims(x: Any, axis: Any = 0) -> Tensor:
     """x with new axes of size 1 at the positions `axis` of the result."""
     tensor = as_tensor(x)
-    count = len(axis) if isinstance(axis, (tuple, list)) else 1
+    count = len(as_items(axis))
     axes = normalize_axes(axis, tensor.ndim + count)
     sizes = iter(tensor.shape)
     return reshape(tensor, tuple(1 if i in axes else next(sizes) for i in range(tensor.ndim + count)))
@@ -270,7 +270,7 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
     <broadcast: f64[n,3,4]>
     """
     tensor = as_tensor(x)
-    wanted = tuple(as_dim(d) for d in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+    wanted = tuple(as_dim(d) for d in as_items(shape))
     if tensor.shape == wanted:
         return tensor
     op = tensor.node.op
@@ -368,7 +368,7 @@ def normalize_axes(axes: Any, rank: int, *, keep_order: bool = False) -> tuple[i
     """Axes counted from the front, without repeats; sorted unless `keep_order`. None means all."""
     if axes is None:
         return tuple(range(rank))
-    found = [normalize_axis(a, rank) for a in (axes if isinstance(axes, (tuple, list)) else (axes,))]
+    found = [normalize_axis(a, rank) for a in as_items(axes)]
     if len(set(found)) < len(found):
         raise ShapeError(f"an axis is repeated: {axes}", facts=[("dimensions", rank)])
     return tuple(found if keep_order else sorted(found))

@@ -15,6 +15,7 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.create import as_tensor
 from symgrad.ops.gather import TakeAlongAxis
+from symgrad.ops.indexing import take
 from symgrad.ops.kinds import REALS, Custom, declare
 from symgrad.ops.shape import normalize_axis
 from symgrad.ops.slices import narrow
@@ -76,6 +77,7 @@ class SearchSorted(Custom):
 # ---- the language -----------------------------------------------------------------------------------
 
 
+@provide("sort")
 def sort(x: Any, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
     """x sorted along `axis`; NaNs last in either direction. Derivatives follow the permutation.
 
@@ -121,12 +123,14 @@ def topk(x: Any, k: Any, axis: int = -1) -> tuple[Tensor, Tensor]:
     return apply(TakeAlongAxis(place), tensor, indices), indices
 
 
-def searchsorted(x: Any, values: Any, *, side: str = "left") -> Tensor:
+def searchsorted(x: Any, values: Any, side: str = "left", sorter: Any = None) -> Tensor:
     """Where each of `values`, of any shape, would be put into the ascending vector x: before what equals it
-    (`side="left"`), or behind ("right"). NaN is greater than all numbers.
+    (`side="left"`), or behind ("right"). NaN is greater than all numbers. A vector that is not ascending needs a
+    `sorter`, the indices that sort it.
 
     >>> searchsorted([1.0, 2.0, 2.0], [2.0, 0.0, 5.0], side="right").eval()
     array([3, 0, 3])
     """
-    row, wanted = align_tensors([as_tensor(x), as_tensor(values)])
+    vector = as_tensor(x) if sorter is None else take(x, sorter, axis=0)
+    row, wanted = align_tensors([vector, as_tensor(values)])
     return apply(SearchSorted(side, 0), row, wanted)

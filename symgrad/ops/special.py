@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from symgrad.errors import DTypeError, ShapeError
+from symgrad.errors import DTypeError, GraphError, ShapeError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.arithmetic import log, reciprocal, square
 from symgrad.ops.compare import logical_and
@@ -20,7 +21,7 @@ from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import clip, where
 from symgrad.ops.transcendental import expm1, log1p, sigmoid
-from symgrad.types import PyScalar
+from symgrad.types import PyScalar, as_int
 
 
 def _number(n: Tensor) -> Tensor | PyScalar:
@@ -87,15 +88,16 @@ def polygamma(n: int, x: Any) -> Tensor:
     >>> polygamma(1, x).eval({x: 1.0})  # pi^2 / 6
     np.float64(1.644934066848226...)
     """
-    return _of_order("polygamma", _polygamma, n, x) if n != 0 else digamma(x)
-
-
-def _of_order(name: str, op: Elementwise, n: Any, x: Any) -> Tensor:
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise DTypeError(f"{name} takes an int as its order, not {n!r}")
-    if n < 0:
-        raise ShapeError(f"{name} takes an order from 0 on, not {n}")
-    return op(n, x)
+    order = as_int(n)
+    if order is None:
+        raise DTypeError(
+            f"polygamma takes an int as its order, not {n!r:.60}", at=origin.locate(origin.current())
+        )
+    if order < 0:
+        raise ShapeError(
+            f"polygamma takes an order from 0 on, not {order}", at=origin.locate(origin.current())
+        )
+    return _polygamma(order, x) if order else digamma(x)
 
 
 # ---- logarithms -------------------------------------------------------------------------------------
@@ -191,18 +193,28 @@ def silu(x: Any) -> Tensor:
     return _gated(x, sigmoid, 800)
 
 
-def gelu(x: Any, approximate: bool = False) -> Tensor:
+def gelu(x: Any, approximate: bool | str = False) -> Tensor:
     """x times the normal distribution function of x.
 
     The exact form keeps its digits for negative x, where 1 + erf(x / sqrt(2)) would cancel. The approximate one
     is x (1 + tanh(z)) / 2 = x sigmoid(2 z) with z = sqrt(2/pi) (x + 0.044715 x^3).
+
+    Args:
+        x: real numbers.
+        approximate: False or "none" for the exact form, True or "tanh" for the approximate one.
 
     >>> from symgrad.ops.create import tensor
     >>> x = tensor("x")
     >>> gelu(x).eval({x: -10.0})
     np.float64(-7.619853024160...e-23)
     """
-    return _gated(x, _approximate_ndtr if approximate else ndtr, 40)
+    if not isinstance(approximate, (bool, str)) or approximate not in (False, "none", True, "tanh"):
+        raise GraphError(
+            f"gelu has no form {approximate!r:.60}",
+            at=origin.locate(origin.current()),
+            hint='approximate is False or "none", True or "tanh"',
+        )
+    return _gated(x, ndtr if approximate in (False, "none") else _approximate_ndtr, 40)
 
 
 def _approximate_ndtr(x: Tensor) -> Tensor:

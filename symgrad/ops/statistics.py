@@ -10,15 +10,16 @@ import numpy
 
 from symgrad.dims import Dim, product
 from symgrad.errors import DTypeError, GraphError, ShapeError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import floor, sqrt, square
+from symgrad.ops.arithmetic import ceil, floor, round, sqrt, square
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import isfinite, isnan
-from symgrad.ops.create import as_tensor, constant, size_tensor
+from symgrad.ops.create import as_tensor, constant, holds_tensors, size_tensor
 from symgrad.ops.indexing import take_along_axis
-from symgrad.ops.kinds import FLOATS, REALS, Custom, declare
+from symgrad.ops.kinds import FLOATS, INTEGERS, REALS, Custom, declare
 from symgrad.ops.reduce import as_inexact, sum
-from symgrad.ops.select import masked_multiply, maximum, minimum, where
+from symgrad.ops.select import masked_multiply, maximum, minimum, one_of, where
 from symgrad.ops.shape import (
     broadcast_to,
     expand_dims,
@@ -41,7 +42,14 @@ def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
 
 
 @provide("var")
-def var(x: Any, axis: Any = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
+def var(
+    x: Any,
+    axis: Any = None,
+    *,
+    correction: float | None = None,
+    keepdims: bool = False,
+    ddof: float | None = None,
+) -> Tensor:
     """The variance over `axis`: the sum of squared distances from the mean, divided by n - correction.
 
     The mean is taken first, so that nothing cancels. NaN where n - correction is not positive, as NumPy.
@@ -49,8 +57,9 @@ def var(x: Any, axis: Any = None, *, correction: float = 0, keepdims: bool = Fal
     Args:
         x: real numbers.
         axis: an int, several, or None for all.
-        correction: what is taken from the number of elements (NumPy's `ddof`).
+        correction: what is taken from the number of elements; 0 unless given.
         keepdims: whether the reduced axes stay, of size 1.
+        ddof: NumPy's older name of `correction`.
 
     >>> import symgrad as sg
     >>> sg.var([1.0, 2.0, 3.0, 4.0], correction=1).eval()
@@ -59,13 +68,21 @@ def var(x: Any, axis: Any = None, *, correction: float = 0, keepdims: bool = Fal
     tensor = _real(x, "var")
     axes = normalize_axes(axis, tensor.ndim)
     centred = tensor - mean(tensor, axes, keepdims=True)
-    return _divided(sum(square(centred), axes, keepdims=keepdims), _count(tensor, axes), correction)
+    taken = one_of("correction", correction, "ddof", ddof) or 0
+    return _divided(sum(square(centred), axes, keepdims=keepdims), _count(tensor, axes), taken)
 
 
 @provide("std")
-def std(x: Any, axis: Any = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
+def std(
+    x: Any,
+    axis: Any = None,
+    *,
+    correction: float | None = None,
+    keepdims: bool = False,
+    ddof: float | None = None,
+) -> Tensor:
     """The standard deviation over `axis`: the root of `var`, whose derivative at 0 is taken as 0."""
-    return root(var(_real(x, "std"), axis, correction=correction, keepdims=keepdims))
+    return root(var(_real(x, "std"), axis, correction=correction, keepdims=keepdims, ddof=ddof))
 
 
 def root(x: Tensor) -> Tensor:
@@ -123,8 +140,24 @@ class ArgQuantile(Custom):
         return (apply(replace(self, axis=self.axis + 1), x, ranks),)
 
 
-#: Where a quantile between two neighbours lies: from their weights w (of the higher) and 1 - w.
-METHODS = ("linear", "lower", "higher", "midpoint")
+#: The methods of Hyndman and Fan that are continuous in q: of n elements in order, the first at position 0, the
+#: q-quantile stands at n q + alpha + q (1 - alpha - beta) - 1. Those of one element count from "linear"'s position.
+POSITIONS: dict[str, tuple[float, float]] = {
+    "linear": (1, 1),
+    "interpolated_inverted_cdf": (0, 1),
+    "hazen": (0.5, 0.5),
+    "weibull": (0, 0),
+    "median_unbiased": (1 / 3, 1 / 3),
+    "normal_unbiased": (3 / 8, 3 / 8),
+    "averaged_inverted_cdf": (0, 1),
+    "inverted_cdf": (0, 1),
+    "lower": (1, 1),
+    "higher": (1, 1),
+    "midpoint": (1, 1),
+    "nearest": (1, 1),
+}
+#: The methods that take one element as it is, so that integers stay integers.
+CHOOSING = ("lower", "higher", "nearest", "inverted_cdf")
 
 
 @provide("quantile")
@@ -132,13 +165,17 @@ def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdi
     """The q-quantiles over `axis`: with the n elements in order, what stands at position q (n - 1).
 
     The derivative goes to the two neighbours of that position, by their weights; of equal elements to the first.
+    The dtype is that of NumPy.
 
     Args:
         x: real numbers; NaN among them gives NaN.
         q: a number from 0 to 1, or a vector of them, which makes a leading axis of the result. Constants.
         axis: an int, several, or None for all.
         method: between two neighbours a <= b, at distance w of a: "linear" a + w (b - a), "lower" a, "higher" b,
-            "midpoint" (a + b) / 2.
+            "midpoint" (a + b) / 2, "nearest" a or b (the even position of two). Or another of NumPy's names, for
+            other positions: interpolated between neighbours "interpolated_inverted_cdf", "hazen", "weibull",
+            "median_unbiased", "normal_unbiased"; the element there or the next "inverted_cdf"; the same, or the
+            mean of two where the position is exact, "averaged_inverted_cdf".
         keepdims: whether the reduced axes stay, of size 1.
 
     Raises:
@@ -148,20 +185,28 @@ def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdi
     >>> sg.quantile([3.0, 1.0, 2.0, 10.0], [0.0, 0.5, 1.0]).eval()
     array([ 1. ,  2.5, 10. ])
     """
-    if method not in METHODS:
-        raise GraphError(f"quantile has no method {method!r}", hint=f"it has {', '.join(METHODS)}")
-    wanted = numpy.asarray(q, numpy.float64)
-    if wanted.ndim > 1 or not ((wanted >= 0) & (wanted <= 1)).all():
-        raise GraphError("q must be a number from 0 to 1, or a vector of such", facts=[("q", q)])
-    tensor = _real(x, "quantile")
+    return _quantile("quantile", x, q, axis, method, keepdims)
+
+
+def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Tensor:
+    at = origin.locate(origin.current())
+    if method not in POSITIONS:
+        raise GraphError(f"quantile has no method {method!r}", at=at, hint=f"it has {', '.join(POSITIONS)}")
+    wanted = _parts_of_one(q)
+    tensor = as_tensor(x)
+    if method not in CHOOSING or tensor.dtype.kind not in INTEGERS:
+        tensor = _real(x, name)
     axes = normalize_axes(axis, tensor.ndim)
     kept = [i for i in range(tensor.ndim) if i not in axes]
     n = _count(tensor, axes)
     if isinstance(n, int) and n == 0:
-        raise ShapeError("quantile of no elements is not defined", facts=[("x", tensor.type), ("axes", axes)])
+        raise ShapeError(
+            f"{name} of no elements is not defined", facts=[("x", tensor.type), ("axes", axes)], at=at
+        )
     rows = reshape(permute_dims(tensor, (*kept, *axes)), (*[tensor.shape[i] for i in kept], n))
     found = _interpolated(rows, numpy.atleast_1d(wanted), n, method)
-    found = where(expand_dims(any_of(isnan(rows), -1), -1), numpy.nan, found)
+    if rows.dtype.kind in FLOATS:
+        found = where(expand_dims(any_of(isnan(rows), -1), -1), numpy.nan, found)
     last = found.ndim - 1
     if keepdims:
         shape = tuple(1 if i in axes else d for i, d in enumerate(tensor.shape))
@@ -171,17 +216,30 @@ def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdi
     return squeeze(result, 0) if wanted.ndim == 0 else result
 
 
+def _parts_of_one(q: Any) -> numpy.ndarray[Any, Any]:
+    """q as an array of numbers from 0 to 1."""
+    try:
+        wanted = None if isinstance(q, Tensor) or holds_tensors(q) else numpy.asarray(q, numpy.float64)
+    except (TypeError, ValueError):
+        wanted = None
+    if wanted is None or wanted.ndim > 1 or not ((wanted >= 0) & (wanted <= 1)).all():
+        raise GraphError(
+            "q must be a number from 0 to 1, or a vector of such, known when the graph is built",
+            facts=[("q", f"{q!r:.60}")],
+            at=origin.locate(origin.current()),
+        )
+    return wanted
+
+
 def _interpolated(rows: Tensor, q: numpy.ndarray[Any, Any], n: Dim, method: str) -> Tensor:
     """The quantiles of the last axis, which they replace."""
-    place = constant(q) * astype(as_tensor(size_tensor(n) - 1), "float64")
+    place = _position(q, n, method)
+    if method in CHOOSING:
+        chosen = floor(place) if method == "lower" else round(place) if method == "nearest" else ceil(place)
+        return _ranked(rows, astype(chosen, INT64))
     below = floor(place)
-    ranks = astype(below, INT64)
-    low = _ranked(rows, ranks)
-    if method == "lower":
-        return low
+    low = _ranked(rows, astype(below, INT64))
     high = _ranked(rows, astype(minimum(below + (place > below), n - 1), INT64))
-    if method == "higher":
-        return high
     weight = astype(place - below, rows.dtype)
     if method == "midpoint":
         weight = where(weight > 0, 0.5, 0)
@@ -191,6 +249,18 @@ def _interpolated(rows: Tensor, q: numpy.ndarray[Any, Any], n: Dim, method: str)
     finite = where(weight < 0.5, low + weight * apart, high - (1 - weight) * apart)
     weighted = masked_multiply(1 - weight, low) + masked_multiply(weight, high)
     return where(isfinite(apart), finite, weighted)
+
+
+def _position(q: numpy.ndarray[Any, Any], n: Dim, method: str) -> Tensor:
+    """Where the quantiles stand among n elements, from 0 to n - 1."""
+    count = astype(as_tensor(size_tensor(n)), "float64")
+    alpha, beta = POSITIONS[method]
+    if alpha == beta == 1:
+        return constant(q) * (count - 1)
+    place = count * constant(q) + constant(alpha + q * (1 - alpha - beta)) - 1
+    if method == "averaged_inverted_cdf":  # half-way to the next where it is exact, else the next
+        place = where(place == floor(place), place + 0.5, ceil(place))
+    return minimum(maximum(place, 0), count - 1)
 
 
 def _ranked(rows: Tensor, ranks: Tensor) -> Tensor:
@@ -207,4 +277,4 @@ def median(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
     >>> sg.median([3.0, 1.0, 2.0, 10.0]).eval()
     np.float64(2.5)
     """
-    return quantile(x, 0.5, axis, keepdims=keepdims)
+    return _quantile("median", x, 0.5, axis, "linear", keepdims)

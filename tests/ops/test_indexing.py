@@ -430,6 +430,28 @@ def test_backends_on_symbolic_sizes(shape: tuple[int, int]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 9])
+def test_slices_of_symbolic_sizes_that_hold_nothing(size: int) -> None:
+    v = sg.vector("v", "n")
+    keys = [
+        slice(*bounds)
+        for bounds in [
+            (-7, None, -1), (None, -5), (-7, -2, -3), (-1, -3), (-2, None, -1), (-3, -3),
+        ]
+    ]  # fmt: skip
+    a = np.arange(1.0, size + 1)
+    for key in keys:
+        if any(b is not None and b < -size for b in (key.start, key.stop)) and a[key].size:
+            continue  # NumPy clips, and sizes that are not known cannot be
+        y = v[key]
+        assert np.array_equal(sg.function([v], y, on_unused_input="ignore")(a), a[key]), key
+        ones, added = np.zeros(size), a.copy()
+        ones[key] = 1
+        added[key] += 5
+        assert np.array_equal(sg.function([v], sg.grad(sg.sum(y), v), on_unused_input="ignore")(a), ones), key
+        assert np.array_equal(sg.function([v], v.at[key].add(5.0))(a), added), key
+
+
 # ---- state ------------------------------------------------------------------------------------------
 
 

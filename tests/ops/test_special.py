@@ -208,3 +208,15 @@ def test_orders_are_checked() -> None:
         sg.polygamma(1.5, x)  # type: ignore[arg-type]
     with pytest.raises(sg.ShapeError, match="an order from 0 on, not -1"):
         sg.polygamma(-1, x)
+
+
+def test_the_forms_of_gelu() -> None:
+    x = sg.vector("x")
+    exact, approximate = [
+        sg.function([x], [sg.gelu(x, approximate=form) for form in forms])(np.array([0.5, 2.0]))
+        for forms in ((False, "none"), (True, "tanh"))
+    ]
+    assert np.array_equal(*exact) and np.array_equal(*approximate) and not np.array_equal(exact, approximate)
+    for wrong in ("erf", 1, None):
+        with pytest.raises(sg.GraphError, match="gelu has no form"):
+            sg.gelu(x, approximate=wrong)  # type: ignore[arg-type]
