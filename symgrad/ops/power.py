@@ -50,7 +50,7 @@ def _pow_y(x: Tensor, y: Tensor, out: Tensor) -> Tensor:
 pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS,
                   d_x=_pow_x,
                   d_y=_pow_y,
-                  numpy="numpy.power({x}, {y}, out={out})", scalar=lambda b, x, y: b.call("power", x, y))  # fmt: skip
+                  numpy="numeric.power({x}, {y}, {out})", scalar=lambda b, x, y: b.call("power", x, y))  # fmt: skip
 
 
 def _plus_x(x: Tensor, y: Tensor, k: Tensor, out: Tensor) -> Tensor:

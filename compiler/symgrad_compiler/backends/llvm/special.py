@@ -12,6 +12,7 @@ from collections.abc import Callable
 from symgrad.ops import fits
 from symgrad.ops.scalar import OF_ORDER
 from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.pieces import clamp, product, two_sum
 from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
 # ---- the error function -----------------------------------------------------------------------------
@@ -107,6 +108,109 @@ def erfinv(b: Code, x: Value, single: bool) -> Value:
     return b.call("copysign", y, x)
 
 
+# ---- products with a gate ---------------------------------------------------------------------------
+
+
+def _distance(b: Code, x: Value, zero: tuple[float, float]) -> Value:
+    """x minus a zero that is a sum of two numbers."""
+    return b.subtract(b.subtract(x, b.constant(zero[0], x)), b.constant(zero[1], x))
+
+
+def _near(b: Code, x: Value, zero: tuple[float, float], fit: tuple[float, ...], otherwise: Value) -> Value:
+    """d fit(d) in the distance d from a zero, `otherwise` farther away."""
+    d = _distance(b, x, zero)
+    inside = b.less_equal(b.call("absolute", d), b.constant(fits.NEAR, x))
+    return b.select(inside, b.multiply(d, b.polynomial(d, fit)), otherwise)
+
+
+def _unless_below(b: Code, x: Value, end: float, value: Value) -> Value:
+    """The value, but 0 below -end."""
+    return b.select(b.less(x, b.constant(-end, x)), b.constant(0.0, x), value)
+
+
+def xlogx_derivative(b: Code, x: Value, single: bool) -> Value:
+    """1 + log(x), between 1/(2 e) and 2/e as log(1 + e (x - 1/e))."""
+    zero = fits.XLOGX_ZERO
+    from_middle = b.call("absolute", b.subtract(x, b.constant(1.25 * zero[0], x)))
+    near = b.call("log1p", b.multiply(b.constant(math.e, x), _distance(b, x, zero)))
+    far = b.add(b.constant(1.0, x), b.call("log", x))
+    return b.select(b.less_equal(from_middle, b.constant(0.75 * zero[0], x)), near, far)
+
+
+def silu(b: Code, x: Value, single: bool) -> Value:
+    """x sigmoid(x)."""
+    return _unless_below(b, x, fits.SILU_END, b.multiply(x, b.call("sigmoid", x)))
+
+
+def silu_derivative(b: Code, x: Value, single: bool) -> Value:
+    """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left. There
+    1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is c."""
+    zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    x = clamp(b, x, -fits.SILU_END, fits.SILU_END)
+    t = b.call("exp", b.negative(b.call("absolute", x)))
+    is_left = b.less(x, zero)
+    d = _distance(b, b.select(is_left, x, zero), fits.SILU_ZERO)
+    left = b.multiply(t, b.muladd(b.constant(fits.SILU_EXP, x), b.call("expm1", d), d))
+    one_plus = b.add(one, t)
+    top = b.select(is_left, left, b.muladd(x, t, one_plus))
+    return b.divide(top, b.multiply(one_plus, one_plus))
+
+
+def gelu(b: Code, x: Value, single: bool) -> Value:
+    """x ndtr(x)."""
+    return _unless_below(b, x, fits.GELU_END, b.multiply(x, b.call("ndtr", x)))
+
+
+def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
+    """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) on the
+    left, 1 less that on the right; beside its zero a fit."""
+    zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
+    size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    bottom = b.muladd(b.constant(math.sqrt(2), x), size, one)
+    scaled = _erfc_right(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), bottom, half, zero)
+    inner = b.muladd(size, b.constant(-1 / math.sqrt(2 * math.pi), x), scaled)
+    e, lost = _gaussian_parts(b, half, size, single)
+    part = b.multiply(inner, b.muladd(e, b.negative(lost), e))
+    far = b.select(b.less(x, zero), part, b.subtract(one, part))
+    return _near(b, x, fits.GELU_ZERO, fits.GELU, far)
+
+
+def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value]:
+    """sigmoid(z) and sigmoid(-z), z = TANH_SCALE (x + TANH_CUBIC x^3); the former with what z lost."""
+    one = b.constant(1.0, x)
+    scale, scale_low = (b.constant(v, x) for v in fits.TANH_SCALE)
+    cubic, cubic_low = (b.constant(v, x) for v in fits.TANH_CUBIC)
+    zero = b.constant(0.0, x)
+    square, square_low = product(b, x, zero, x, zero)
+    term, term_low = product(b, square, square_low, cubic, cubic_low)
+    factor, lost = two_sum(b, one, term)
+    scaled, scaled_low = product(b, x, zero, scale, scale_low)
+    z, low = product(b, scaled, scaled_low, factor, b.add(lost, term_low))
+    is_left = b.less(z, zero)
+    e = b.call("exp", b.negative(b.call("absolute", z)))
+    one_plus = b.add(one, e)
+    gate = b.divide(b.select(is_left, e, one), one_plus)
+    rest = b.divide(b.select(is_left, one, e), one_plus)
+    return b.muladd(gate, b.multiply(rest, low), gate), rest
+
+
+def gelu_tanh(b: Code, x: Value, single: bool) -> Value:
+    """x sigmoid(z), z the cubic of x."""
+    gate, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    return _unless_below(b, x, fits.GELU_END, b.multiply(x, gate))
+
+
+def gelu_tanh_derivative(b: Code, x: Value, single: bool) -> Value:
+    """sigmoid(z) (1 + x z' sigmoid(-z)); beside its zero a fit."""
+    one = b.constant(1.0, x)
+    inside = clamp(b, x, -fits.GELU_END, fits.GELU_END)
+    gate, rest = _cubic_gate(b, inside)
+    slope = b.muladd(b.multiply(inside, inside), b.constant(3 * fits.TANH_CUBIC[0], x), one)
+    slope = b.multiply(b.constant(fits.TANH_SCALE[0], x), slope)
+    far = b.multiply(gate, b.muladd(b.multiply(inside, slope), rest, one))
+    return _near(b, x, fits.GELU_TANH_ZERO, fits.GELU_TANH, far)
+
+
 # ---- pi x -------------------------------------------------------------------------------------------
 
 
@@ -117,10 +221,7 @@ def _sin_cos_pi(b: Code, x: Value) -> tuple[Value, Value]:
     x = b.subtract(x, b.multiply(b.constant(2.0, x), turns))  # in [-1, 1]
     quarters = b.call("rint", b.multiply(b.constant(2.0, x), x))  # from -2 to 2
     f = b.subtract(x, b.multiply(half, quarters))
-    z = b.multiply(f, f)
-    cubic = b.muladd(z, b.polynomial(z, fits.SIN_PI), b.constant(_PI_LOW, x))
-    sine = b.muladd(f, b.constant(math.pi, x), b.multiply(f, cubic))
-    cosine = b.muladd(z, b.polynomial(z, fits.COS_PI), one)
+    sine, cosine = _sin_cos_part(b, f)
     odd = b.equal(b.call("absolute", quarters), one)
     sine, cosine = b.select(odd, cosine, sine), b.select(odd, b.negative(sine), cosine)
     # a quarter backwards is three forwards
@@ -129,6 +230,14 @@ def _sin_cos_pi(b: Code, x: Value) -> tuple[Value, Value]:
         b.select(turned, b.negative(sine), sine),
         b.select(turned, b.negative(cosine), cosine),
     )
+
+
+def _sin_cos_part(b: Code, f: Value) -> tuple[Value, Value]:
+    """sin(pi f) and cos(pi f) for |f| <= 1/4."""
+    z = b.multiply(f, f)
+    cubic = b.muladd(z, b.polynomial(z, fits.SIN_PI), b.constant(_PI_LOW, f))
+    sine = b.muladd(f, b.constant(math.pi, f), b.multiply(f, cubic))
+    return sine, b.muladd(z, b.polynomial(z, fits.COS_PI), b.constant(1.0, f))
 
 
 _PI_LOW = 1.2246467991473532e-16
@@ -143,10 +252,34 @@ def sinc_derivative(b: Code, x: Value, single: bool, order: int) -> Value:
     for i in range(1, order + 1):
         far = b.divide(b.subtract(waves[i % 4], b.multiply(b.constant(i, x), far)), u)
     far = b.multiply(far, b.constant(math.pi**order, x))
+    if order == 1:
+        far = _beside_sinc_zeros(b, x, far)
     near = b.polynomial(b.multiply(x, x), fits.sinc_series(order))
     near = b.multiply(near, x) if order % 2 else near
     far = b.select(b.equal(b.call("absolute", x), b.constant(math.inf, x)), b.constant(0.0, x), far)
     return b.select(b.less(b.call("absolute", u), b.constant(fits.sinc_near(order), x)), near, far)
+
+
+def _beside_sinc_zeros(b: Code, x: Value, far: Value) -> Value:
+    """sinc'(x) = pi (u cos(u) - sin(u)) / u^2, with u = v + d and v cos(v) = sin(v):
+    pi cos(v) (d cos(d) - (1 + v^2 + v d) sin(d)) / u^2."""
+    size = b.call("absolute", x)
+    quarter = b.constant(0.25, x)
+    f, v, scale, is_near = size, size, size, b.less(size, size)
+    for high, low, angle, cosine in fits.SINC_ZEROS:
+        from_this = _distance(b, size, (high, low))
+        is_this = b.less_equal(b.call("absolute", from_this), quarter)
+        f = b.select(is_this, from_this, f)
+        v = b.select(is_this, b.constant(angle, x), v)
+        scale = b.select(is_this, b.constant(cosine / math.pi, x), scale)
+        is_near = b.logical_or(is_near, is_this)
+    sine, turned = _sin_cos_part(b, f)
+    d = b.multiply(f, b.constant(math.pi, x))
+    factor = b.muladd(v, b.add(v, d), b.constant(1.0, x))
+    found = b.subtract(b.multiply(d, turned), b.multiply(factor, sine))
+    found = b.divide(b.multiply(scale, found), b.multiply(size, size))
+    found = b.select(b.less(x, b.constant(0.0, x)), b.negative(found), found)
+    return b.select(is_near, found, far)
 
 
 # ---- gamma ------------------------------------------------------------------------------------------
@@ -268,6 +401,13 @@ SPECIAL: dict[str, Callable[..., Value]] = {
     "digamma": digamma,
     "polygamma": polygamma,
     "sinc_derivative": sinc_derivative,
+    "xlogx_derivative": xlogx_derivative,
+    "silu": silu,
+    "silu_derivative": silu_derivative,
+    "gelu": gelu,
+    "gelu_derivative": gelu_derivative,
+    "gelu_tanh": gelu_tanh,
+    "gelu_tanh_derivative": gelu_tanh_derivative,
 }
 #: Too long to be inlined.
 LONG = frozenset({"erfinv", "gammaln", "digamma", *OF_ORDER})
