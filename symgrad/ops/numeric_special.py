@@ -171,42 +171,38 @@ def gelu_derivative(x: Array) -> Array:
     return _near(x, fits.GELU_ZERO, fits.GELU, numpy.where(x < 0, part, 1 - part))
 
 
-def _cubic(x: Array) -> tuple[Array, Array]:
-    """TANH_SCALE (x + TANH_CUBIC x^3) as a sum of two numbers."""
-    (scale, scale_low), (cubic, cubic_low) = fits.TANH_SCALE, fits.TANH_CUBIC
+def _cubic_gate(x: Array) -> tuple[Array, Array, Array]:
+    """z < 0, t = exp(-|z|) and x z' = z + 2 (z - k x), where z = k x (1 + c x^2) is a sum of two numbers."""
+    (k, k_low), (c, c_low) = fits.TANH_SCALE, fits.TANH_CUBIC
     square = x * x
-    term = cubic * square
-    term_low = _lost(numpy.asarray(cubic), square, term) + (cubic_low * square + cubic * _lost(x, x, square))
+    term = c * square
+    term_low = _lost(numpy.asarray(c), square, term) + (c_low * square + c * _lost(x, x, square))
     factor = 1 + term
-    part = factor - term  # exact, and so is what is lost (Knuth)
-    factor_low = ((1 - part) + (term - (factor - part))) + term_low
-    scaled = scale * x
-    scaled_low = _lost(numpy.asarray(scale), x, scaled) + scale_low * x
+    part = factor - 1
+    factor_low = ((1 - (factor - part)) + (term - part)) + term_low
+    scaled = k * x
+    scaled_low = _lost(numpy.asarray(k), x, scaled) + k_low * x
     z = scaled * factor
-    return z, _lost(scaled, factor, z) + (scaled * factor_low + scaled_low * factor)
-
-
-def _cubic_gate(x: Array) -> tuple[Array, Array]:
-    """sigmoid(z) and sigmoid(-z), z the cubic of x; the former with what z lost."""
-    z, low = _cubic(x)
-    gate, rest = _sigmoids(z)
-    return gate + gate * (rest * low), rest
+    low = _lost(scaled, factor, z) + (scaled * factor_low + scaled_low * factor)
+    is_left = z < 0
+    t = numpy.exp(-numpy.abs(z))
+    t = t + t * numpy.where(is_left, low, -low)
+    return is_left, t, z + 2 * ((z - scaled) + (low - scaled_low))
 
 
 @in_double
 def gelu_tanh(x: Array) -> Array:
-    """x sigmoid(z), z the cubic of x."""
-    gate, _ = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
-    return numpy.where(x < -fits.GELU_END, 0, x * gate)
+    """x sigmoid(z)."""
+    is_left, t, _ = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
+    return numpy.where(x < -fits.GELU_END, 0, x * (numpy.where(is_left, t, 1) / (1 + t)))
 
 
 @in_double
 def gelu_tanh_derivative(x: Array) -> Array:
-    """sigmoid(z) (1 + x z' sigmoid(-z)); beside its zero a fit."""
-    inside = numpy.clip(x, -fits.GELU_END, fits.GELU_END)
-    gate, rest = _cubic_gate(inside)
-    slope = fits.TANH_SCALE[0] * (1 + 3 * fits.TANH_CUBIC[0] * (inside * inside))
-    return _near(x, fits.GELU_TANH_ZERO, fits.GELU_TANH, gate * (1 + inside * slope * rest))
+    """sigmoid(z) (1 + x z' sigmoid(-z)), as in `silu_derivative`; beside its zero a fit."""
+    is_left, t, slope = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
+    top = numpy.where(is_left, t * ((1 + slope) + t), 1 + t + slope * t)
+    return _near(x, fits.GELU_TANH_ZERO, fits.GELU_TANH, top / ((1 + t) * (1 + t)))
 
 
 # ---- pi x ---------------------------------------------------------------------------------------------
@@ -260,15 +256,12 @@ def _sinc_derivative(n: int, x: Array) -> Array:
 
 
 def _beside_sinc_zeros(x: Array, far: Array) -> Array:
-    """sinc'(x) = pi (u cos(u) - sin(u)) / u^2, with u = v + d and v cos(v) = sin(v):
-    pi cos(v) (d cos(d) - (1 + v^2 + v d) sin(d)) / u^2."""
+    """The derivative of sinc, beside its first zeros by fits."""
     size = numpy.abs(x)
-    for high, low, v, cosine in fits.SINC_ZEROS:
-        f = _distance(size, (high, low))
-        d = pi * f
-        found = d * numpy.cos(d) - (1 + v * v + v * d) * numpy.sin(d)
-        found = cosine * found / (pi * size * size)
-        far = numpy.where(numpy.abs(f) <= 0.25, numpy.where(x < 0, -found, found), far)
+    for zero, fit in fits.SINC_ZEROS:
+        f = _distance(size, zero)
+        near = f * polynomial(f, fit)
+        far = numpy.where(numpy.abs(f) <= 0.125, numpy.where(x < 0, -near, near), far)
     return far
 
 

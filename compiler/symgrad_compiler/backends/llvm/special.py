@@ -175,39 +175,39 @@ def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
     return _near(b, x, fits.GELU_ZERO, fits.GELU, far)
 
 
-def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value]:
-    """sigmoid(z) and sigmoid(-z), z = TANH_SCALE (x + TANH_CUBIC x^3); the former with what z lost."""
-    one = b.constant(1.0, x)
-    scale, scale_low = (b.constant(v, x) for v in fits.TANH_SCALE)
-    cubic, cubic_low = (b.constant(v, x) for v in fits.TANH_CUBIC)
+def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value, Value]:
+    """z < 0, t = exp(-|z|) and x z' = z + 2 (z - k x), where z = k x (1 + c x^2) is a sum of two numbers."""
+    k, k_low = (b.constant(v, x) for v in fits.TANH_SCALE)
+    c, c_low = (b.constant(v, x) for v in fits.TANH_CUBIC)
     zero = b.constant(0.0, x)
     square, square_low = product(b, x, zero, x, zero)
-    term, term_low = product(b, square, square_low, cubic, cubic_low)
-    factor, lost = two_sum(b, one, term)
-    scaled, scaled_low = product(b, x, zero, scale, scale_low)
+    term, term_low = product(b, square, square_low, c, c_low)
+    factor, lost = two_sum(b, b.constant(1.0, x), term)
+    scaled, scaled_low = product(b, x, zero, k, k_low)
     z, low = product(b, scaled, scaled_low, factor, b.add(lost, term_low))
     is_left = b.less(z, zero)
-    e = b.call("exp", b.negative(b.call("absolute", z)))
-    one_plus = b.add(one, e)
-    gate = b.divide(b.select(is_left, e, one), one_plus)
-    rest = b.divide(b.select(is_left, one, e), one_plus)
-    return b.muladd(gate, b.multiply(rest, low), gate), rest
+    t = b.call("exp", b.negative(b.call("absolute", z)))
+    t = b.muladd(t, b.select(is_left, low, b.negative(low)), t)
+    rest = b.add(b.subtract(z, scaled), b.subtract(low, scaled_low))
+    return is_left, t, b.muladd(b.constant(2.0, x), rest, z)
 
 
 def gelu_tanh(b: Code, x: Value, single: bool) -> Value:
-    """x sigmoid(z), z the cubic of x."""
-    gate, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    """x sigmoid(z)."""
+    one = b.constant(1.0, x)
+    is_left, t, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    gate = b.divide(b.select(is_left, t, one), b.add(one, t))
     return _unless_below(b, x, fits.GELU_END, b.multiply(x, gate))
 
 
 def gelu_tanh_derivative(b: Code, x: Value, single: bool) -> Value:
-    """sigmoid(z) (1 + x z' sigmoid(-z)); beside its zero a fit."""
+    """sigmoid(z) (1 + x z' sigmoid(-z)), as in `silu_derivative`; beside its zero a fit."""
     one = b.constant(1.0, x)
-    inside = clamp(b, x, -fits.GELU_END, fits.GELU_END)
-    gate, rest = _cubic_gate(b, inside)
-    slope = b.muladd(b.multiply(inside, inside), b.constant(3 * fits.TANH_CUBIC[0], x), one)
-    slope = b.multiply(b.constant(fits.TANH_SCALE[0], x), slope)
-    far = b.multiply(gate, b.muladd(b.multiply(inside, slope), rest, one))
+    is_left, t, slope = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    one_plus = b.add(one, t)
+    left = b.multiply(t, b.add(b.add(one, slope), t))
+    top = b.select(is_left, left, b.muladd(slope, t, one_plus))
+    far = b.divide(top, b.multiply(one_plus, one_plus))
     return _near(b, x, fits.GELU_TANH_ZERO, fits.GELU_TANH, far)
 
 
@@ -221,7 +221,10 @@ def _sin_cos_pi(b: Code, x: Value) -> tuple[Value, Value]:
     x = b.subtract(x, b.multiply(b.constant(2.0, x), turns))  # in [-1, 1]
     quarters = b.call("rint", b.multiply(b.constant(2.0, x), x))  # from -2 to 2
     f = b.subtract(x, b.multiply(half, quarters))
-    sine, cosine = _sin_cos_part(b, f)
+    z = b.multiply(f, f)
+    cubic = b.muladd(z, b.polynomial(z, fits.SIN_PI), b.constant(_PI_LOW, x))
+    sine = b.muladd(f, b.constant(math.pi, x), b.multiply(f, cubic))
+    cosine = b.muladd(z, b.polynomial(z, fits.COS_PI), one)
     odd = b.equal(b.call("absolute", quarters), one)
     sine, cosine = b.select(odd, cosine, sine), b.select(odd, b.negative(sine), cosine)
     # a quarter backwards is three forwards
@@ -230,14 +233,6 @@ def _sin_cos_pi(b: Code, x: Value) -> tuple[Value, Value]:
         b.select(turned, b.negative(sine), sine),
         b.select(turned, b.negative(cosine), cosine),
     )
-
-
-def _sin_cos_part(b: Code, f: Value) -> tuple[Value, Value]:
-    """sin(pi f) and cos(pi f) for |f| <= 1/4."""
-    z = b.multiply(f, f)
-    cubic = b.muladd(z, b.polynomial(z, fits.SIN_PI), b.constant(_PI_LOW, f))
-    sine = b.muladd(f, b.constant(math.pi, f), b.multiply(f, cubic))
-    return sine, b.muladd(z, b.polynomial(z, fits.COS_PI), b.constant(1.0, f))
 
 
 _PI_LOW = 1.2246467991473532e-16
@@ -261,25 +256,14 @@ def sinc_derivative(b: Code, x: Value, single: bool, order: int) -> Value:
 
 
 def _beside_sinc_zeros(b: Code, x: Value, far: Value) -> Value:
-    """sinc'(x) = pi (u cos(u) - sin(u)) / u^2, with u = v + d and v cos(v) = sin(v):
-    pi cos(v) (d cos(d) - (1 + v^2 + v d) sin(d)) / u^2."""
-    size = b.call("absolute", x)
-    quarter = b.constant(0.25, x)
-    f, v, scale, is_near = size, size, size, b.less(size, size)
-    for high, low, angle, cosine in fits.SINC_ZEROS:
-        from_this = _distance(b, size, (high, low))
-        is_this = b.less_equal(b.call("absolute", from_this), quarter)
-        f = b.select(is_this, from_this, f)
-        v = b.select(is_this, b.constant(angle, x), v)
-        scale = b.select(is_this, b.constant(cosine / math.pi, x), scale)
-        is_near = b.logical_or(is_near, is_this)
-    sine, turned = _sin_cos_part(b, f)
-    d = b.multiply(f, b.constant(math.pi, x))
-    factor = b.muladd(v, b.add(v, d), b.constant(1.0, x))
-    found = b.subtract(b.multiply(d, turned), b.multiply(factor, sine))
-    found = b.divide(b.multiply(scale, found), b.multiply(size, size))
-    found = b.select(b.less(x, b.constant(0.0, x)), b.negative(found), found)
-    return b.select(is_near, found, far)
+    """The derivative of sinc, beside its first zeros by fits."""
+    size, eighth = b.call("absolute", x), b.constant(0.125, x)
+    for zero, fit in fits.SINC_ZEROS:
+        f = _distance(b, size, zero)
+        near = b.call("copysign", b.constant(1.0, x), x)
+        near = b.multiply(near, b.multiply(f, b.polynomial(f, fit)))
+        far = b.select(b.less_equal(b.call("absolute", f), eighth), near, far)
+    return far
 
 
 # ---- gamma ------------------------------------------------------------------------------------------
