@@ -38,10 +38,17 @@ from symgrad.ops.numeric_special import (  # noqa: F401  (for templates)
     erfc,
     gammaln,
     gaussian,
+    gelu,
+    gelu_derivative,
+    gelu_tanh,
+    gelu_tanh_derivative,
     logit,
     ndtr,
     polygamma,
+    silu,
+    silu_derivative,
     sinc_derivative,
+    xlogx_derivative,
 )
 
 Array: TypeAlias = Any
@@ -116,14 +123,23 @@ def rsqrt(x: Array, out: Out = None) -> Array:
     return numpy.divide(1, numpy.sqrt(x, out=out), out=out)
 
 
+def power(x: Array, y: Array, out: Out = None) -> Array:
+    """x^y as C has it: NumPy takes a square root where one y is 1/2, and so NaN for -inf, -0 for -0."""
+    if numpy.asarray(y).dtype.kind == "f":
+        root = numpy.equal(y, 0.5)
+        if root.any():
+            x = numpy.where(root & numpy.equal(x, -numpy.inf), -x, numpy.where(root, x + 0.0, x))
+    return numpy.power(x, y, out=out)
+
+
 def pow_plus(x: Array, y: Array, k: Array, out: Out = None) -> Array:
     """x^(y+k) with the sum not rounded: p + p e log|x|, where e is what y + k lost."""
     total = y + k
     part = total - y
     error = (y - (total - part)) + (k - part)
-    power = numpy.power(x, total)
-    rest = power * (error * numpy.log(numpy.abs(x)))
-    return where(numpy.isfinite(rest), power + rest, power, out)
+    rounded = power(x, total)
+    rest = rounded * (error * numpy.log(numpy.abs(x)))
+    return where(numpy.isfinite(rest), rounded + rest, rounded, out)
 
 
 def sigmoid(x: Array, out: Out = None) -> Array:

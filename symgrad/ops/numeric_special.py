@@ -6,7 +6,7 @@ All compute in float64. Where SciPy is within 2 units in the last place, the ops
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import factorial, log, pi, sqrt
+from math import e, factorial, log, pi, sqrt
 from typing import Any, TypeAlias
 
 import numpy
@@ -108,6 +108,103 @@ def logit(x: Array) -> Array:
     return numpy.where(numpy.abs(x - 0.5) < 0.25, near, numpy.log(x / (1 - x)))
 
 
+# ---- products with a gate ----------------------------------------------------------------------------
+
+
+def _distance(x: Array, zero: tuple[float, float]) -> Array:
+    """x minus a zero that is a sum of two numbers."""
+    return (x - zero[0]) - zero[1]
+
+
+def _near(x: Array, zero: tuple[float, float], fit: Sequence[float], otherwise: Array) -> Array:
+    """d fit(d) in the distance d from a zero, `otherwise` farther away."""
+    d = _distance(x, zero)
+    inside = numpy.clip(d, -fits.NEAR, fits.NEAR)
+    return numpy.where(inside == d, d * polynomial(inside, fit), otherwise)
+
+
+def _sigmoids(x: Array) -> tuple[Array, Array]:
+    """sigmoid(x) and sigmoid(-x)."""
+    e = numpy.exp(-numpy.abs(x))
+    smaller, larger = e / (1 + e), 1 / (1 + e)
+    return numpy.where(x < 0, smaller, larger), numpy.where(x < 0, larger, smaller)
+
+
+@in_double
+def xlogx_derivative(x: Array) -> Array:
+    """1 + log(x), between 1/(2 e) and 2/e as log(1 + e (x - 1/e))."""
+    zero = fits.XLOGX_ZERO
+    near = numpy.log1p(e * _distance(x, zero))
+    return numpy.where(numpy.abs(x - 1.25 * zero[0]) <= 0.75 * zero[0], near, 1 + numpy.log(x))
+
+
+@in_double
+def silu(x: Array) -> Array:
+    """x sigmoid(x)."""
+    return numpy.where(x < -fits.SILU_END, 0, x * _sigmoids(x)[0])
+
+
+@in_double
+def silu_derivative(x: Array) -> Array:
+    """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left. There
+    1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is c."""
+    x = numpy.clip(x, -fits.SILU_END, fits.SILU_END)
+    t = numpy.exp(-numpy.abs(x))
+    d = _distance(numpy.minimum(x, 0), fits.SILU_ZERO)
+    left = t * (d + fits.SILU_EXP * numpy.expm1(d))
+    return numpy.where(x < 0, left, 1 + t + x * t) / ((1 + t) * (1 + t))
+
+
+@in_double
+def gelu(x: Array) -> Array:
+    """x ndtr(x)."""
+    return numpy.where(x < -fits.GELU_END, 0, x * ndtr(x))
+
+
+@in_double
+def gelu_derivative(x: Array) -> Array:
+    """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) on the
+    left, 1 less that on the right; beside its zero a fit."""
+    size = numpy.minimum(numpy.abs(x), fits.GELU_END)
+    inner = 0.5 * _erfc_right(sqrt(0.5) * size, 1.0) - size / sqrt(2 * pi)
+    part = _gaussian(0.5, size) * inner
+    return _near(x, fits.GELU_ZERO, fits.GELU, numpy.where(x < 0, part, 1 - part))
+
+
+def _cubic_gate(x: Array) -> tuple[Array, Array, Array]:
+    """z < 0, t = exp(-|z|) and x z' = z + 2 (z - k x), where z = k x (1 + c x^2) is a sum of two numbers."""
+    (k, k_low), (c, c_low) = fits.TANH_SCALE, fits.TANH_CUBIC
+    square = x * x
+    term = c * square
+    term_low = _lost(numpy.asarray(c), square, term) + (c_low * square + c * _lost(x, x, square))
+    factor = 1 + term
+    part = factor - 1
+    factor_low = ((1 - (factor - part)) + (term - part)) + term_low
+    scaled = k * x
+    scaled_low = _lost(numpy.asarray(k), x, scaled) + k_low * x
+    z = scaled * factor
+    low = _lost(scaled, factor, z) + (scaled * factor_low + scaled_low * factor)
+    is_left = z < 0
+    t = numpy.exp(-numpy.abs(z))
+    t = t + t * numpy.where(is_left, low, -low)
+    return is_left, t, z + 2 * ((z - scaled) + (low - scaled_low))
+
+
+@in_double
+def gelu_tanh(x: Array) -> Array:
+    """x sigmoid(z)."""
+    is_left, t, _ = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
+    return numpy.where(x < -fits.GELU_END, 0, x * (numpy.where(is_left, t, 1) / (1 + t)))
+
+
+@in_double
+def gelu_tanh_derivative(x: Array) -> Array:
+    """sigmoid(z) (1 + x z' sigmoid(-z)), as in `silu_derivative`; beside its zero a fit."""
+    is_left, t, slope = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
+    top = numpy.where(is_left, t * ((1 + slope) + t), 1 + t + slope * t)
+    return _near(x, fits.GELU_TANH_ZERO, fits.GELU_TANH, top / ((1 + t) * (1 + t)))
+
+
 # ---- pi x ---------------------------------------------------------------------------------------------
 
 
@@ -154,7 +251,18 @@ def _sinc_derivative(n: int, x: Array) -> Array:
     near = polynomial(numpy.where(is_near, x, 0) ** 2, fits.sinc_series(n))
     if n % 2:
         near = near * x
-    return numpy.where(is_near, near, numpy.where(numpy.isinf(x), 0, pi**n * far))
+    far = numpy.where(numpy.isinf(x), 0, pi**n * far)
+    return numpy.where(is_near, near, _beside_sinc_zeros(x, far) if n == 1 else far)
+
+
+def _beside_sinc_zeros(x: Array, far: Array) -> Array:
+    """The derivative of sinc, beside its first zeros by fits."""
+    size = numpy.abs(x)
+    for zero, fit in fits.SINC_ZEROS:
+        f = _distance(size, zero)
+        near = f * polynomial(f, fit)
+        far = numpy.where(numpy.abs(f) <= 0.125, numpy.where(x < 0, -near, near), far)
+    return far
 
 
 #: pi^n and n! are finite.

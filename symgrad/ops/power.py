@@ -13,8 +13,8 @@ from symgrad.errors import DTypeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.arithmetic import log
-from symgrad.ops.compare import logical_and, logical_or
 from symgrad.ops.cast import astype
+from symgrad.ops.compare import logical_and, logical_or
 from symgrad.ops.create import Constant, as_tensor, fill_value
 from symgrad.ops.kinds import FLOATS, NUMBERS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
@@ -73,7 +73,7 @@ def _check_exponent(x: Tensor, y: Tensor) -> None:
 pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBERS, check=_check_exponent,
                   d_x=_pow_x,
                   d_y=_pow_y,
-                  numpy="numpy.power({x}, {y}, out={out})", scalar=lambda b, x, y: b.call("power", x, y))  # fmt: skip
+                  numpy="numeric.power({x}, {y}, {out})", scalar=lambda b, x, y: b.call("power", x, y))  # fmt: skip
 
 
 def _plus_x(x: Tensor, y: Tensor, k: Tensor, out: Tensor) -> Tensor:

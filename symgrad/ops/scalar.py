@@ -84,6 +84,13 @@ COSTLY_FUNCTIONS = frozenset(
         "digamma",
         "polygamma",
         "sinc_derivative",
+        "xlogx_derivative",
+        "silu",
+        "silu_derivative",
+        "gelu",
+        "gelu_derivative",
+        "gelu_tanh",
+        "gelu_tanh_derivative",
     ]
 )
 #: The functions whose first operand is a known whole number, up to `MOST_ORDER`, where an op is native.

@@ -8,19 +8,19 @@ is the derivative of them all.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
+from symgrad.ops import fits
 from symgrad.ops.arithmetic import log, reciprocal, square
 from symgrad.ops.compare import logical_and
 from symgrad.ops.create import as_tensor, fill_value
 from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import clip, where
-from symgrad.ops.transcendental import expm1, log1p, sigmoid
+from symgrad.ops.transcendental import expm1, log1p, sech_squared, tanh
 from symgrad.types import PyScalar, as_int
 
 
@@ -117,9 +117,14 @@ xlog1py: Elementwise = elementwise("xlog1py(x, y)", "x log(1 + y), but 0 where x
                       scalar=lambda b, x, y: _zero_times(b, x, y, b.call("log1p", y)))  # fmt: skip
 
 xlogx: Elementwise = elementwise("xlogx(x)", "x log(x), with its limit 0 at 0, where the derivative is -inf", accepts=FLOATS,
-                    d_x=lambda x, out: 1 + log(x),
+                    d_x=lambda x, out: xlogx_derivative(x),
                     numpy="special.xlogy({x}, {x}, out={out})",
                     scalar=lambda b, x: _zero_times(b, x, x, b.call("log", x)))  # fmt: skip
+
+xlogx_derivative: Elementwise = elementwise("xlogx_derivative(x)", "1 + log(x), with all its digits beside its zero 1/e", accepts=FLOATS,
+                               d_x=lambda x, out: reciprocal(x),
+                               numpy="numeric.xlogx_derivative({x}, out={out})",
+                               scalar=lambda b, x: b.call("xlogx_derivative", x))  # fmt: skip
 
 
 def _zero_times(b: ScalarBuilder, x: Value, y: Value, factor: Value) -> Value:
@@ -188,9 +193,60 @@ def hard_tanh(x: Any) -> Tensor:
     return clip(x, -1, 1)
 
 
-def silu(x: Any) -> Tensor:
-    """x sigmoid(x), also called swish."""
-    return _gated(x, sigmoid, 800)
+# Products of x and a gate that is 0 on the left and 1 on the right. Derivatives are asked for x within bounds: at
+# infinity, the 0 of the gate's derivative would meet x.
+
+silu: Elementwise = elementwise("silu(x)", "x sigmoid(x), also called swish", accepts=FLOATS,
+                   d_x=lambda x, out: silu_derivative(x),
+                   numpy="numeric.silu({x}, out={out})", scalar=lambda b, x: b.call("silu", x))  # fmt: skip
+
+
+def _silu_second(x: Tensor) -> Tensor:
+    """s(x) s(-x) (2 - x tanh(x/2)), s the sigmoid."""
+    x = clip(x, -fits.SILU_END, fits.SILU_END)
+    return 0.25 * sech_squared(0.5 * x) * (2 - x * tanh(0.5 * x))
+
+
+silu_derivative: Elementwise = elementwise("silu_derivative(x)", "s(x) (1 + x s(-x)), s the sigmoid", accepts=FLOATS,
+                              d_x=lambda x, out: _silu_second(x),
+                              numpy="numeric.silu_derivative({x}, out={out})",
+                              scalar=lambda b, x: b.call("silu_derivative", x))  # fmt: skip
+
+_gelu: Elementwise = elementwise("gelu(x)", "x times the normal distribution function of x", accepts=FLOATS,
+                    d_x=lambda x, out: gelu_derivative(x),
+                    numpy="numeric.gelu({x}, out={out})", scalar=lambda b, x: b.call("gelu", x))  # fmt: skip
+
+
+def _gelu_second(x: Tensor) -> Tensor:
+    """exp(-x^2/2) (2 - x^2) / sqrt(2 pi)"""
+    x = clip(x, -fits.GELU_END, fits.GELU_END)
+    return 1 / math.sqrt(2 * math.pi) * gaussian(0.5, x) * (2 - square(x))
+
+
+gelu_derivative: Elementwise = elementwise("gelu_derivative(x)", "ndtr(x) + x ndtr'(x)", accepts=FLOATS,
+                              d_x=lambda x, out: _gelu_second(x),
+                              numpy="numeric.gelu_derivative({x}, out={out})",
+                              scalar=lambda b, x: b.call("gelu_derivative", x))  # fmt: skip
+
+_gelu_tanh: Elementwise = elementwise("gelu_tanh(x)", "x sigmoid(z) with z = sqrt(8/pi) (x + 0.044715 x^3)", accepts=FLOATS,
+                         d_x=lambda x, out: gelu_tanh_derivative(x),
+                         numpy="numeric.gelu_tanh({x}, out={out})", scalar=lambda b, x: b.call("gelu_tanh", x))  # fmt: skip
+
+
+def _gelu_tanh_second(x: Tensor) -> Tensor:
+    """s(z) s(-z) (2 z' + x z'' - x z'^2 tanh(z/2)), s the sigmoid."""
+    (scale, _), (cubic, _) = fits.TANH_SCALE, fits.TANH_CUBIC
+    x = clip(x, -fits.GELU_END, fits.GELU_END)
+    half = scale / 2 * (x + cubic * (x * square(x)))
+    slope = scale * (1 + 3 * cubic * square(x))
+    bend = 6 * scale * cubic * square(x)
+    return 0.25 * sech_squared(half) * (2 * slope + bend - x * square(slope) * tanh(half))
+
+
+gelu_tanh_derivative: Elementwise = elementwise("gelu_tanh_derivative(x)", "s(z) (1 + x z' s(-z)), s the sigmoid and z that of gelu_tanh", accepts=FLOATS,
+                                   d_x=lambda x, out: _gelu_tanh_second(x),
+                                   numpy="numeric.gelu_tanh_derivative({x}, out={out})",
+                                   scalar=lambda b, x: b.call("gelu_tanh_derivative", x))  # fmt: skip
 
 
 def gelu(x: Any, approximate: bool | str = False) -> Tensor:
@@ -214,15 +270,4 @@ def gelu(x: Any, approximate: bool | str = False) -> Tensor:
             at=origin.locate(origin.current()),
             hint='approximate is False or "none", True or "tanh"',
         )
-    return _gated(x, ndtr if approximate in (False, "none") else _approximate_ndtr, 40)
-
-
-def _approximate_ndtr(x: Tensor) -> Tensor:
-    return sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * (x * square(x))))
-
-
-def _gated(x: Any, gate: Callable[[Any], Tensor], limit: float) -> Tensor:
-    """x gate(x), where the gate is 0 below -limit and 1 above limit. It is not asked there: at infinity, its
-    derivative 0 would meet x."""
-    x = as_tensor(x)
-    return where(x < -limit, 0, x * gate(clip(x, -limit, limit)))
+    return _gelu(x) if approximate in (False, "none") else _gelu_tanh(x)

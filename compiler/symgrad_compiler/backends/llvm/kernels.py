@@ -7,8 +7,9 @@ last, incomplete vector is masked (or, without masks, done element by element). 
     columns   the innermost axis is kept:     for block of rows: for column: for row: acc += ...
                                                                              result += acc
 
-Each level of a reduction has its own accumulator, and long ones are cut into blocks of fixed length: rounding
-errors grow with the depth, not with the length, and do not depend on how work is split.
+Each level of a reduction has its own accumulator, and long ones are cut into blocks of fixed length, whose sums
+are added up with what each addition loses: rounding errors grow with the depth, not with the length, and do not
+depend on how work is split.
 A value is computed in the outermost loop in which it is known.
 """
 
@@ -36,8 +37,8 @@ from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.nodes import COSTLY
 from symgrad_compiler.plan.steps import IOTA, Access, Index, Kernel, Number, Scatter, SizeNumber, Storage
 
-#: Rounds of one accumulator before its value goes to the next level.
-BLOCK = 128
+#: Rounds of one accumulator before its value goes to the next level, and those of float32.
+BLOCK, SHORT_BLOCK = 128, 32
 #: What a division and a square root of a vector take, in simple operations.
 DIVISION, ROOT = 32, 48
 #: How an element of memory and an update give the new element; None: the update is it.
@@ -528,7 +529,7 @@ class _KernelEmitter:
 
         zero, extent = literal(0, "i64"), self.extents[axis]
         lanes = self.lanes if vector else initial[0].lanes
-        length = BLOCK * (lanes if vector else 1)
+        length = self._block_length() * (lanes if vector else 1)
         begin = self.sums.identities(lanes) if vector else initial
         if not self._needs_blocks(axis, length):
             found = run(zero, extent, begin)
@@ -538,11 +539,17 @@ class _KernelEmitter:
             stop = self._minimum(self._binary("add", start, literal(length, "i64")), extent)
             partial = run(start, stop, self.sums.identities(carried[0].lanes))
             if partial[0].lanes != carried[0].lanes:  # the end was done element by element
-                return [*self.sums.combine(carried, self.sums.into_lane(partial, carried[0].lanes))]
-            return self.sums.combine(carried, partial)
+                partial = self.sums.into_lane(partial, carried[0].lanes)
+            return self.sums.add_block(carried, partial)
 
-        found = self.f.loop(zero, extent, literal(length, "i64"), begin, block)
+        begin = [*begin, *self.sums.identities(begin[0].lanes)]
+        found = self.sums.settle(self.f.loop(zero, extent, literal(length, "i64"), begin, block))
         return self.sums.combine(initial, self.sums.fold(found)) if vector else found
+
+    def _block_length(self) -> int:
+        """Shorter for float32, whose roundings are seen sooner."""
+        short = any(r.value.dtype.short == "f32" for r in self.kernel.reductions)
+        return SHORT_BLOCK if short else BLOCK
 
     def _needs_blocks(self, axis: int, length: int) -> bool:
         """Whether a sum of floats along this axis is long enough to be cut."""

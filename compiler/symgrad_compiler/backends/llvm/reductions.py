@@ -13,6 +13,7 @@ import numpy
 
 from symgrad.types import BY_SHORT
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Value, literal
+from symgrad_compiler.backends.llvm.pieces import two_sum
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.plan.steps import Reduction
 
@@ -44,6 +45,26 @@ class Accumulators:
             else:
                 result.append(combine(self.code, reduction.kind, accumulators[i], others[i]))
                 i += 1
+        return result
+
+    def add_block(self, carried: Sequence[Value], partial: Sequence[Value]) -> list[Value]:
+        """Sums of blocks, and behind them what their additions lost, with one block more."""
+        sums, lost = [], []
+        for total, before, value in zip(
+            carried[: len(partial)], carried[len(partial) :], partial, strict=True
+        ):
+            total, error = two_sum(self.code, total, value)
+            sums.append(total)
+            lost.append(self.code.add(before, error))
+        return [*sums, *lost]
+
+    def settle(self, carried: Sequence[Value]) -> list[Value]:
+        """The sums with what was lost; beside infinity that is NaN, and not asked."""
+        half = len(carried) // 2
+        result = []
+        for total, lost in zip(carried[:half], carried[half:], strict=True):
+            corrected = self.code.add(total, lost)
+            result.append(self.code.select(self.code.is_nan(corrected), total, corrected))
         return result
 
     def _better(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:

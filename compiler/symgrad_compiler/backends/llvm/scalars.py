@@ -274,6 +274,8 @@ def _suffix(x: Value) -> str:
 
 def _maximum(b: Code, x: Value, y: Value) -> Value:
     """NumPy's: the larger; NaN if either is."""
+    if y.number == 0:  # never -0, as in NumPy
+        return b.select(b.less_equal(x, y), y, x)
     if y.number is not None and y.number == y.number:
         return b.select(b.less(x, y), y, x)
     larger = b.select(b.less_equal(y, x), x, y)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from symgrad.ops import fits
 from symgrad.ops.scalar import OF_ORDER
 from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.pieces import clamp, product, two_sum
 from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
 # ---- the error function -----------------------------------------------------------------------------
@@ -107,6 +108,109 @@ def erfinv(b: Code, x: Value, single: bool) -> Value:
     return b.call("copysign", y, x)
 
 
+# ---- products with a gate ---------------------------------------------------------------------------
+
+
+def _distance(b: Code, x: Value, zero: tuple[float, float]) -> Value:
+    """x minus a zero that is a sum of two numbers."""
+    return b.subtract(b.subtract(x, b.constant(zero[0], x)), b.constant(zero[1], x))
+
+
+def _near(b: Code, x: Value, zero: tuple[float, float], fit: tuple[float, ...], otherwise: Value) -> Value:
+    """d fit(d) in the distance d from a zero, `otherwise` farther away."""
+    d = _distance(b, x, zero)
+    inside = b.less_equal(b.call("absolute", d), b.constant(fits.NEAR, x))
+    return b.select(inside, b.multiply(d, b.polynomial(d, fit)), otherwise)
+
+
+def _unless_below(b: Code, x: Value, end: float, value: Value) -> Value:
+    """The value, but 0 below -end."""
+    return b.select(b.less(x, b.constant(-end, x)), b.constant(0.0, x), value)
+
+
+def xlogx_derivative(b: Code, x: Value, single: bool) -> Value:
+    """1 + log(x), between 1/(2 e) and 2/e as log(1 + e (x - 1/e))."""
+    zero = fits.XLOGX_ZERO
+    from_middle = b.call("absolute", b.subtract(x, b.constant(1.25 * zero[0], x)))
+    near = b.call("log1p", b.multiply(b.constant(math.e, x), _distance(b, x, zero)))
+    far = b.add(b.constant(1.0, x), b.call("log", x))
+    return b.select(b.less_equal(from_middle, b.constant(0.75 * zero[0], x)), near, far)
+
+
+def silu(b: Code, x: Value, single: bool) -> Value:
+    """x sigmoid(x)."""
+    return _unless_below(b, x, fits.SILU_END, b.multiply(x, b.call("sigmoid", x)))
+
+
+def silu_derivative(b: Code, x: Value, single: bool) -> Value:
+    """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left. There
+    1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is c."""
+    zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    x = clamp(b, x, -fits.SILU_END, fits.SILU_END)
+    t = b.call("exp", b.negative(b.call("absolute", x)))
+    is_left = b.less(x, zero)
+    d = _distance(b, b.select(is_left, x, zero), fits.SILU_ZERO)
+    left = b.multiply(t, b.muladd(b.constant(fits.SILU_EXP, x), b.call("expm1", d), d))
+    one_plus = b.add(one, t)
+    top = b.select(is_left, left, b.muladd(x, t, one_plus))
+    return b.divide(top, b.multiply(one_plus, one_plus))
+
+
+def gelu(b: Code, x: Value, single: bool) -> Value:
+    """x ndtr(x)."""
+    return _unless_below(b, x, fits.GELU_END, b.multiply(x, b.call("ndtr", x)))
+
+
+def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
+    """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) on the
+    left, 1 less that on the right; beside its zero a fit."""
+    zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
+    size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    bottom = b.muladd(b.constant(math.sqrt(2), x), size, one)
+    scaled = _erfc_right(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), bottom, half, zero)
+    inner = b.muladd(size, b.constant(-1 / math.sqrt(2 * math.pi), x), scaled)
+    e, lost = _gaussian_parts(b, half, size, single)
+    part = b.multiply(inner, b.muladd(e, b.negative(lost), e))
+    far = b.select(b.less(x, zero), part, b.subtract(one, part))
+    return _near(b, x, fits.GELU_ZERO, fits.GELU, far)
+
+
+def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value, Value]:
+    """z < 0, t = exp(-|z|) and x z' = z + 2 (z - k x), where z = k x (1 + c x^2) is a sum of two numbers."""
+    k, k_low = (b.constant(v, x) for v in fits.TANH_SCALE)
+    c, c_low = (b.constant(v, x) for v in fits.TANH_CUBIC)
+    zero = b.constant(0.0, x)
+    square, square_low = product(b, x, zero, x, zero)
+    term, term_low = product(b, square, square_low, c, c_low)
+    factor, lost = two_sum(b, b.constant(1.0, x), term)
+    scaled, scaled_low = product(b, x, zero, k, k_low)
+    z, low = product(b, scaled, scaled_low, factor, b.add(lost, term_low))
+    is_left = b.less(z, zero)
+    t = b.call("exp", b.negative(b.call("absolute", z)))
+    t = b.muladd(t, b.select(is_left, low, b.negative(low)), t)
+    rest = b.add(b.subtract(z, scaled), b.subtract(low, scaled_low))
+    return is_left, t, b.muladd(b.constant(2.0, x), rest, z)
+
+
+def gelu_tanh(b: Code, x: Value, single: bool) -> Value:
+    """x sigmoid(z)."""
+    one = b.constant(1.0, x)
+    is_left, t, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    gate = b.divide(b.select(is_left, t, one), b.add(one, t))
+    return _unless_below(b, x, fits.GELU_END, b.multiply(x, gate))
+
+
+def gelu_tanh_derivative(b: Code, x: Value, single: bool) -> Value:
+    """sigmoid(z) (1 + x z' sigmoid(-z)), as in `silu_derivative`; beside its zero a fit."""
+    one = b.constant(1.0, x)
+    is_left, t, slope = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    one_plus = b.add(one, t)
+    left = b.multiply(t, b.add(b.add(one, slope), t))
+    top = b.select(is_left, left, b.muladd(slope, t, one_plus))
+    far = b.divide(top, b.multiply(one_plus, one_plus))
+    return _near(b, x, fits.GELU_TANH_ZERO, fits.GELU_TANH, far)
+
+
 # ---- pi x -------------------------------------------------------------------------------------------
 
 
@@ -143,10 +247,23 @@ def sinc_derivative(b: Code, x: Value, single: bool, order: int) -> Value:
     for i in range(1, order + 1):
         far = b.divide(b.subtract(waves[i % 4], b.multiply(b.constant(i, x), far)), u)
     far = b.multiply(far, b.constant(math.pi**order, x))
+    if order == 1:
+        far = _beside_sinc_zeros(b, x, far)
     near = b.polynomial(b.multiply(x, x), fits.sinc_series(order))
     near = b.multiply(near, x) if order % 2 else near
     far = b.select(b.equal(b.call("absolute", x), b.constant(math.inf, x)), b.constant(0.0, x), far)
     return b.select(b.less(b.call("absolute", u), b.constant(fits.sinc_near(order), x)), near, far)
+
+
+def _beside_sinc_zeros(b: Code, x: Value, far: Value) -> Value:
+    """The derivative of sinc, beside its first zeros by fits."""
+    size, eighth = b.call("absolute", x), b.constant(0.125, x)
+    for zero, fit in fits.SINC_ZEROS:
+        f = _distance(b, size, zero)
+        near = b.call("copysign", b.constant(1.0, x), x)
+        near = b.multiply(near, b.multiply(f, b.polynomial(f, fit)))
+        far = b.select(b.less_equal(b.call("absolute", f), eighth), near, far)
+    return far
 
 
 # ---- gamma ------------------------------------------------------------------------------------------
@@ -268,6 +385,13 @@ SPECIAL: dict[str, Callable[..., Value]] = {
     "digamma": digamma,
     "polygamma": polygamma,
     "sinc_derivative": sinc_derivative,
+    "xlogx_derivative": xlogx_derivative,
+    "silu": silu,
+    "silu_derivative": silu_derivative,
+    "gelu": gelu,
+    "gelu_derivative": gelu_derivative,
+    "gelu_tanh": gelu_tanh,
+    "gelu_tanh_derivative": gelu_tanh_derivative,
 }
 #: Too long to be inlined.
 LONG = frozenset({"erfinv", "gammaln", "digamma", *OF_ORDER})
