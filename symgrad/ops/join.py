@@ -73,6 +73,7 @@ class Split(Linear):
     numpy = "numeric.split({x}, {sizes}, {axis})"
     view = True
     selects = True
+    fails = True
 
     def infer(self, x: TensorType) -> Sequence[TensorType]:
         if not 0 <= self.axis < x.ndim or not self.sizes:
@@ -157,29 +158,68 @@ def _parts(tensors: Any, what: str) -> list[Tensor]:
 _CONCAT = Concat(0)
 
 
-def split(x: Any, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
-    """x cut along `axis` into pieces of the given sizes, or into so many equal ones.
+def split(x: Any, sections: Any = None, axis: int = 0, *, sizes: Any = None) -> tuple[Tensor, ...]:
+    """x cut along `axis`, as NumPy: into so many equal pieces, or at the given positions.
 
-    (NumPy's `split` takes positions where this takes sizes.)
+    Args:
+        x: a tensor.
+        sections: the number of equal pieces, or the positions (ints or sizes; negative ones count from the end).
+        axis: which axis.
+        sizes: instead of sections, the sizes of all pieces.
 
     >>> from symgrad.ops.create import tensor
-    >>> split(tensor("x", (5,)), [2, 3])
+    >>> split(tensor("x", (5,)), [2])
     (<split: f64[2]>, <split: f64[3]>)
-    >>> split(tensor("x", ("n", 6)), 3, axis=1)[0]
-    <split: f64[n,2]>
+    >>> split(tensor("x", ("n", 6)), 3, axis=1)[0], split(tensor("x", (5,)), sizes=[1, 4])[1]
+    (<split: f64[n,2]>, <split: f64[4]>)
     """
     tensor = as_tensor(x)
     place = normalize_axis(axis, tensor.ndim)
-    count = as_int(sizes)
+    if (sections is None) == (sizes is None):
+        raise _bad_split("split takes either sections or sizes", tensor)
+    count = None if sections is None else as_int(sections)
     if count is not None:
-        sizes = (_equal_piece(tensor, place, count),) * count
+        return apply_all(Split(place, (_equal_piece(tensor, place, count),) * count), (tensor,))
     try:
-        pieces = tuple(as_dim(s) for s in as_items(sizes))
-    except ShapeError as error:
-        error.at = origin.locate(origin.current())
-        error.hint = "split takes sizes, split(x, [2, 3]), or the number of equal pieces, split(x, 2)"
-        raise
+        if sizes is not None:
+            pieces = tuple(as_dim(s) for s in as_items(sizes))
+        else:
+            pieces = _between(as_items(sections), tensor.shape[place])
+    except (ShapeError, TypeError) as error:
+        raise _bad_split(
+            f"split cannot cut at {sections if sizes is None else sizes!r:.60}", tensor
+        ) from error
     return apply_all(Split(place, pieces), (tensor,))
+
+
+def _bad_split(what: str, x: Tensor) -> ShapeError:
+    return ShapeError(
+        what,
+        facts=[("x", x.type)],
+        at=origin.locate(origin.current()),
+        hint="a number of equal pieces, split(x, 2); positions, split(x, [1, 3]); or split(x, sizes=[1, 2, 3])",
+    )
+
+
+def _between(positions: Sequence[Any], size: Dim) -> tuple[Dim, ...]:
+    """The sizes of the pieces between positions, which are cut off at the ends as in NumPy."""
+    pieces: list[Dim] = []
+    start: Dim = 0
+    for position in positions:
+        at = as_int(position)
+        stop: Dim = as_dim(position) if at is None else at if at >= 0 else size + at
+        if isinstance(stop, int) and isinstance(size, int):
+            stop = min(max(stop, 0), size)
+        piece = stop - start
+        pieces.append(max(piece, 0) if isinstance(piece, int) else piece)
+        start = stop
+    # NumPy's last piece begins at the last position, also where an earlier one lies behind it
+    total: Dim = 0
+    for piece in pieces:
+        total = total + piece
+    if not dims.equal(total, start):
+        raise ShapeError("positions must not decrease")
+    return (*pieces, size - start)
 
 
 def _equal_piece(x: Tensor, axis: int, count: int) -> Dim:
@@ -189,7 +229,7 @@ def _equal_piece(x: Tensor, axis: int, count: int) -> Dim:
             f"an axis of size {x.shape[axis]} does not split into {count} equal pieces",
             facts=[("x", x.type), ("axis", axis)],
             at=origin.locate(origin.current()),
-            hint="give the sizes, split(x, [2, 3]), or use array_split",
+            hint="give positions, split(x, [2, 3]), or sizes=, or use array_split",
         )
     return piece
 

@@ -414,7 +414,12 @@ def concat(parts: Sequence[Array], axis: int, out: Out = None) -> Array:
 
 
 def split(x: Array, sizes: Sequence[int], axis: int) -> list[Array]:
-    """x cut along `axis` into pieces of the given sizes."""
+    """x cut along `axis` into pieces of the given sizes, which add up."""
+    for size in sizes:
+        if not 0 <= size <= x.shape[axis]:
+            raise IndexError(
+                f"a piece of size {size} is out of bounds for axis {axis} with size {x.shape[axis]}"
+            )
     return numpy.split(x, numpy.cumsum(sizes[:-1]), axis=axis)
 
 

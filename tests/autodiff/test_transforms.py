@@ -210,7 +210,7 @@ def many(a: Any, b: Any) -> Any:
     h = sg.concat([h, h[::-1]])
     h = sg.softmax(h) + sg.logsumexp(h) - sg.max(h) * sg.min(h) + sg.prod(h[:2])
     h = sg.take(h, [2, 0, 2]) * sg.take_along_axis(h, [1, 1, 0], axis=0)
-    s, t = sg.split(sg.reshape(sg.stack([h, -h], axis=1), (-1,)), [4, 2])
+    s, t = sg.split(sg.reshape(sg.stack([h, -h], axis=1), (-1,)), [4])
     k = sg.argmax(a, axis=1)
     picked = sg.take_along_axis(a, k[:, None], axis=1)[:, 0]
     onehot = sg.one_hot(k, a.shape[1])

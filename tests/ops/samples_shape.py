@@ -121,10 +121,12 @@ SHAPE: dict[str, list[Sample]] = {
         made(lambda x: sg.unstack(x, axis=-3)[0] * sg.unstack(x)[1], lambda x: x[0] * x[1], T),
     ],
     "split": [
-        made(lambda x: sg.split(x, [1, 3], axis=1)[1], lambda x: x[:, 1:], A),
-        made(lambda x: sg.split(x, [1, 2], axis=0)[0] * 2, lambda x: x[:1] * 2, A),
+        made(lambda x: sg.split(x, sizes=[1, 3], axis=1)[1], lambda x: x[:, 1:], A),
+        made(lambda x: sg.split(x, sizes=[1, 2], axis=0)[0] * 2, lambda x: x[:1] * 2, A),
         made(lambda x: sg.split(x, 2, axis=-1)[1], lambda x: x[:, 2:], A),
-        made(lambda x: sg.split(x, [0, 3])[0], lambda x: x[:0], A),
+        made(lambda x: sg.split(x, sizes=[0, 3])[0], lambda x: x[:0], A),
+        made(lambda x: list(sg.split(x, [1, 3], axis=1)), lambda x: np.split(x, [1, 3], axis=1), A),
+        made(lambda x: list(sg.split(x, [1, -1, 9], axis=1)), lambda x: np.split(x, [1, -1, 9], axis=1), A),
     ],
     "array_split": [
         made(lambda x, i=i: sg.array_split(x, 3)[i], lambda x, i=i: np.array_split(x, 3)[i], V)

@@ -39,7 +39,7 @@ SYMBOLS = {2: "p", 3: "r", 4: "c", 5: "q", 6: "s", 7: "u"}
 WITH_GRAPHS = {"custom_vjp", "custom_jvp", "checkpoint", "barrier", "implicit_root"}
 
 #: Ops that state a size, which a call then checks.
-PROMISED = {"slice", "specify_shape", "at", "topk", "pad", "diag", "median", "quantile"}
+PROMISED = {"slice", "specify_shape", "at", "topk", "pad", "diag", "median", "quantile", "split"}
 #: Known to be of size 1 is not the same as being so when it runs.
 LITERAL = {"squeeze"}
 

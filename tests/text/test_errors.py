@@ -195,7 +195,7 @@ def seeds() -> list[str]:
     x, w = sg.matrix("x", ("n", 4)), sg.shared(numpy.arange(12.0).reshape(4, 3), "w")
     big = sg.shared(numpy.arange(40), "big")
     loss = sg.sum(sg.tanh(x @ w + 1.5) ** 2)
-    first, second = sg.split(x, [1, 3], axis=1)
+    first, second = sg.split(x, sizes=[1, 3], axis=1)
     outputs = {"loss": loss, "g": sg.grad(loss, w), "f": first, "s": second[::2], "b": big[3:]}
     graph = sg.Graph([x], outputs, {w: w * 0.5})
     return [sg.emit(graph), GOOD]

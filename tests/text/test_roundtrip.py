@@ -52,7 +52,7 @@ TABLE: dict[str, Any] = {
     "softmax": lambda a, i: [sg.softmax(a, 1), sg.log_softmax(a, 0), sg.logsumexp(a)],
     "shape": lambda a, i: [a.T, a.reshape(3 * N), a[None], sg.broadcast_to(a, (2, "n", 3)), sg.arange(N)],
     "index": lambda a, i: [a[1:, ::-1], a[::2], sg.take(a, i, 0), sg.one_hot(i, 5)],
-    "join": lambda a, i: [sg.concat([a, a, a], 0), sg.stack([a, a]), *sg.split(a, [1, 2], 1)],
+    "join": lambda a, i: [sg.concat([a, a, a], 0), sg.stack([a, a]), *sg.split(a, sizes=[1, 2], axis=1)],
     "gradients": lambda a, i: [
         sg.grad(sg.sum(sg.tanh(a[:, 1:] @ a[:, :2].T) ** 2), a),
         sg.grad(sg.sum(sg.take(a, i, 0)), a),
@@ -215,7 +215,7 @@ def test_names_that_nobody_gave() -> None:
 
 def test_several_outputs_and_duplicate_output_names() -> None:
     a = x(5)
-    first, second = sg.split(a, [2, 3])
+    first, second = sg.split(a, sizes=[2, 3])
     graph = sg.Graph([a], [first, first])
     round_trip(graph)
     round_trip(graph.with_results([first, second[:2]], {}))

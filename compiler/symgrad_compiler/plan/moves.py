@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symgrad.dims import Dim, Shape
 from symgrad.ir.tensor import Node
-from symgrad.ops.join import Concat
+from symgrad.ops.join import Concat, Split
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.shape import Reshape, SpecifyShape
 from symgrad.ops.slices import SetSlice, Slice, Unslice
@@ -22,6 +22,8 @@ def view(p: Planner, node: Node) -> None:
         _check_shape(p, node, operand.shape, op.shape)
     if isinstance(op, Slice):
         _check_slice(p, node, op, operand.shape, node.outputs[0].shape)
+    if isinstance(op, Split):
+        _check_pieces(p, node, op, operand.shape[op.axis])
     if not isinstance(found, Access):
         p.sources.update(dict.fromkeys(node.outputs, found))
         return
@@ -43,6 +45,15 @@ def _check_shape(p: Planner, node: Node, have: Shape, want: Shape) -> None:
     for axis, (a, b) in enumerate(zip(have, want, strict=True)):
         if a != b:
             p.open(BoundsCheck(node, axis, a, equal=(a, b)))
+
+
+def _check_pieces(p: Planner, node: Node, op: Split, size: Dim) -> None:
+    """Check pieces of symbolic sizes, which add up, but may be negative."""
+    start: Dim = 0
+    for piece in op.sizes:
+        if not isinstance(size, int):
+            p.open(BoundsCheck(node, op.axis, size, first=start, last=start + piece - 1, count=piece))
+        start = start + piece
 
 
 def _check_slice(p: Planner, node: Node, op: Slice, shape: Shape, counts: Shape) -> None:

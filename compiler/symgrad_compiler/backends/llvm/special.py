@@ -143,7 +143,8 @@ def silu(b: Code, x: Value, single: bool) -> Value:
 
 
 def silu_derivative(b: Code, x: Value, single: bool) -> Value:
-    """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left. There
+    """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left.
+    There
     1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is c."""
     zero, one = b.constant(0.0, x), b.constant(1.0, x)
     x = clamp(b, x, -fits.SILU_END, fits.SILU_END)
@@ -162,7 +163,8 @@ def gelu(b: Code, x: Value, single: bool) -> Value:
 
 
 def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
-    """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) on the
+    """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi))
+    on the
     left, 1 less that on the right; beside its zero a fit."""
     zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
     size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
