@@ -13,8 +13,8 @@ from symgrad.errors import DTypeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.arithmetic import log
-from symgrad.ops.compare import logical_and, logical_or
 from symgrad.ops.cast import astype
+from symgrad.ops.compare import logical_and, logical_or
 from symgrad.ops.create import Constant, as_tensor, fill_value
 from symgrad.ops.kinds import FLOATS, NUMBERS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value

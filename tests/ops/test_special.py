@@ -216,7 +216,9 @@ def test_the_forms_of_gelu() -> None:
         sg.function([x], [sg.gelu(x, approximate=form) for form in forms])(np.array([0.5, 2.0]))
         for forms in ((False, "none"), (True, "tanh"))
     ]
-    assert np.array_equal(*exact) and np.array_equal(*approximate) and not np.array_equal(exact, approximate)
+    assert np.array_equal(*exact)
+    assert np.array_equal(*approximate)
+    assert not np.array_equal(exact, approximate)
     for wrong in ("erf", 1, None):
         with pytest.raises(sg.GraphError, match="gelu has no form"):
             sg.gelu(x, approximate=wrong)  # type: ignore[arg-type]
