@@ -113,7 +113,8 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     """x rounded to so many decimals (negative: to tens, hundreds ...), as NumPy: of two equally near, the even.
     There is no derivative, since it is piecewise constant.
 
-    >>> round([0.125, 2.5]).eval(), round([0.125, 2.5], 2).eval(), round([15, 25], -1).eval()
+    >>> import symgrad as sg
+    >>> sg.round([0.125, 2.5]).eval(), sg.round([0.125, 2.5], 2).eval(), sg.round([15, 25], -1).eval()
     (array([0., 2.]), array([0.12, 2.5 ]), array([20, 20]))
     """
     digits = as_int(decimals)

@@ -49,7 +49,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     built are checked at run time. The size of what a mask selects must be known, so a mask is a constant.
 
     Raises:
-        IndexError: an index that is out of range, too many indices, a mask that is no constant.
+        KeyShapeError: an index that is out of range, too many indices, a mask that is no constant, a slice bound
+            that is a tensor. It is an IndexError.
         DTypeError: an array of anything but integers or booleans.
         ShapeError: arrays that do not broadcast.
 

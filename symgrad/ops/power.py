@@ -102,7 +102,8 @@ pow_plus: Elementwise = elementwise("pow_plus(x, y, k)", "x to the power of y + 
 def float_power(x: Any, y: Any) -> Tensor:
     """x to the power of y in float64, integers too (in complex128 where either is complex).
 
-    >>> float_power([1, 2, 4], -1).eval()
+    >>> import symgrad as sg
+    >>> sg.float_power([1, 2, 4], -1).eval()
     array([1.  , 0.5 , 0.25])
     """
     return pow(_double(x), _double(y))
