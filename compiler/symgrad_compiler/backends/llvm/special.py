@@ -143,8 +143,8 @@ def silu(b: Code, x: Value, single: bool) -> Value:
 
 
 def silu_derivative(b: Code, x: Value, single: bool) -> Value:
-    """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left. There
-    1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is c."""
+    """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left.
+    There 1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is c."""
     zero, one = b.constant(0.0, x), b.constant(1.0, x)
     x = clamp(b, x, -fits.SILU_END, fits.SILU_END)
     t = b.call("exp", b.negative(b.call("absolute", x)))
@@ -161,8 +161,8 @@ def gelu(b: Code, x: Value, single: bool) -> Value:
 
 
 def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
-    """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) on the
-    left, 1 less that on the right; beside its zero a fit."""
+    """ndtr(x) + x ndtr'(x): exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) with a = |x| on
+    the left, 1 less that on the right; beside its zero a fit."""
     zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
     size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
     bottom = b.muladd(b.constant(math.sqrt(2), x), size, one)
