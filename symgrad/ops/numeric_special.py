@@ -152,7 +152,7 @@ def silu_derivative(x: Array) -> Array:
     t = numpy.exp(-numpy.abs(x))
     d = _distance(numpy.minimum(x, 0), fits.SILU_ZERO)
     left = t * (d + fits.SILU_EXP * numpy.expm1(d))
-    return numpy.where(x < 0, left, 1 + t + x * t) / ((1 + t) * (1 + t))
+    return numpy.where(x < 0, left, 1 + t + x * t) / (1 + t * (2 + t))
 
 
 @in_double
@@ -166,13 +166,16 @@ def gelu_derivative(x: Array) -> Array:
     """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) on the
     left, 1 less that on the right; beside its zero a fit."""
     size = numpy.minimum(numpy.abs(x), fits.GELU_END)
-    inner = 0.5 * _erfc_right(sqrt(0.5) * size, 1.0) - size / sqrt(2 * pi)
+    scale, scale_low = fits.NORMAL_SCALE
+    slope = scale * size
+    slope_low = _lost(numpy.asarray(scale), size, slope) + scale_low * size
+    inner = (0.5 * _erfc_right(sqrt(0.5) * size, 1.0) - slope) - slope_low
     part = _gaussian(0.5, size) * inner
     return _near(x, fits.GELU_ZERO, fits.GELU, numpy.where(x < 0, part, 1 - part))
 
 
 def _cubic_gate(x: Array) -> tuple[Array, Array, Array]:
-    """z < 0, t = exp(-|z|) and x z' = z + 2 (z - k x), where z = k x (1 + c x^2) is a sum of two numbers."""
+    """z = k x (1 + c x^2), a sum of two numbers, rounded; t = exp(-|z|); and x z' - z = 2 (z - k x)."""
     (k, k_low), (c, c_low) = fits.TANH_SCALE, fits.TANH_CUBIC
     square = x * x
     term = c * square
@@ -184,25 +187,24 @@ def _cubic_gate(x: Array) -> tuple[Array, Array, Array]:
     scaled_low = _lost(numpy.asarray(k), x, scaled) + k_low * x
     z = scaled * factor
     low = _lost(scaled, factor, z) + (scaled * factor_low + scaled_low * factor)
-    is_left = z < 0
     t = numpy.exp(-numpy.abs(z))
-    t = t + t * numpy.where(is_left, low, -low)
-    return is_left, t, z + 2 * ((z - scaled) + (low - scaled_low))
+    t = t + t * numpy.where(z < 0, low, -low)
+    return z, t, 2 * ((z - scaled) + (low - scaled_low))
 
 
 @in_double
 def gelu_tanh(x: Array) -> Array:
     """x sigmoid(z)."""
-    is_left, t, _ = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
-    return numpy.where(x < -fits.GELU_END, 0, x * (numpy.where(is_left, t, 1) / (1 + t)))
+    z, t, _ = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
+    return numpy.where(x < -fits.GELU_END, 0, x * (numpy.where(z < 0, t, 1) / (1 + t)))
 
 
 @in_double
 def gelu_tanh_derivative(x: Array) -> Array:
     """sigmoid(z) (1 + x z' sigmoid(-z)), as in `silu_derivative`; beside its zero a fit."""
-    is_left, t, slope = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
-    top = numpy.where(is_left, t * ((1 + slope) + t), 1 + t + slope * t)
-    return _near(x, fits.GELU_TANH_ZERO, fits.GELU_TANH, top / ((1 + t) * (1 + t)))
+    z, t, rest = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
+    top = numpy.where(z < 0, t * ((1 + z) + (t + rest)), 1 + t * (1 + (z + rest)))
+    return _near(x, fits.GELU_TANH_ZERO, fits.GELU_TANH, top / (1 + t * (2 + t)))
 
 
 # ---- pi x ---------------------------------------------------------------------------------------------

@@ -218,3 +218,18 @@ def test_random_graphs_agree(graph: Graph, seed: int) -> None:
 @given(graphs(max_nodes=40), st.integers(0, 2**32 - 1))
 def test_many_random_graphs_agree(graph: Graph, seed: int) -> None:
     agree(graph, seed)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 5e-7), ("float64", 1e-14)])
+def test_long_sums_lose_little(dtype: str, bound: float) -> None:
+    """Equal terms, whose roundings all go one way, and an infinity among them."""
+    x = sg.vector("x", size="n", dtype=dtype)
+    f = sg.function([x], [sg.sum(x), sg.mean(x)], backend="llvm")
+    for value in (0.1, 0.3, 7.7):
+        a = np.full(5_000_003, value, dtype)
+        exact = float(a[0])
+        total, mean = f(a)
+        assert abs(float(total) / (exact * a.size) - 1) < bound
+        assert abs(float(mean) / exact - 1) < bound
+    a[4_000_000] = np.inf
+    assert f(a) == [np.inf, np.inf]

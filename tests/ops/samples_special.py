@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.special
 
 import symgrad as sg
-from symgrad.ops.special import _sinc_derivative, gaussian, xlogx
+from symgrad.ops.special import (
+    _sinc_derivative,
+    gaussian,
+    gelu_derivative,
+    gelu_tanh_derivative,
+    silu_derivative,
+    xlogx,
+    xlogx_derivative,
+)
 from tests.ops.sample import A, P, Q, Sample, one, random
 
 U = random(3, 4, low=0.05, high=0.95, seed=21)
 K = A + 0.05 * np.sign(A)
+
+
+def _normal(x: Any) -> Any:
+    """The density of the standard normal distribution."""
+    return np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+
+
+def _gated_slope(x: Any, z: Any, slope: Any) -> Any:
+    """The derivative of x sigmoid(z)."""
+    return scipy.special.expit(z) * (1 + x * slope * scipy.special.expit(-z))
+
 
 SPECIAL: dict[str, list[Sample]] = {
     "gaussian": [
@@ -32,6 +53,7 @@ SPECIAL: dict[str, list[Sample]] = {
     "xlogy": [one("xlogy", scipy.special.xlogy, A, P)],
     "xlog1py": [one("xlog1py", scipy.special.xlog1py, A, P - 0.9)],
     "xlogx": [Sample(xlogx, (P,), lambda x: x * np.log(x))],
+    "xlogx_derivative": [Sample(xlogx_derivative, (P,), lambda x: 1 + np.log(x))],
     "logit": [one("logit", scipy.special.logit, U)],
     "sinc_derivative": [
         one("sinc", np.sinc, A),
@@ -43,15 +65,26 @@ SPECIAL: dict[str, list[Sample]] = {
     ],
     "leaky_relu": [one("leaky_relu", lambda x: np.where(x > 0, x, 0.01 * x), K)],
     "elu": [one("elu", lambda x: np.where(x > 0, x, np.expm1(x)), K)],
-    "gelu": [
-        one("gelu", lambda x: x * scipy.special.ndtr(x), A),
+    "gelu": [one("gelu", lambda x: x * scipy.special.ndtr(x), A)],
+    "gelu_derivative": [Sample(gelu_derivative, (A,), lambda x: scipy.special.ndtr(x) + x * _normal(x))],
+    "gelu_tanh": [
         Sample(
             lambda x: sg.gelu(x, approximate=True),
             (A,),
             lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
         ),
     ],
+    "gelu_tanh_derivative": [
+        Sample(
+            gelu_tanh_derivative,
+            (A,),
+            lambda x: _gated_slope(
+                x, np.sqrt(8 / np.pi) * (x + 0.044715 * x**3), np.sqrt(8 / np.pi) * (1 + 0.134145 * x**2)
+            ),
+        ),
+    ],
     "silu": [one("silu", lambda x: x / (1 + np.exp(-x)), A)],
+    "silu_derivative": [Sample(silu_derivative, (A,), lambda x: _gated_slope(x, x, 1))],
     "hard_tanh": [one("hard_tanh", lambda x: np.clip(x, -1, 1), A)],
     "entr": [Sample(sg.special.entr, (P,), scipy.special.entr)],
 }

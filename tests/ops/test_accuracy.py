@@ -17,7 +17,16 @@ from tests.ops.accuracy import EXACT, PRECISION, SECOND, TABLE, Row
 from tests.ops.accuracy_special import SPECIAL
 
 #: Ops of other rows: the derivative of erf is a gaussian, sinc and its derivatives are one op.
-THROUGH = {"gaussian": "erf", "sinc_derivative": "sinc", "polygamma": "polygamma(1)"}
+THROUGH = {
+    "gaussian": "erf",
+    "sinc_derivative": "sinc",
+    "polygamma": "polygamma(1)",
+    "xlogx_derivative": "xlogx",
+    "silu_derivative": "silu",
+    "gelu_derivative": "gelu",
+    "gelu_tanh": "gelu, approximate",
+    "gelu_tanh_derivative": "gelu, approximate",
+}
 
 #: The allowed error of second derivatives, which are products of several roundings.
 SECOND_BOUND = 6

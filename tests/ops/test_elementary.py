@@ -285,3 +285,20 @@ def test_integers_to_integer_powers(dtype: str) -> None:
     if info.min < 0:
         with pytest.raises(sg.ExecutionError, match="ntegers to negative integer powers"):
             f(a, -b - 1)
+
+
+def test_a_power_of_one_half_is_no_root() -> None:
+    """C's pow: inf at -inf, +0 at -0; NumPy's own takes the root where one exponent is 1/2."""
+    a = np.array([-INF, -0.0, -1.0, 4.0, INF, NAN])
+    expected = np.array([INF, 0.0, NAN, 2.0, INF, NAN])
+    x, y = sg.vector("x", size=6), sg.vector("y", size=6)
+    found = sg.function([x, y], [x**0.5, sg.pow(x, y)])(a, np.full(6, 0.5))
+    for values in found:
+        np.testing.assert_array_equal(values, expected)
+        assert not np.signbit(values[:2]).any()
+
+
+def test_the_maximum_with_0_is_never_negative_0() -> None:
+    x = sg.vector("x")
+    for values in sg.function([x], [sg.relu(x), sg.maximum(x, 0)])(np.array([-0.0, -1.0, 0.0])):
+        assert not np.signbit(values).any()

@@ -122,6 +122,19 @@ def test_the_namespace_has_scipys_values(name: str) -> None:
     np.testing.assert_allclose(result, getattr(scipy.special, name)(*operands), rtol=1e-13)
 
 
+def test_gates_in_float32() -> None:
+    """Computed in float64, gradients beside their zeros too."""
+    rng = np.random.default_rng(3)
+    values = np.concatenate([rng.uniform(-6, 6, 500), rng.uniform(-1.3, -0.7, 500)]).astype(np.float32)
+    for build in (sg.silu, sg.gelu, BUILD["gelu tanh"]):
+        single, double = (
+            sg.function([x], sg.grad(sg.sum(build(x)), x))(values.astype(dtype))
+            for dtype in ("float32", "float64")
+            for x in [sg.vector("x", dtype=dtype)]
+        )
+        assert (np.abs(single - double) <= 0.501 * np.spacing(np.abs(single)).astype(np.float64)).all()
+
+
 def test_nothing_calls_back() -> None:
     x = sg.vector("x", size="n")
     for name in SPECIAL:

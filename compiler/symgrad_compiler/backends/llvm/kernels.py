@@ -8,8 +8,8 @@ last, incomplete vector is masked (or, without masks, done element by element). 
                                                                              result += acc
 
 Each level of a reduction has its own accumulator, and long ones are cut into blocks of fixed length, whose
-sums are added up with what each addition loses: rounding errors grow with the depth, not with the length, and
-do not depend on how work is split.
+sums are added up with what each addition loses: rounding errors do not grow with the length, nor depend on
+how work is split.
 A value is computed in the outermost loop in which it is known.
 """
 

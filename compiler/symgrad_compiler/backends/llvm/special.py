@@ -144,17 +144,15 @@ def silu(b: Code, x: Value, single: bool) -> Value:
 
 def silu_derivative(b: Code, x: Value, single: bool) -> Value:
     """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left.
-    There
-    1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is c."""
-    zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    There 1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is
+    c.""" zero, one = b.constant(0.0, x), b.constant(1.0, x)
     x = clamp(b, x, -fits.SILU_END, fits.SILU_END)
     t = b.call("exp", b.negative(b.call("absolute", x)))
     is_left = b.less(x, zero)
     d = _distance(b, b.select(is_left, x, zero), fits.SILU_ZERO)
     left = b.multiply(t, b.muladd(b.constant(fits.SILU_EXP, x), b.call("expm1", d), d))
-    one_plus = b.add(one, t)
-    top = b.select(is_left, left, b.muladd(x, t, one_plus))
-    return b.divide(top, b.multiply(one_plus, one_plus))
+    top = b.select(is_left, left, b.muladd(x, t, b.add(one, t)))
+    return b.divide(top, b.muladd(t, b.add(b.constant(2.0, x), t), one))
 
 
 def gelu(b: Code, x: Value, single: bool) -> Value:
@@ -163,14 +161,14 @@ def gelu(b: Code, x: Value, single: bool) -> Value:
 
 
 def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
-    """ndtr(x) + x ndtr'(x): with a = |x|, exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi))
-    on the
-    left, 1 less that on the right; beside its zero a fit."""
+    """ndtr(x) + x ndtr'(x): exp(-x^2/2) (erfc(a / sqrt(2)) exp(a^2/2) / 2 - a / sqrt(2 pi)) with a = |x| on
+    the left, 1 less that on the right; beside its zero a fit."""
     zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
     size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
     bottom = b.muladd(b.constant(math.sqrt(2), x), size, one)
     scaled = _erfc_right(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), bottom, half, zero)
-    inner = b.muladd(size, b.constant(-1 / math.sqrt(2 * math.pi), x), scaled)
+    slope, slope_low = product(b, size, zero, *(b.constant(v, x) for v in fits.NORMAL_SCALE))
+    inner = b.subtract(b.subtract(scaled, slope), slope_low)
     e, lost = _gaussian_parts(b, half, size, single)
     part = b.multiply(inner, b.muladd(e, b.negative(lost), e))
     far = b.select(b.less(x, zero), part, b.subtract(one, part))
@@ -178,7 +176,7 @@ def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
 
 
 def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value, Value]:
-    """z < 0, t = exp(-|z|) and x z' = z + 2 (z - k x), where z = k x (1 + c x^2) is a sum of two numbers."""
+    """z = k x (1 + c x^2), a sum of two numbers, rounded; t = exp(-|z|); and x z' - z = 2 (z - k x)."""
     k, k_low = (b.constant(v, x) for v in fits.TANH_SCALE)
     c, c_low = (b.constant(v, x) for v in fits.TANH_CUBIC)
     zero = b.constant(0.0, x)
@@ -187,29 +185,28 @@ def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value, Value]:
     factor, lost = two_sum(b, b.constant(1.0, x), term)
     scaled, scaled_low = product(b, x, zero, k, k_low)
     z, low = product(b, scaled, scaled_low, factor, b.add(lost, term_low))
-    is_left = b.less(z, zero)
     t = b.call("exp", b.negative(b.call("absolute", z)))
-    t = b.muladd(t, b.select(is_left, low, b.negative(low)), t)
+    t = b.muladd(t, b.select(b.less(z, zero), low, b.negative(low)), t)
     rest = b.add(b.subtract(z, scaled), b.subtract(low, scaled_low))
-    return is_left, t, b.muladd(b.constant(2.0, x), rest, z)
+    return z, t, b.multiply(b.constant(2.0, x), rest)
 
 
 def gelu_tanh(b: Code, x: Value, single: bool) -> Value:
     """x sigmoid(z)."""
     one = b.constant(1.0, x)
-    is_left, t, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
-    gate = b.divide(b.select(is_left, t, one), b.add(one, t))
+    z, t, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    gate = b.divide(b.select(b.less(z, b.constant(0.0, x)), t, one), b.add(one, t))
     return _unless_below(b, x, fits.GELU_END, b.multiply(x, gate))
 
 
 def gelu_tanh_derivative(b: Code, x: Value, single: bool) -> Value:
     """sigmoid(z) (1 + x z' sigmoid(-z)), as in `silu_derivative`; beside its zero a fit."""
     one = b.constant(1.0, x)
-    is_left, t, slope = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
-    one_plus = b.add(one, t)
-    left = b.multiply(t, b.add(b.add(one, slope), t))
-    top = b.select(is_left, left, b.muladd(slope, t, one_plus))
-    far = b.divide(top, b.multiply(one_plus, one_plus))
+    z, t, rest = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    left = b.multiply(t, b.add(b.add(one, z), b.add(t, rest)))
+    right = b.muladd(t, b.add(one, b.add(z, rest)), one)
+    top = b.select(b.less(z, b.constant(0.0, x)), left, right)
+    far = b.divide(top, b.muladd(t, b.add(b.constant(2.0, x), t), one))
     return _near(b, x, fits.GELU_TANH_ZERO, fits.GELU_TANH, far)
 
 
