@@ -144,8 +144,8 @@ def silu(b: Code, x: Value, single: bool) -> Value:
 
 def silu_derivative(b: Code, x: Value, single: bool) -> Value:
     """With t = exp(-|x|), (1 + t + x t) / (1 + t)^2 on the right, t (1 + t + x) / (1 + t)^2 on the left.
-    There 1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where the exponential is
-    c.""" zero, one = b.constant(0.0, x), b.constant(1.0, x)
+    There 1 + x + exp(x) = d + c (exp(d) - 1) with the distance d from its zero, where exp(x) is c."""
+    zero, one = b.constant(0.0, x), b.constant(1.0, x)
     x = clamp(b, x, -fits.SILU_END, fits.SILU_END)
     t = b.call("exp", b.negative(b.call("absolute", x)))
     is_left = b.less(x, zero)
