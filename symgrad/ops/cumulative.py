@@ -271,13 +271,13 @@ def cumulative_min(x: Any, axis: int | None = None) -> Tensor:
 
 
 @provide("cumsum")
-def cumsum(x: Any, axis: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
+def cumsum(x: Any, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """NumPy's `cumsum`: `cumulative_sum`, of the flattened tensor unless an axis is given."""
     return cumulative_sum(*_flat(x, axis), dtype=dtype)
 
 
 @provide("cumprod")
-def cumprod(x: Any, axis: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
+def cumprod(x: Any, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """NumPy's `cumprod`: `cumulative_prod`, of the flattened tensor unless an axis is given."""
     return cumulative_prod(*_flat(x, axis), dtype=dtype)
 
