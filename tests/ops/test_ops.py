@@ -43,7 +43,14 @@ SPECIAL = {
     "sigmoid": scipy.special.expit,
     "erf": scipy.special.erf,
     "erfinv": scipy.special.erfinv,
-    **{n: getattr(numeric, n) for n in ("gaussian", "erfc", "ndtr", "gammaln", "digamma")},
+    **{
+        n: getattr(numeric, n) for n in ("gaussian", "erfc", "ndtr", "gammaln", "digamma", "xlogx_derivative")
+    },
+    **{
+        n + end: getattr(numeric, n + end)
+        for n in ("silu", "gelu", "gelu_tanh")
+        for end in ("", "_derivative")
+    },
 }
 ELEMENTWISE = [n for n, op in registry.ops.items() if isinstance(op, Elementwise)]
 
