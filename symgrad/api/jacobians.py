@@ -54,9 +54,8 @@ def jvp(
         wrt: a tensor, a sequence or a dict of tensors, intermediates included.
         tangents: one for each of them, of its shape, in the form of `wrt`.
         consider_constant: tensors through which no derivative passes.
-        disconnected_inputs: where no y depends on one of `wrt`: "raise" an error, "warn", or "ignore" (or
-        "zero")
-            that; "none" gives None for each y without a tangent.
+        disconnected_inputs: where no y depends on one of `wrt`: "raise" an error, "warn", or "ignore"
+            (or "zero") that; "none" gives None for each y without a tangent.
         stabilize: as for `grad`.
 
     Returns:
@@ -104,9 +103,8 @@ def jacobian(
     Args:
         y: a float tensor of any shape.
         wrt: a tensor, a sequence or a dict of tensors, intermediates included; the result has this form.
-        mode: "reverse" (a pullback for each element of y), "forward" (a pushforward for each element of
-        wrt) or
-            "auto", which takes what is less.
+        mode: "reverse" (a pullback for each element of y), "forward" (a pushforward for each element
+            of wrt) or "auto", which takes what is less.
         consider_constant: tensors through which no derivative passes.
         disconnected_inputs: as for `grad`.
         stabilize: as for `grad`.
@@ -188,8 +186,7 @@ def _gradients(
     stabilize: bool,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """What second derivatives start from: the gradients (zeros where there is none), and targets and
-    constants as
-    they stand in these."""
+    constants as they stand in these."""
     held, wrt = as_list(constants), targets.tensors
     if stabilize:
         (cost,), held, wrt = stabilized([cost], held, wrt)

@@ -21,9 +21,8 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """`f` for each element along an axis of its arguments at once.
 
     Args:
-        f: a Python function on tensors; its arguments and results may be nested tuples, lists and dicts of
-        them. in_axes: the axis of the arguments that is mapped: an int for all, or a tuple with an int,
-        None (not
+        f: a Python function on tensors; its arguments and results may be nested tuples, lists and dicts.
+        in_axes: the axis of the arguments that is mapped: an int for all, or a tuple with an int, None (not
             mapped) or a nested structure of these for each positional argument. Keyword arguments are
             mapped along axis 0.
         out_axes: where the axis goes in the results, in the same manner; None for what does not depend on it.

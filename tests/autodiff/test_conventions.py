@@ -128,8 +128,7 @@ def test_a_masked_branch_has_derivative_zero(name: str) -> None:
 @pytest.mark.parametrize("name", MASKED)
 def test_masked_inside(name: str) -> None:
     """A variable that a mask takes away before the bad function: where(c, x, bad) has cotangent 0, and the
-    infinite
-    slope there does not show."""
+    infinite slope there does not show."""
     f, bad, _ = MASKED[name]
     x = sg.vector("x", size=N)
     for inner in (AROUND["matmul"], AROUND["gather"], AROUND["broadcast"]):

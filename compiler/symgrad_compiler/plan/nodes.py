@@ -164,8 +164,7 @@ def plan_sum(p: Planner, node: Node, state: Shared, factor: float) -> None:
 
 def _matrix(p: Planner, tensor: Tensor, operand: int) -> Access:
     """A layout that BLAS takes: rows or columns without gaps, not broadcast, not reversed. A vector is a
-    row on
-    the left and a column on the right."""
+    row on the left and a column on the right."""
     found = _as_matrix(p.access(tensor), operand)
     rows, columns = found.layout.strides[-2:]
     row_count, column_count = found.layout.shape[-2:]

@@ -142,8 +142,7 @@ log10 = _log_to_base(
 
 def logaddexp(b: Code, x: Value, y: Value, single: bool) -> Value:
     """max + log(1 + t) with t = exp(-|x - y|), corrected by what x - y lost; equal infinities as they are.
-    Near
-    0, where these cancel, from exponentials of twice the digits."""
+    Near 0, where these cancel, from exponentials of twice the digits."""
     lower = b.less(x, y)
     larger, smaller = b.select(lower, y, x), b.select(lower, x, y)
     difference, lost = two_sum(b, smaller, b.negative(larger))
@@ -171,8 +170,7 @@ def _log_of_sum(b: Code, x: Value, y: Value) -> Value:
 
 def _exp_pair(b: Code, x: Value, less: float) -> tuple[Value, Value]:
     """e^x - `less` as a sum of two numbers, to about 1e-20 of its terms, for moderate x: x = n ln(2) + r,
-    and a
-    series in r."""
+    and a series in r."""
     whole, n = nearest(b, b.multiply(x, like(x, LOG2_E)))
     short, middle, last = (like(x, part) for part in fits.LN2)
     a, a_low = two_sum(b, x, b.negative(b.multiply(whole, short)))
