@@ -31,7 +31,7 @@ class _Traced:
     """A Python function on tensors, traced for given arguments, with what it reads besides them."""
 
     def __init__(self, f: Function, args: tuple[Any, ...], what: str) -> None:
-        self.f, self.args = f, args
+        self.args = args
         self.arguments = tensors(args)
         if not self.arguments:
             raise GraphError(f"a function under {what} needs at least one argument")
@@ -91,13 +91,11 @@ def _closed(
     name: str,
 ) -> Subgraph:
     """The graph of `outputs` with the inputs `before`, one for each captured tensor, and `after`."""
-    given = [*before, *after]
-    taken = unique_names([*[t.name or "x" for t in given], *[t.name or t.node.op.name for t in captured]])
-    stands_for = {t: make_input(t.type, n) for t, n in zip(captured, taken[len(given) :], strict=True)}
-    inputs = dict(zip(taken, given, strict=False))
-    first, last = list(inputs.items())[: len(before)], list(inputs.items())[len(before) :]
-    middle = [(t.name or "x", t) for t in stands_for.values()]
-    return Subgraph(Graph(dict([*first, *middle, *last]), substitute_tensors(outputs, stands_for), name=name))
+    stands_for = {t: make_input(t.type, t.name or t.node.op.name) for t in captured}
+    first = _named(before)
+    last = _named(after, first)
+    middle = _named(stands_for.values(), (*first, *last))
+    return Subgraph(Graph({**first, **middle, **last}, substitute_tensors(outputs, stands_for), name=name))
 
 
 def custom_vjp(f: Function, rule: Function) -> Function:
@@ -105,10 +103,9 @@ def custom_vjp(f: Function, rule: Function) -> Function:
 
     Args:
         f: a Python function on tensors; arguments and results may be nested tuples, lists and dicts.
-        rule: called as `rule(g, *arguments)`, or as `rule(g, *arguments, result)` if it takes one more;
-        `g` is the
-            cotangent of the result, in its form. Returns the cotangent of the argument, or a tuple of one
-            for each; None stands for zero.
+        rule: called as `rule(g, *arguments)`, or as `rule(g, *arguments, result)` if it takes one more; `g`
+            is the cotangent of the result, in its form. Returns the cotangent of the argument, or a tuple
+            of one for each; None stands for zero.
 
     Returns:
         A function that computes what `f` does. What `f` reads from outside without taking it as an
@@ -139,10 +136,9 @@ def custom_jvp(f: Function, rule: Function) -> Function:
 
     Args:
         f: as for `custom_vjp`.
-        rule: called as `rule(t, *arguments)`, or as `rule(t, *arguments, result)` if it takes one more;
-        `t` is the
-            tangent of the argument, or a tuple of one for each where there are several. Returns the
-            tangent of the result, in its form; it must be linear in `t`.
+        rule: called as `rule(t, *arguments)`, or as `rule(t, *arguments, result)` if it takes one more; `t`
+            is the tangent of the argument, or a tuple of one for each where there are several. Returns
+            the tangent of the result, in its form; it must be linear in `t`.
 
     >>> import symgrad as sg
     >>> softabs = sg.custom_jvp(sg.abs, lambda t, x: t * sg.tanh(10.0 * x))
@@ -177,8 +173,7 @@ def _rule_graph(
     what: str,
 ) -> tuple[Subgraph, list[Tensor], int]:
     """The rule as a graph of what moves, the arguments, captured tensors and values; what is captured, and
-    how much
-    of that by the rule alone."""
+    how much of that by the rule alone."""
     outs = [make_input(t.type, t.name or "out") for t in traced.values]
     arguments = rebuild(traced.args, traced.inputs)
     extra = [rebuild(traced.result, outs)] if _takes(rule, len(arguments) + 2) else []
@@ -246,8 +241,8 @@ def custom_root(
         initial_guess: where to start.
         solve: called as `solve(f, initial_guess)`; returns the root. Nothing in it is differentiated.
         tangent_solve: called as `tangent_solve(matvec, b)` with a linear function of x's shape; returns t
-        with
-            matvec(t) = b. Needed for more than 8 unknowns; up to there, the matrix is made and eliminated.
+            with matvec(t) = b. Needed for more than 8 unknowns; up to there, the matrix is made and
+            eliminated.
 
     Returns:
         The root; its derivatives (of any order, both modes) are those of the exact root with respect to
@@ -306,7 +301,8 @@ def _as_guess(f: Function, value: Any) -> Tensor:
     return guess
 
 
-def _named(tensors: Sequence[Tensor], taken: Iterable[str] = ()) -> dict[str, Tensor]:
+def _named(tensors: Iterable[Tensor], taken: Iterable[str] = ()) -> dict[str, Tensor]:
+    """The tensors by names of their own, other than those that are taken."""
     before = list(taken)
     names = unique_names([*before, *[t.name or "x" for t in tensors]])[len(before) :]
     return dict(zip(names, tensors, strict=True))

@@ -14,7 +14,7 @@ from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import not_equal
-from symgrad.ops.kinds import NUMBERS, Linear, Tangents, declare, known_finite, total
+from symgrad.ops.kinds import NUMBERS, Linear, Tangents, declare, known_finite, repeated, total
 from symgrad.ops.reduce import Sum
 from symgrad.ops.shape import (
     broadcast_shapes,
@@ -89,12 +89,6 @@ class MatMul(Linear):
                 parts.append(apply(op, t, b) if letter == "a" else apply(op, a, t))
         return (total(parts),)
 
-    def transpose_a(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        return _transposed(0, g, b, "a" in self.strong, "b" in self.strong)
-
-    def transpose_b(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        return _transposed(1, g, a, "b" in self.strong, "a" in self.strong)
-
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
         """One large product where the batch can join the rows; else a product for each element of it."""
         a, b = operands
@@ -104,9 +98,7 @@ class MatMul(Linear):
             return (reshape(found, (*rows, *found.shape[1:])),)
         if batched[1] and not batched[0] and b.ndim == 2:  # vectors, as the rows of a matrix
             return (apply(MatMul(_swapped(self.strong)), b, a if a.ndim == 1 else a.mT),)
-        whole = [
-            x if has else broadcast_to(x, (size, *x.shape)) for x, has in zip(operands, batched, strict=True)
-        ]
+        whole = repeated(size, operands, batched)
         row, column = whole[0].ndim == 2, whole[1].ndim == 2
         left = reshape(whole[0], (size, 1, whole[0].shape[1])) if row else whole[0]
         right = reshape(whole[1], (*whole[1].shape, 1)) if column else whole[1]

@@ -6,8 +6,9 @@ attribute is a graph that says how to differentiate it. `release` drops these op
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from symgrad.ir.traverse import ancestors
 from symgrad.ops.arithmetic import negative
 from symgrad.ops.compare import equal, isfinite, logical_and, logical_not
 from symgrad.ops.create import zeros_like
-from symgrad.ops.kinds import Linear, Structured, Tangents, TensorOp, declare
+from symgrad.ops.kinds import Linear, Structured, Tangents, TensorOp, declare, repeated
 from symgrad.ops.select import where
 from symgrad.ops.truth import all as all_of
 from symgrad.registry import language
@@ -27,7 +28,7 @@ from symgrad.types import TensorType
 
 
 @dataclass(frozen=True)
-class _WithRule(Structured):
+class _WithRule(Structured, ABC):
     """(values*, arguments*, captured*) -> values: the identity on the first `count` operands.
 
     The operands after the values are the arguments of the function and, last, what it reads besides.
@@ -38,9 +39,9 @@ class _WithRule(Structured):
     operands = ("values*",)
     holds_graphs = True
 
+    @abstractmethod
     def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
         """The types of the inputs and outputs of `rule`, for given types of the operands."""
-        raise NotImplementedError
 
     def infer(self, *types: TensorType) -> Sequence[TensorType]:
         if not 0 < self.count <= len(types):
@@ -60,12 +61,8 @@ class _WithRule(Structured):
 
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
         """All operands and the rule get the new axis."""
-        repeat = language["broadcast_to"]
-        whole = [x if b else repeat(x, (size, *x.shape)) for x, b in zip(operands, batched, strict=True)]
-        return apply_all(self._with_rule(_batched_graph(self.rule, size)), tuple(whole))
-
-    def _with_rule(self, rule: Subgraph) -> _WithRule:
-        return type(self)(rule, self.count)
+        op = replace(self, rule=_batched_graph(self.rule, size))
+        return apply_all(op, repeated(size, operands, batched))
 
 
 def _batched_graph(rule: Subgraph, size: Dim) -> Subgraph:
@@ -142,9 +139,6 @@ class CustomVJP(_WithRule):
         arguments = rest[: len(rest) - self.captured - self.besides]
         return [*_floats(values), *rest, *values], _floats(arguments)
 
-    def _with_rule(self, rule: Subgraph) -> CustomVJP:
-        return CustomVJP(rule, self.count, self.captured, self.besides)
-
     def pull_all(
         self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
     ) -> list[Tensor | None]:
@@ -173,9 +167,6 @@ class CustomJVP(_WithRule):
         values, rest = types[: self.count], types[self.count :]
         arguments = rest[: len(rest) - self.captured - self.besides]
         return [*_floats(arguments), *rest, *values], _floats(values)
-
-    def _with_rule(self, rule: Subgraph) -> CustomJVP:
-        return CustomJVP(rule, self.count, self.captured, self.besides)
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         values, rest = node.outputs, node.inputs[self.count :]
@@ -285,7 +276,7 @@ class Barrier(Linear):
 
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
         x, after = operands
-        return (apply(Barrier(), x if batched[0] else language["broadcast_to"](x, (size, *x.shape)), after),)
+        return (apply(Barrier(), *repeated(size, (x,), batched[:1]), after),)
 
 
 @declare
@@ -349,10 +340,8 @@ class ImplicitRoot(Structured):
         return (_quiet(solved, (right,), masked),)
 
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
-        repeat = language["broadcast_to"]
-        whole = [x if b else repeat(x, (size, *x.shape)) for x, b in zip(operands, batched, strict=True)]
         graphs = [_batched_graph(g, size) for g in (self.residual, self.solve, self.solve_transposed)]
-        return apply_all(ImplicitRoot(*graphs), tuple(whole))
+        return apply_all(ImplicitRoot(*graphs), repeated(size, operands, batched))
 
 
 RULE_OPS: tuple[type[TensorOp], ...] = (CustomVJP, CustomJVP, Checkpoint, ImplicitRoot)

@@ -21,8 +21,8 @@ from symgrad.dims import Dim, Shape
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.create import Iota, fill
-from symgrad.ops.kinds import INTEGERS, Linear, declare
-from symgrad.ops.shape import Broadcast, broadcast_to, check_axes, moveaxis, permute_dims, reshape, shifted
+from symgrad.ops.kinds import INTEGERS, Linear, declare, repeated
+from symgrad.ops.shape import Broadcast, check_axes, moveaxis, permute_dims, reshape, shifted
 from symgrad.types import INT64, DType, TensorType, check_extent
 
 INDEX = "an index is an integer"
@@ -62,7 +62,7 @@ class Gather(Linear):
         if not any(batched[1:]):
             found = apply(Gather(shifted(self.axes)), x, *indices)
             return (moveaxis(found, indices[0].ndim, 0),)
-        rows = in_rows(size, indices, batched[1:])
+        rows = repeated(size, indices, batched[1:])
         if not batched[0]:
             return (apply(self, x, *rows),)
         return (apply(Gather((0, *shifted(self.axes))), x, row_numbers(rows[0].shape), *rows),)
@@ -95,8 +95,7 @@ class ScatterAdd(Linear):
         shape, axes = (size, *self.shape), shifted(self.axes)
         if not any(batched[1:]):
             return (apply(ScatterAdd(axes, shape), moveaxis(g, 0, indices[0].ndim), *indices),)
-        g = g if batched[0] else broadcast_to(g, (size, *g.shape))
-        rows = in_rows(size, indices, batched[1:])
+        g, *rows = repeated(size, operands, batched)
         return (apply(ScatterAdd((0, *axes), shape), g, row_numbers(rows[0].shape), *rows),)
 
 
@@ -236,14 +235,6 @@ def check_index(index: TensorType) -> None:
 def _check_axis(axis: int, x: TensorType) -> None:
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"axis {axis} does not exist", facts=[("x", x)])
-
-
-def in_rows(size: Dim, indices: Sequence[Tensor], batched: Sequence[bool]) -> list[Tensor]:
-    """The indices, all with a leading axis of `size`."""
-    return [
-        i if has_axis else broadcast_to(i, (size, *i.shape))
-        for i, has_axis in zip(indices, batched, strict=True)
-    ]
 
 
 def row_numbers(shape: Shape) -> Tensor:

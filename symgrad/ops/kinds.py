@@ -94,12 +94,7 @@ class TensorOp(Op):
 
         Unless an op knows better, the other operands are repeated, and `batched_op` is applied.
         """
-        repeat = registry.language["broadcast_to"]
-        whole = [
-            x if has_axis else repeat(x, (size, *x.shape))
-            for x, has_axis in zip(operands, batched, strict=True)
-        ]
-        return apply_all(self.batched_op(size), tuple(whole))
+        return apply_all(self.batched_op(size), repeated(size, operands, batched))
 
     def batched_op(self, size: Dim) -> Op:
         """The op that does the same along a new leading axis of all operands and outputs."""
@@ -110,6 +105,13 @@ class TensorOp(Op):
     def reason(self, operand: int) -> str | None:
         """Why the operand has no derivative; None where it has one."""
         return self.no_gradient.get(self.operand_rule(operand))
+
+
+def repeated(size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
+    """The operands, all with a leading axis of `size`, which some have already."""
+    repeat = registry.language["broadcast_to"]
+    given = zip(operands, batched, strict=True)
+    return tuple([x if has_axis else repeat(x, (size, *x.shape)) for x, has_axis in given])
 
 
 # ---- elementwise ------------------------------------------------------------------------------------
@@ -385,8 +387,11 @@ class Custom(Structured):
 
 
 def declare(cls: type[Any]) -> type[Any]:
-    """Class decorator: register a structured op, and check that each operand has a rule or a reason."""
-    if not cls.holds_graphs:
+    """Class decorator: register a structured op, and check that each operand has a rule or a reason.
+
+    An op with a `pull` (or `pull_all`) of its own answers for all operands there.
+    """
+    if cls.pull is Structured.pull and cls.pull_all is TensorOp.pull_all:
         operands = [o.rstrip("*") for o in cls.operands]
         prefix = cls._rule_prefix
         rules = [prefix + o for o in operands if hasattr(cls, prefix + o)]

@@ -27,8 +27,8 @@ from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal, logical_and, not_equal
 from symgrad.ops.create import Constant, Fill, Iota, arange, fill, ones_like, zeros_like
 from symgrad.ops.evaluate import evaluate
-from symgrad.ops.gather import INDEX, Gather, in_rows, row_numbers
-from symgrad.ops.kinds import ANY, NUMBERS, REALS, Custom, Tangents, declare
+from symgrad.ops.gather import INDEX, Gather, row_numbers
+from symgrad.ops.kinds import ANY, NUMBERS, REALS, Custom, Tangents, declare, repeated
 from symgrad.ops.reduce import Prod, spread
 from symgrad.ops.select import masked_multiply, where
 from symgrad.ops.shape import Broadcast, Reshape, moveaxis, reshape, shifted
@@ -119,13 +119,13 @@ class Scatter(Custom):
         return (apply(self, t, u, *indices),)
 
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
-        x, updates = in_rows(size, operands[:2], batched[:2])
+        x, updates = repeated(size, operands[:2], batched[:2])
         indices = operands[2:]
         axes = shifted(self.axes)
         if not any(batched[2:]):
             moved = moveaxis(updates, 0, indices[0].ndim)
             return (apply(Scatter(axes, self.mode), x, moved, *indices),)
-        rows = in_rows(size, indices, batched[2:])
+        rows = repeated(size, indices, batched[2:])
         return (apply(Scatter((0, *axes), self.mode), x, updates, row_numbers(rows[0].shape), *rows),)
 
 

@@ -31,12 +31,19 @@ from symgrad.registry import provide
 from symgrad.types import TensorType
 
 
+@dataclass(frozen=True)
+class _OverAxes(Custom):
+    axes: tuple[int, ...]
+
+    def batched_op(self, size: Dim) -> TensorOp:
+        return replace(self, axes=shifted(self.axes))
+
+
 @declare
 @dataclass(frozen=True)
-class LogSumExp(Custom):
+class LogSumExp(_OverAxes):
     """log(sum(exp(x))) over `axes`, without overflow; -inf, with derivative 0, where all x are -inf."""
 
-    axes: tuple[int, ...]
     name: ClassVar[str] = "logsumexp"
     operands = ("x",)
     numpy = "numeric.logsumexp({x}, {axes}, {out})"
@@ -51,9 +58,6 @@ class LogSumExp(Custom):
         (g,), (x,) = cotangents, node.inputs
         return None if g is None else product(spread(g, x.shape, self.axes), _softmax(x, self.axes), masked)
 
-    def vjp_x(self, g: Tensor, x: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 0, (g,), False)
-
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """y . t"""
         (t,), (x,) = tangents, node.inputs
@@ -67,16 +71,12 @@ class LogSumExp(Custom):
         e, shift = _exponentials(x, self.axes)
         return log(apply(Sum(self.axes), e)) + shift
 
-    def batched_op(self, size: Dim) -> LogSumExp:
-        return replace(self, axes=shifted(self.axes))
-
 
 @declare
 @dataclass(frozen=True)
-class Softmax(Custom):
+class Softmax(_OverAxes):
     """exp(x) / sum(exp(x)) over `axes`, without overflow; 0 where all x are -inf."""
 
-    axes: tuple[int, ...]
     name: ClassVar[str] = "softmax"
     operands = ("x",)
     numpy = "numeric.softmax({x}, {axes}, {out})"
@@ -90,9 +90,6 @@ class Softmax(Custom):
         (g,), (x,) = cotangents, node.inputs
         return None if g is None else apply(SoftmaxDerivative(self.axes, masked), x, g)
 
-    def vjp_x(self, g: Tensor, x: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 0, (g,), False)
-
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         return (self.pull(node, 0, tuple(tangents), masked),)
 
@@ -101,13 +98,10 @@ class Softmax(Custom):
         total = apply(Sum(self.axes), e)
         return e / spread(where(total == 0, 1, total), x.shape, self.axes)
 
-    def batched_op(self, size: Dim) -> Softmax:
-        return replace(self, axes=shifted(self.axes))
-
 
 @declare
 @dataclass(frozen=True)
-class SoftmaxDerivative(Custom):
+class SoftmaxDerivative(_OverAxes):
     """J g with J = diag(y) - y y^T, y = softmax(x) over `axes`: the derivative of softmax along g, and its
     transpose.
 
@@ -117,7 +111,6 @@ class SoftmaxDerivative(Custom):
     J is linear in g. Towards x, h . J g has the gradient J ((g - y . g) (h - y . h)), the third cumulant.
     """
 
-    axes: tuple[int, ...]
     strong: bool = False
     name: ClassVar[str] = "softmax_derivative"
     operands = ("x", "g")
@@ -141,12 +134,6 @@ class SoftmaxDerivative(Custom):
         h_centred, g_centred = (apply(SoftmaxCentred(self.axes, strong), x, v) for v in (h, g))
         return apply(op, x, _both(h_centred, g_centred, strong))
 
-    def vjp_x(self, h: Tensor, x: Tensor, g: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 0, (h,), False)
-
-    def vjp_g(self, h: Tensor, x: Tensor, g: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 1, (h,), False)
-
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """J is symmetric, and so is its derivative: tangents go the way of cotangents."""
         return (total([self.pull(node, i, (t,), masked) for i, t in enumerate(tangents)]),)
@@ -157,16 +144,12 @@ class SoftmaxDerivative(Custom):
         out = weighted - y * spread(apply(Sum(self.axes), weighted), x.shape, self.axes)
         return out if live is None else where(live, out, 0)
 
-    def batched_op(self, size: Dim) -> SoftmaxDerivative:
-        return replace(self, axes=shifted(self.axes))
-
 
 @declare
 @dataclass(frozen=True)
-class SoftmaxCentred(Custom):
+class SoftmaxCentred(_OverAxes):
     """t - y . t with y = softmax(x) over `axes`: the derivative of log_softmax along t. `strong` as there."""
 
-    axes: tuple[int, ...]
     strong: bool = False
     name: ClassVar[str] = "softmax_centred"
     operands = ("x", "t")
@@ -190,12 +173,6 @@ class SoftmaxCentred(Custom):
         whole = spread(apply(Sum(self.axes), h), x.shape, self.axes)
         return _both(-whole, apply(SoftmaxDerivative(self.axes, strong), x, t), strong)
 
-    def vjp_x(self, h: Tensor, x: Tensor, t: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 0, (h,), False)
-
-    def vjp_t(self, h: Tensor, x: Tensor, t: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 1, (h,), False)
-
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """Along t the op itself; along x, -sum(t_x J t)."""
         (t_x, t_t), (x, t) = tangents, node.inputs
@@ -211,16 +188,12 @@ class SoftmaxCentred(Custom):
         out = relative - spread(apply(Sum(self.axes), masked_multiply(y, relative)), x.shape, self.axes)
         return out if live is None else where(live, out, 0)
 
-    def batched_op(self, size: Dim) -> SoftmaxCentred:
-        return replace(self, axes=shifted(self.axes))
-
 
 @declare
 @dataclass(frozen=True)
-class LogSoftmax(Custom):
+class LogSoftmax(_OverAxes):
     """log(softmax(x)) over `axes`, without underflow."""
 
-    axes: tuple[int, ...]
     name: ClassVar[str] = "log_softmax"
     operands = ("x",)
     numpy = "numeric.log_softmax({x}, {axes}, {out})"
@@ -237,9 +210,6 @@ class LogSoftmax(Custom):
             return None
         return _centre_back(g, apply(SoftmaxFromLog(self.axes), node.output, x), self.axes, masked)
 
-    def vjp_x(self, g: Tensor, x: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 0, (g,), False)
-
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         (t,), (x,) = tangents, node.inputs
         return (None if t is None else apply(SoftmaxCentred(self.axes, masked), x, t),)
@@ -248,17 +218,13 @@ class LogSoftmax(Custom):
         shifted = x - spread(_shift(x, self.axes), x.shape, self.axes)
         return shifted - spread(log(apply(Sum(self.axes), exp(shifted))), x.shape, self.axes)
 
-    def batched_op(self, size: Dim) -> LogSoftmax:
-        return replace(self, axes=shifted(self.axes))
-
 
 @declare
 @dataclass(frozen=True)
-class SoftmaxFromLog(Custom):
+class SoftmaxFromLog(_OverAxes):
     """softmax(x), from log_softmax(x) where that is at hand: exp(l), but with the derivative of softmax towards x
     alone, which keeps its digits."""
 
-    axes: tuple[int, ...]
     name: ClassVar[str] = "softmax_from_log"
     operands = ("l", "x")
     numpy = "numpy.exp({l}, out={out})"
@@ -277,17 +243,11 @@ class SoftmaxFromLog(Custom):
             return None
         return apply(SoftmaxDerivative(self.axes, masked), x, g)
 
-    def vjp_x(self, g: Tensor, l: Tensor, x: Tensor, out: Tensor) -> Tensor | None:
-        return self.pull(out.node, 1, (g,), False)
-
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         return (self.pull(node, 1, (tangents[1],), masked),)
 
     def expand(self, l: Tensor, x: Tensor) -> Tensor:
         return exp(l)
-
-    def batched_op(self, size: Dim) -> SoftmaxFromLog:
-        return replace(self, axes=shifted(self.axes))
 
 
 def _same(x: TensorType, axes: tuple[int, ...], name: str) -> TensorType:
