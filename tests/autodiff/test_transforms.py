@@ -1,4 +1,4 @@
-"""jvp, jacobian, hessian, hvp, vmap, functions with rules: against each other and against loops."""
+"""jvp, jacobian, hessian, hvp, vmap, trace: against each other and against loops."""
 
 from __future__ import annotations
 
@@ -10,26 +10,10 @@ import pytest
 
 import symgrad as sg
 from symgrad.ir.graph import Graph
+from tests.autodiff.network import mlp, network
 
 X = np.array([0.3, -1.2, 2.0])
 M = np.arange(12.0).reshape(3, 4) / 7 - 0.6
-
-
-def mlp(x: Any, ws: list[Any]) -> Any:
-    h = x
-    for w in ws[:-1]:
-        h = sg.tanh(h @ w)
-    return h @ ws[-1]
-
-
-def network() -> tuple[Any, list[Any], dict[Any, Any]]:
-    """(loss, weights, values) of a network of three layers."""
-    rng = np.random.default_rng(0)
-    x = sg.matrix("x", ("n", 4))
-    ws = [sg.matrix(f"w{i}", s) for i, s in enumerate([(4, 5), (5, 5), (5, 3)])]
-    loss = sg.mean(sg.logsumexp(mlp(x, ws), axis=1) - mlp(x, ws)[:, 0])
-    values = {x: rng.normal(size=(6, 4))} | {w: rng.normal(size=w.shape) for w in ws}
-    return loss, ws, values
 
 
 # ---- jvp --------------------------------------------------------------------------------------------
@@ -194,6 +178,52 @@ def test_hvp_costs_at_most_three_gradients() -> None:
     assert flops(sg.hvp(loss, ws, vs), [x, labels, *ws, *vs]) <= 3 * once
 
 
+def test_the_jacobian_of_a_banded_map_compiles_quickly() -> None:
+    x = sg.vector("x", size=200)
+    y = sg.tanh(x) * 2 + sg.concat([x[1:] ** 2, x[:1]]) - sg.sin(sg.concat([x[-1:], x[:-1]]))
+    start = time.perf_counter()
+    f = sg.function([x], sg.jacobian(y, x))
+    elapsed = time.perf_counter() - start
+    at = np.linspace(-1, 1, 200)
+    expected = np.diag(2 / np.cosh(at) ** 2)
+    for i in range(200):
+        expected[i, (i + 1) % 200] += 2 * at[i + 1] if i < 199 else 1
+        expected[i, i - 1] -= np.cos(at[i - 1])
+    np.testing.assert_allclose(f(at), expected, rtol=1e-12, atol=1e-15)
+    assert elapsed < 1
+
+
+def test_second_derivatives_of_masked_products() -> None:
+    x, m = sg.vector("x", size=2), sg.scalar("m", dtype="bool")
+    for y in (x @ (x * x), x @ (x[:, None] * x) @ x):
+        g = sg.grad(sg.where(m, y, 0.0), x)
+        h = sg.grad(sg.sum(g), x)
+        for value in sg.function([x, m], [g, h])([np.inf, 1.0], False):
+            assert not value.any()
+
+
+def test_constants_and_disconnected_targets_in_every_transform() -> None:
+    v, u = sg.vector("v", size=2), sg.vector("u", size=2)
+    h = v * v
+    at = {v: [1.0, 2.0]}
+    cost = sg.sum(h * v)
+    np.testing.assert_array_equal(sg.grad(cost, v, consider_constant=h).eval(at), [1, 4])
+    np.testing.assert_array_equal(sg.jvp(cost, v, [1.0, 0.0], consider_constant=h).eval(at), 1)
+    np.testing.assert_array_equal(sg.jacobian(h * v, v, consider_constant=[h]).eval(at), np.diag([1.0, 4.0]))
+    assert not sg.hessian(cost, v, consider_constant=h).eval(at).any()
+    assert not sg.hvp(cost, v, [1.0, 1.0], consider_constant=h).eval(at).any()
+    assert sg.jacobian(h, u, disconnected_inputs="none") is None
+    assert sg.jvp(h, u, [1.0, 1.0], disconnected_inputs="none") is None
+    with pytest.warns(UserWarning, match="does not depend on u"):
+        assert not sg.jacobian(h, u, disconnected_inputs="warn").eval(at).any()
+    with pytest.raises(sg.GradientTypeError, match="consider_constant takes tensors"):
+        sg.grad(cost, v, consider_constant=[1.0])
+    with pytest.raises(sg.GradientTypeError, match="wrt must be a tensor"):
+        sg.grad(cost, None)
+    with pytest.raises(sg.GradientError, match="disconnected_inputs cannot be"):
+        sg.jvp(h, v, [1.0, 1.0], disconnected_inputs="no")
+
+
 # ---- vmap -------------------------------------------------------------------------------------------
 
 
@@ -294,292 +324,3 @@ def test_trace() -> None:
     assert sg.parse(sg.emit(g)).same(g)
     with pytest.raises(sg.GraphError, match="spec"):
         sg.trace(lambda x: x, 3)
-
-
-# ---- rules of the user's ----------------------------------------------------------------------------
-
-
-def test_custom_vjp() -> None:
-    scaled = sg.custom_vjp(lambda x, y: x * y, lambda g, x, y, out: (g * out, None))
-    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
-    out = scaled(x, y)
-    dx, dy = sg.vjp(out, [x, y], np.ones(3))
-    at = {x: X, y: X + 1}
-    np.testing.assert_allclose(out.eval(at), X * (X + 1))
-    np.testing.assert_allclose(dx.eval(at), X * (X + 1))
-    assert not dy.eval(at).any()
-    # forward mode transposes the rule; second derivatives differentiate it
-    np.testing.assert_allclose(sg.jvp(out, x, np.full(3, 2.0)).eval(at), 2 * X * (X + 1))
-    second = sg.grad(sg.sum(dx), x, stabilize=False)
-    np.testing.assert_allclose(second.eval(at), X * (X + 1))
-
-
-def test_custom_vjp_in_text_under_vmap_and_with_structures() -> None:
-    f = sg.custom_vjp(
-        lambda pair: {"s": pair[0] + pair[1], "d": pair[0] - pair[1]},
-        lambda g, pair: ((2 * g["s"], 3 * g["d"]),),
-    )
-    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
-    out = f((x, y))
-    cost = sg.sum(out["s"] * out["d"])
-    dx, dy = sg.grad(cost, [x, y])
-    at = {x: X, y: X**2}
-    np.testing.assert_allclose(dx.eval(at), 2 * (X - X**2))
-    np.testing.assert_allclose(dy.eval(at), 3 * (X + X**2))
-    graph = Graph([x, y], cost)
-    again = sg.parse(sg.emit(graph))
-    assert again.same(graph)
-    other = sg.grad(again.outputs[0], list(again.inputs))[0]
-    np.testing.assert_allclose(other.eval(dict(zip(again.inputs, at.values(), strict=True))), 2 * (X - X**2))
-    rows = sg.matrix("rows", (4, 3))
-    each = sg.vmap(lambda r: sg.grad(sg.sum(f((r, y))["s"]), r))(rows)
-    np.testing.assert_array_equal(each.eval({rows: np.ones((4, 3)), y: X}), np.full((4, 3), 2.0))
-
-
-def test_custom_rules_and_what_they_capture() -> None:
-    w = sg.vector("w", size=3)
-    f = sg.custom_vjp(lambda x: x * w, lambda g, x: g * w * 2)
-    x = sg.vector("x", size=3)
-    np.testing.assert_allclose(sg.grad(sg.sum(f(x)), x).eval({w: X}), 2 * X)
-    with pytest.raises(sg.GradientError, match="reads without taking it as an argument"):
-        sg.grad(sg.sum(f(x)), w)
-    with pytest.raises(sg.GradientError, match="must return 1"):
-        sg.custom_vjp(lambda x: x, lambda g, x: (g, g))(x)
-    with pytest.raises(sg.GradientError, match="shape of its tensor"):
-        sg.custom_vjp(lambda x: x, lambda g, x: sg.sum(g))(x)
-    with pytest.raises(sg.GraphError, match="at least one argument"):
-        sg.custom_vjp(lambda: w, lambda g: ())()
-
-
-def test_custom_jvp() -> None:
-    f = sg.custom_jvp(lambda x, y: sg.abs(x) * y, lambda t, x, y: t[0] * sg.tanh(x) * y + sg.abs(x) * t[1])
-    x, y = sg.vector("x", size=3), sg.vector("y", size=3)
-    at = {x: X, y: X + 1}
-    out = f(x, y)
-    np.testing.assert_allclose(sg.jvp(out, x, np.ones(3)).eval(at), np.tanh(X) * (X + 1))
-    dx, dy = sg.grad(sg.sum(out), [x, y])
-    np.testing.assert_allclose(dx.eval(at), np.tanh(X) * (X + 1))
-    np.testing.assert_allclose(dy.eval(at), np.abs(X))
-    second = sg.grad(sg.sum(dx), x)
-    np.testing.assert_allclose(second.eval(at), (1 - np.tanh(X) ** 2) * (X + 1))
-    graph = Graph([x, y], dx)
-    assert sg.parse(sg.emit(graph)).same(graph)
-
-
-def test_checkpoint_changes_no_derivative() -> None:
-    loss, ws, values = network()
-    x = next(iter(values))
-
-    def body(h: Any, w: Any) -> Any:
-        return sg.tanh(h @ w)
-
-    layer = sg.checkpoint(body)
-    scores = layer(layer(x, ws[0]), ws[1]) @ ws[2]
-    again = sg.mean(sg.logsumexp(scores, axis=1) - scores[:, 0])
-    plain, kept = sg.grad(loss, ws), sg.grad(again, ws)
-    f = sg.function(list(values), [*plain, *kept, sg.hvp(loss, ws, ws)[0], sg.hvp(again, ws, ws)[0]])
-    results = f(*values.values())
-    for a, b in zip(results[:3], results[3:6], strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-12)
-    np.testing.assert_allclose(results[6], results[7], rtol=1e-12)
-    names = [n.op.name for n in sg.optimize(Graph(list(values), [again, *kept])).nodes]
-    assert names.count("matmul") == 3 + 5 + 2  # two of them again
-
-
-def test_checkpoint_keeps_less() -> None:
-    def peak(wrap: Any) -> int:
-        x = sg.vector("x", size=100_000)
-
-        @wrap
-        def block(h: Any) -> Any:
-            for _ in range(8):
-                h = sg.sin(h) * h
-            return h
-
-        h = x
-        for _ in range(4):
-            h = block(h)
-        f = sg.function([x], sg.grad(sg.sum(h), x), backend="numpy")
-        return f._program.allocate().__len__()  # type: ignore[union-attr]
-
-    assert peak(sg.checkpoint) < 0.7 * peak(lambda f: f)
-
-
-def test_custom_root() -> None:
-    a = sg.vector("a", size=3)
-
-    def newton(f: Any, x: Any) -> Any:
-        for _ in range(30):
-            x = x - f(x) / (3 * x**2)
-        return x
-
-    def elementwise_solve(matvec: Any, b: Any) -> Any:
-        return b / matvec(sg.ones_like(b))
-
-    root = sg.custom_root(lambda x: x**3 - a, np.ones(3), newton, elementwise_solve)
-    value = np.array([1.0, 8.0, 2.0])
-    at = {a: value}
-    np.testing.assert_allclose(root.eval(at), np.cbrt(value), rtol=1e-14)
-    g = sg.grad(sg.sum(root), a)
-    np.testing.assert_allclose(g.eval(at), value ** (-2 / 3) / 3, rtol=1e-13)
-    np.testing.assert_allclose(sg.grad(sg.sum(g), a).eval(at), -2 / 9 * value ** (-5 / 3), rtol=1e-12)
-    np.testing.assert_allclose(sg.jvp(root, a, np.ones(3)).eval(at), value ** (-2 / 3) / 3, rtol=1e-13)
-    graph = Graph([a], root)
-    assert sg.parse(sg.emit(graph)).same(graph)
-    assert sum(n.op.name == "power" for n in Graph([a], g).nodes) < 30
-
-
-def test_custom_root_of_a_system() -> None:
-    """x with A x + x^3 = b: the matrix of the linear system is made and eliminated, or solved as told."""
-    a, b = sg.matrix("a", (3, 3)), sg.vector("b", size=3)
-
-    def f(x: Any) -> Any:
-        return a @ x + x**3 - b
-
-    rng = np.random.default_rng(0)
-    matrix = np.eye(3) * 3 + rng.normal(size=(3, 3)) / 3
-    right = rng.normal(size=3)
-
-    def fixed_point(f: Any, x: Any) -> Any:
-        for _ in range(120):
-            x = x - f(x) / 6
-        return x
-
-    root = sg.custom_root(f, np.zeros(3), fixed_point)
-    at = {a: matrix, b: right}
-    x = root.eval(at)
-    np.testing.assert_allclose(matrix @ x + x**3, right, atol=1e-14)
-    jacobian = np.linalg.inv(matrix + np.diag(3 * x**2))
-    for mode in ("forward", "reverse"):
-        np.testing.assert_allclose(sg.jacobian(root, b, mode=mode).eval(at), jacobian, rtol=1e-11)
-    big = sg.vector("big", size=9)
-    with pytest.raises(sg.GradientError, match="at most 8"):
-        sg.custom_root(lambda x: x - big, np.zeros(9), lambda f, x: x)
-
-
-def test_the_jacobian_of_a_banded_map_compiles_quickly() -> None:
-    x = sg.vector("x", size=200)
-    y = sg.tanh(x) * 2 + sg.concat([x[1:] ** 2, x[:1]]) - sg.sin(sg.concat([x[-1:], x[:-1]]))
-    start = time.perf_counter()
-    f = sg.function([x], sg.jacobian(y, x))
-    elapsed = time.perf_counter() - start
-    at = np.linspace(-1, 1, 200)
-    expected = np.diag(2 / np.cosh(at) ** 2)
-    for i in range(200):
-        expected[i, (i + 1) % 200] += 2 * at[i + 1] if i < 199 else 1
-        expected[i, i - 1] -= np.cos(at[i - 1])
-    np.testing.assert_allclose(f(at), expected, rtol=1e-12, atol=1e-15)
-    assert elapsed < 1
-
-
-# ---- what reviews found -----------------------------------------------------------------------------
-
-ROOTS: dict[str, Any] = {
-    "checkpoint": sg.checkpoint(sg.sqrt),
-    "custom_jvp": sg.custom_jvp(sg.sqrt, lambda t, x, y: t * 0.5 / y),
-    "custom_vjp": sg.custom_vjp(sg.sqrt, lambda g, x, y: g * 0.5 / y),
-    "custom_root": lambda a: sg.custom_root(
-        lambda r: r * r - a, sg.sqrt(a), lambda f, g: g, lambda m, b: b / m(b * 0 + 1)
-    ),
-}
-
-
-@pytest.mark.parametrize("name", ROOTS)
-def test_masks_reach_into_rules(name: str) -> None:
-    """A branch that is not taken contributes 0 at every order; an infinite slope spoils no other entry."""
-    root, x, v = ROOTS[name], sg.scalar("x"), sg.vector("v", size=3)
-    y = sg.where(x > 0, root(x), x * x)
-    first = sg.grad(y, x)
-    second = sg.grad(first, x)
-    third = sg.grad(second, x, disconnected_inputs="ignore")
-    found = sg.function([x], [first, second, third, sg.jvp(y, x, 1.0)])
-    assert found(0.0) == [0, 2, 0, 0]
-    np.testing.assert_allclose(found(4.0), [0.25, -1 / 32, 3 / 256, 0.25])
-    expected = np.diag([np.inf, 0.5, 0.25])
-    for mode in ("forward", "reverse"):
-        found = sg.jacobian(root(v), v, mode=mode).eval({v: [0.0, 1.0, 4.0]})
-        np.testing.assert_array_equal(found, expected)
-    cotangents = sg.vmap(lambda c: sg.vjp(root(v), v, c))(sg.eye(3))
-    np.testing.assert_allclose(cotangents.eval({v: [1.0, 4.0, 16.0]}), np.diag([0.5, 0.25, 0.125]))
-
-
-def test_stabilisation_reaches_into_rules() -> None:
-    def softplus(u: Any) -> Any:
-        return sg.log(1 + sg.exp(u))
-
-    x = sg.scalar("x")
-    for f in (
-        sg.checkpoint(softplus),
-        lambda u: sg.custom_root(lambda r: r - softplus(u), softplus(u), lambda f, g: g),
-    ):
-        assert sg.grad(f(x), x).eval({x: 1000.0}) == 1
-        assert sg.jvp(f(x), x, 1.0).eval({x: 1000.0}) == 1
-
-
-def test_defaults_of_a_rule_are_its_own() -> None:
-    x = sg.scalar("x")
-    for k in (2.0, 3.0):
-        f = sg.custom_vjp(lambda a, k=k: a * k, lambda g, a, k=k: g * k)
-        assert sg.grad(f(x), x).eval({x: 10.0}) == k
-
-
-def test_captured_constants_and_what_rules_read_have_no_derivative() -> None:
-    x, w = sg.scalar("x"), sg.scalar("w")
-    at = {x: 3.0, w: 2.0}
-    held = sg.stop_gradient(w)
-    inside = sg.custom_vjp(lambda a: a * sg.stop_gradient(w), lambda g, a: g)
-    outside = sg.custom_vjp(lambda a: a * held, lambda g, a: g)
-    by_rule = sg.custom_vjp(lambda a: a * 1.0, lambda g, a: g * w)
-    assert sg.grad(inside(x) * w, w).eval(at) == 6
-    assert sg.grad(outside(x) * w, w).eval(at) == 6
-    assert sg.grad(by_rule(x) * w, w).eval(at) == 3
-
-
-def test_a_rule_for_tangents_must_be_linear() -> None:
-    x = sg.scalar("x")
-    with pytest.raises(sg.GradientError, match="not linear in the tangent"):
-        sg.grad(sg.custom_jvp(sg.sin, lambda t, a: t * t)(x), x)
-
-
-def test_second_derivatives_of_masked_products() -> None:
-    x, m = sg.vector("x", size=2), sg.scalar("m", dtype="bool")
-    for y in (x @ (x * x), x @ (x[:, None] * x) @ x):
-        g = sg.grad(sg.where(m, y, 0.0), x)
-        h = sg.grad(sg.sum(g), x)
-        for value in sg.function([x, m], [g, h])([np.inf, 1.0], False):
-            assert not value.any()
-
-
-def test_constants_and_disconnected_targets_in_every_transform() -> None:
-    v, u = sg.vector("v", size=2), sg.vector("u", size=2)
-    h = v * v
-    at = {v: [1.0, 2.0]}
-    cost = sg.sum(h * v)
-    np.testing.assert_array_equal(sg.grad(cost, v, consider_constant=h).eval(at), [1, 4])
-    np.testing.assert_array_equal(sg.jvp(cost, v, [1.0, 0.0], consider_constant=h).eval(at), 1)
-    np.testing.assert_array_equal(sg.jacobian(h * v, v, consider_constant=[h]).eval(at), np.diag([1.0, 4.0]))
-    assert not sg.hessian(cost, v, consider_constant=h).eval(at).any()
-    assert not sg.hvp(cost, v, [1.0, 1.0], consider_constant=h).eval(at).any()
-    assert sg.jacobian(h, u, disconnected_inputs="none") is None
-    assert sg.jvp(h, u, [1.0, 1.0], disconnected_inputs="none") is None
-    with pytest.warns(UserWarning, match="does not depend on u"):
-        assert not sg.jacobian(h, u, disconnected_inputs="warn").eval(at).any()
-    with pytest.raises(sg.GradientTypeError, match="consider_constant takes tensors"):
-        sg.grad(cost, v, consider_constant=[1.0])
-    with pytest.raises(sg.GradientTypeError, match="wrt must be a tensor"):
-        sg.grad(cost, None)
-    with pytest.raises(sg.GradientError, match="disconnected_inputs cannot be"):
-        sg.jvp(h, v, [1.0, 1.0], disconnected_inputs="no")
-
-
-def test_roots_take_the_dtype_of_their_parameters() -> None:
-    a = sg.scalar("a", dtype="float32")
-
-    def newton(f: Any, x: Any) -> Any:
-        for _ in range(8):
-            x = x - f(x) / (3 * x * x)
-        return x
-
-    assert sg.custom_root(lambda r: r**3 - a, 1, newton).dtype.name == "float32"
-    with pytest.raises(TypeError, match="integers"):
-        sg.custom_root(lambda r: r, np.array(1), newton)
