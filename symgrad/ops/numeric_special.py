@@ -1,6 +1,6 @@
 """NumPy code of the special functions; offered to generated programs as `numeric.<name>`.
 
-All compute in float64. Where SciPy is within 2 units in the last place, the ops call SciPy instead.
+All compute in float64, from the same fits as the native forms.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
 import symgrad as sg
 from symgrad import registry
@@ -46,3 +47,27 @@ def test_an_op_without_a_native_form_calls_back(arctan: Any) -> None:
     value, slope = f(a)
     np.testing.assert_allclose(value, np.arctan(2 * a), rtol=1e-15)
     np.testing.assert_allclose(slope, 2 / (1 + 4 * a * a), rtol=1e-14)
+
+
+@pytest.fixture(scope="module")
+def owens_t() -> Iterator[Any]:
+    yield elementwise(
+        "test_owens_t(x)",
+        "Owen's T function at (x, 1)",
+        d_x=lambda x, out: -sg.exp(-x * x / 2) * sg.erf(x / sg.sqrt(2.0)) / (2 * (2 * np.pi) ** 0.5),
+        numpy="special.owens_t({x}, 1.0, out={out})",
+        scalar=lambda b, x: b.call("a function that no builder knows", x),
+    )
+    del registry.ops["test_owens_t"], registry.language["test_owens_t"]
+
+
+def test_an_op_may_be_made_of_scipy(owens_t: Any, backend: str) -> None:
+    x = sg.vector("x", size="n")
+    y = owens_t(x)
+    f = sg.function([x], [y, sg.grad(sg.sum(y), x)], backend=backend)
+    a = np.linspace(-2, 2, 7)
+    value, slope = f(a)
+    np.testing.assert_array_equal(value, scipy.special.owens_t(a, 1.0))
+    h = 1e-5
+    differences = (scipy.special.owens_t(a + h, 1.0) - scipy.special.owens_t(a - h, 1.0)) / (2 * h)
+    np.testing.assert_allclose(slope, differences, rtol=1e-8, atol=1e-11)
