@@ -15,6 +15,7 @@ from symgrad_compiler.passes.eliminate import eliminate
 from symgrad_compiler.passes.fold_constants import fold_constants
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.passes.pipeline import Pass, run
+from symgrad_compiler.passes.rewriting import Rewriting
 from symgrad_compiler.passes.simplify import simplify
 from symgrad_compiler.passes.stabilize import stabilize
 
@@ -32,6 +33,7 @@ default: tuple[Pass, ...] = (
 
 __all__ = [
     "Pass",
+    "Rewriting",
     "canonicalize",
     "default",
     "eliminate",

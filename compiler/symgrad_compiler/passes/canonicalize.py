@@ -15,8 +15,7 @@ from symgrad.ops.power import pow
 from symgrad.ops.reduce import Sum
 from symgrad.ops.select import maximum, minimum, where
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
-from symgrad_compiler.passes.pipeline import replace_results
-from symgrad_compiler.rewrite.engine import index, rewrite
+from symgrad_compiler.passes.rewriting import Rewriting
 from symgrad_compiler.rewrite.pattern import var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
@@ -140,9 +139,9 @@ RULES: list[Rule] = [
     *sum_of_one,
     *_HOIST,
 ]
-_TABLE = index(RULES)
+_apply = Rewriting("canonicalize", RULES)
 
 
 def canonicalize(graph: Graph) -> Graph:
     """Apply the exact identities."""
-    return replace_results(graph, rewrite(graph.nodes, _TABLE))
+    return _apply(graph)

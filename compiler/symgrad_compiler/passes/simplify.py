@@ -16,8 +16,7 @@ from symgrad.ops.shape import Broadcast, broadcast_to, reshape
 from symgrad.ops.softmax import LogSoftmax, Softmax, SoftmaxFromLog, log_softmax, softmax
 from symgrad.ops.transcendental import exp
 from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
-from symgrad_compiler.passes.pipeline import replace_results
-from symgrad_compiler.rewrite.engine import index, rewrite
+from symgrad_compiler.passes.rewriting import Rewriting
 from symgrad_compiler.rewrite.pattern import attribute, spread, var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
@@ -150,10 +149,9 @@ RULES: list[Rule] = [
     *masked_by_a_number,
     *sum_of_one_hot,
 ]
-_TABLE = index(RULES)
-_WITH_CANONICAL = index([*RULES, *CANONICAL])
+_apply = Rewriting("simplify", RULES, normal=CANONICAL)
 
 
 def simplify(graph: Graph) -> Graph:
     """Apply the simplifying table to a canonical graph; what changes is brought into canonical form again."""
-    return replace_results(graph, rewrite(graph.nodes, _WITH_CANONICAL, unchanged=_TABLE))
+    return _apply(graph)

@@ -23,7 +23,7 @@ from symgrad.ops.special import erf, erfc, logit, ndtr, xlogx
 from symgrad.ops.transcendental import cosh, exp, expm1, log1p, log2, log10, logaddexp, sigmoid, softplus
 from symgrad.registry import provide
 from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
-from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.passes.rewriting import Rewriting
 from symgrad_compiler.rewrite.engine import index, rewrite
 from symgrad_compiler.rewrite.pattern import attribute, spread, var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
@@ -194,18 +194,18 @@ RULES: list[Rule] = [
     *log_of_scaled_sum,
     *ROWS[2:],
 ]
-_TABLE = index(RULES)
-_WITH_CANONICAL = index([*RULES, *CANONICAL])
+_apply = Rewriting("stabilize", RULES, normal=CANONICAL)
+_EVERY = index([*RULES, *CANONICAL])
 
 
 def stabilize(graph: Graph) -> Graph:
     """Apply the stabilising table to a canonical graph; what changes is brought into canonical form again."""
-    return replace_results(graph, rewrite(graph.nodes, _WITH_CANONICAL, unchanged=_TABLE))
+    return _apply(graph)
 
 
 @provide("stabilize_tensors")
 def stabilize_tensors(tensors: Iterable[Tensor], barriers: Iterable[Tensor]) -> dict[Tensor, Tensor]:
     """Each of `tensors` with its stable form; nothing looks behind `barriers`."""
     tensors = list(tensors)
-    replaced = rewrite(ancestors(tensors), _WITH_CANONICAL, barriers)
+    replaced = rewrite(ancestors(tensors), _EVERY, barriers)
     return {t: replaced.get(t, t) for t in tensors}

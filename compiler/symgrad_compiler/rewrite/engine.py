@@ -6,7 +6,10 @@ in turn, until no rule applies; a budget per node turns a cycle of rules into an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from symgrad.errors import CompileError
@@ -17,6 +20,20 @@ from symgrad_compiler.rewrite.rules import Rule
 
 #: How many rewrites may follow from one node of the original graph.
 BUDGET = 64
+
+
+_record: ContextVar[Counter[Rule] | None] = ContextVar("_record", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[Counter[Rule]]:
+    """Count the rules that are applied inside: rule -> how many times."""
+    counts: Counter[Rule] = Counter()
+    before = _record.set(counts)
+    try:
+        yield counts
+    finally:
+        _record.reset(before)
 
 
 def index(rules: Iterable[Rule]) -> dict[Any, list[Rule]]:
@@ -53,6 +70,7 @@ class _Rewriter:
         self.unchanged = unchanged
         self.barriers = barriers
         self.replaced: dict[Tensor, Tensor] = {}
+        self.record = _record.get()
 
     def run(self, nodes: Sequence[Node]) -> dict[Tensor, Tensor]:
         replaced = self.replaced
@@ -84,6 +102,8 @@ class _Rewriter:
                 break
         else:
             return tensor
+        if self.record is not None:
+            self.record[r] += 1
         budget = [BUDGET] if budget is None else budget
         budget[0] -= 1
         if budget[0] < 0:

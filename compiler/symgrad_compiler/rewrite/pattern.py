@@ -57,12 +57,18 @@ class Attribute:
 
     name: str
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Variable(Pattern):
     """Any tensor."""
 
     name: str
+
+    def __str__(self) -> str:
+        return self.name
 
     def fits(self, tensor: Tensor) -> bool:
         return True
@@ -73,6 +79,9 @@ class Number(Pattern):
     """A number everywhere; the sign of a zero counts."""
 
     value: float
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
 
     def fits(self, tensor: Tensor) -> bool:
         if type(tensor.node.op) is not Fill:
@@ -91,9 +100,27 @@ class Application(Pattern):
     operands: tuple[Pattern, ...]
     attributes: Mapping[str, Any]
 
+    def __str__(self) -> str:
+        name = self.op.name
+        operands = [f"({p})" if _is_infix(p) and name in INFIX else str(p) for p in self.operands]
+        if name in INFIX and len(operands) == 2:
+            return f" {INFIX[name]} ".join(operands)
+        if name == "negative":
+            return f"-{operands[0]}"
+        named = [f"{k}={v}" for k, v in self.attributes.items()]
+        return f"{name}({', '.join([*map(str, self.operands), *named])})"
+
     def fits(self, tensor: Tensor) -> bool:
         op = tensor.node.op
         return op is self.op if isinstance(self.op, Elementwise) else type(op) is self.op
+
+
+#: Ops that are written between their operands, or before the one they have.
+INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "negative": "-"}
+
+
+def _is_infix(pattern: Pattern) -> bool:
+    return isinstance(pattern, Application) and pattern.op.name in INFIX
 
 
 def var(name: str) -> Any:

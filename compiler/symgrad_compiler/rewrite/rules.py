@@ -21,6 +21,9 @@ class Rule(Protocol):
     def name(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def maths(self) -> str:
+        """What the rule says, in a line."""
 
     def plausible(self, node: Node) -> bool:
         """A first, cheap look at the node and its operands' ops: False where the rule cannot apply."""
@@ -48,6 +51,10 @@ class PatternRule:
     @property
     def key(self) -> Any:
         return self.pattern.op
+
+    @property
+    def maths(self) -> str:
+        return f"{self.pattern} = {self.replacement}"
 
     def plausible(self, node: Node) -> bool:
         inputs = node.inputs
@@ -78,6 +85,10 @@ class FunctionRule:
     name: str
     #: The ops, one of which some operand must be made by; empty where any will do.
     operands: tuple[type, ...] = ()
+
+    @property
+    def maths(self) -> str:
+        return " ".join((self.function.__doc__ or "").split("\n\n")[0].split()).rstrip(".")
 
     def plausible(self, node: Node) -> bool:
         wanted = self.operands

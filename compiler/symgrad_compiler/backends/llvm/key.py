@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy
@@ -19,6 +20,7 @@ from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.values import ArrayData, Scalar
 from symgrad.ops.kinds import Elementwise
 from symgrad.types import DType
+from symgrad_compiler.passes.pipeline import pass_name
 from symgrad_runtime import cache as runtime_cache
 
 _PACKAGES = ("symgrad", "symgrad_compiler", "symgrad_runtime")
@@ -27,7 +29,7 @@ _PACKAGES = ("symgrad", "symgrad_compiler", "symgrad_runtime")
 def program_key(graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target: str) -> str | None:
     """The key; None where the program depends on code that is not ours, a user's op or pass, which may
     change."""
-    if not all(_is_ours(step) for step in passes):
+    if not all(isinstance(step, FunctionType) and _is_ours(step) for step in passes):
         return None
     digest = hashlib.sha256()
 
@@ -35,7 +37,7 @@ def program_key(graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target
         digest.update(repr(parts).encode())
 
     feed(_sources(), numpy.__version__, target, dims.assumptions())
-    feed([f"{p.__module__}.{getattr(p, '__qualname__', p)}" for p in passes])
+    feed([f"{p.__module__}.{pass_name(p)}" for p in passes])
     numbers: dict[Tensor, int] = {}
     for tensor in (*graph.inputs, *graph.states):
         numbers[tensor] = len(numbers)

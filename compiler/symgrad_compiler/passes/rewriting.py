@@ -1,0 +1,45 @@
+"""A pass that applies rules: what a table of rules becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from symgrad.ir.graph import Graph
+from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.rewrite.engine import index, rewrite
+from symgrad_compiler.rewrite.rules import Rule
+
+
+class Rewriting:
+    """The pass that applies `rules`, in the order given, until none applies.
+
+    Where graphs come in a normal form of other rules, `normal`, what changes is brought into that form again.
+
+    >>> import symgrad as sg
+    >>> x = sg.rewrite.var("x")
+    >>> halve = sg.rewrite.rule(sg.sin(x) * sg.cos(x), sg.sin(2 * x) / 2, kind="rounding")
+    >>> double_angles = sg.passes.Rewriting("double_angles", [halve])
+    >>> t = sg.scalar("t")
+    >>> g = sg.optimize(sg.Graph([t], sg.sin(t) * sg.cos(t)), [double_angles])
+    >>> g.stats()["ops"]
+    {'divide': 1, 'fill': 2, 'multiply': 1, 'sin': 1}
+    """
+
+    def __init__(self, name: str, rules: Iterable[Rule], normal: Iterable[Rule] = ()) -> None:
+        self.__name__ = name
+        self.rules = tuple(rules)
+        self.normal = tuple(normal)
+
+    @cached_property
+    def _tables(self) -> tuple[dict[Any, list[Rule]], dict[Any, list[Rule]]]:
+        table = index(self.rules)
+        return (index([*self.rules, *self.normal]) if self.normal else table), table
+
+    def __call__(self, graph: Graph) -> Graph:
+        every, first = self._tables
+        return replace_results(graph, rewrite(graph.nodes, every, unchanged=first))
+
+    def __repr__(self) -> str:
+        return f"<pass {self.__name__}: {len(self.rules)} rules>"
