@@ -19,6 +19,7 @@ from symgrad_compiler.plan.steps import (
     MatMulStep,
     Number,
     Plan,
+    RowLoop,
     ScanStep,
     Scatter,
     SizeNumber,
@@ -99,6 +100,14 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     elif isinstance(step, SortStep):
         direction = "descending" if step.descending else "ascending"
         yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}"
+    elif isinstance(step, RowLoop):
+        yield (
+            f"loop over {step.rows} rows, {step.block} at a time, {len(step.body)} steps: "
+            f"flops {_flops(step)}, bytes {_bytes(step)}"
+        )
+        for each in step.body:
+            for i, line in enumerate(_step(plan, each)):
+                yield f"  {line}" if i else f"- {line}"
     elif isinstance(step, FillStep):
         yield f"zeros {_access(step.out)}"
     else:
@@ -162,6 +171,8 @@ def _flops(step: Step) -> Dim:
         return product(step.space) * (len(step.nodes) + len(step.reductions) - len(step.gathers))
     if isinstance(step, MatMulStep):
         return 2 * product(step.out.layout.shape) * step.a.layout.shape[-1]
+    if isinstance(step, RowLoop):
+        return _total(map(_flops, step.whole))
     if isinstance(step, ScanStep):
         return len(step.operands) * product(step.out.layout.shape)
     return 0
@@ -170,8 +181,9 @@ def _flops(step: Step) -> Dim:
 def _bytes(step: Step) -> Dim:
     """Memory that is touched, each storage once."""
     seen: dict[Storage, None] = {}
+    local = step.local if isinstance(step, RowLoop) else ()
     for access in (*step.reads(), *step.writes()):
-        if access.storage.kind != IOTA:
+        if access.storage.kind != IOTA and access.storage not in local:
             seen[access.storage] = None
     return _total(_touched(step, s) for s in seen)
 

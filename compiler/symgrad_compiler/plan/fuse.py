@@ -4,6 +4,7 @@
     nodes     how each node becomes steps
     moves     ... those that move elements
     updates   how states get their new values
+    rows      which kernels go through the same rows together
     memory    which slots of the arena
 
 Ops that move elements are layouts (`strided.py`) and get no memory, unless no layout does what they do.
@@ -25,6 +26,7 @@ from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.expand import expand
 from symgrad_compiler.plan.nodes import plan_node, plan_sum
 from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.steps import Kernel, Plan
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
@@ -62,7 +64,7 @@ def make_plan(graph: Graph) -> Plan:
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):
         p.deliver(tensor, storage)
     in_place, commits = write_updates(p, sums)
-    order = ordered(p, commits)
+    order = over_rows(ordered(p, commits))
     slots = memory.assign(order)
     spares = tuple(s for s in graph.states if s in p.spares)
     for number, state in enumerate(spares):

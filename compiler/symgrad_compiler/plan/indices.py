@@ -117,7 +117,10 @@ def _checked(p: Planner, node: Node, indices: Sequence[Tensor], shape: Shape) ->
             access = source if isinstance(source, Access) else p.copy(index, source)
         else:
             access = p.access(index)
-            after = p.open(BoundsCheck(node, axis, shape[axis], access)) + 1
+            known = (access, shape[axis])
+            if known not in p.checked:
+                p.checked[known] = p.open(BoundsCheck(node, axis, shape[axis], access))
+            after = max(after, p.checked[known] + 1)
         found.append(access)
         after = max(after, p.after(access))
     return found, after

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from symgrad.dims import Shape, product
+from symgrad.dims import Dim, Shape, product
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Shared, Tensor
 from symgrad.ir.values import ArrayData
@@ -65,6 +65,8 @@ class Planner:
         self.preferred: dict[Tensor, Storage] = {}
         #: The products that are added to states, after all other steps.
         self.added: list[MatMulStep] = []
+        #: The checks of indices against sizes so far, and their numbers.
+        self.checked: dict[tuple[Access, Dim], int] = {}
         #: The first step that nodes may join.
         self.fence = 0
 

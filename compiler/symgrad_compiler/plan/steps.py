@@ -8,17 +8,21 @@
          | SortStep                  the indices that sort an axis
          | FillStep                  memory set to one number
          | Callback                  an op without native form: its NumPy form, called from native code
+         | RowLoop                   kernels that run block of rows by block of rows
 
 A `Storage` is contiguous memory; an `Access` is a layout in one. Nothing here knows LLVM.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from symgrad.dims import Dim, Shape
+import numpy
+
+from symgrad.dims import Dim, Shape, Size, Symbol
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData, Scalar
@@ -73,6 +77,11 @@ class SizeNumber:
     size: Dim
 
 
+def size_of_loop(name: str) -> Size:
+    """A size that native code sets as it runs; its name is none that a user can give."""
+    return Size([(((Symbol(name), 1),), 1)])
+
+
 Source: TypeAlias = Access | Number | SizeNumber
 
 
@@ -108,6 +117,21 @@ class Reduction:
         return self.node.outputs[0]
 
 
+def identity(kind: str, dtype: DType) -> float | int:
+    """What a reduction of a kind starts from."""
+    if kind == "add":
+        return 0
+    if kind == "multiply":
+        return 1
+    low = kind in ("maximum", "argmax")
+    if dtype.kind == "float":
+        return -math.inf if low else math.inf
+    if dtype.kind == "bool":
+        return 0 if low else 1
+    limits = numpy.iinfo(dtype.numpy)
+    return int(limits.min if low else limits.max)
+
+
 @dataclass(frozen=True)
 class Scatter:
     """Brings a kernel's value into memory at indices, by the `mode` of `symgrad.ops.scatter`."""
@@ -134,6 +158,8 @@ class Kernel:
     results: list[tuple[Reduction, Access]] = field(default_factory=list)
     scatters: list[Scatter] = field(default_factory=list)
     weight: int = 0
+    #: In a loop over rows: what results are combined with is in memory, and, of sums, what additions lost.
+    lost: dict[Reduction, Access] | None = None
 
     def computes(self, tensor: Tensor) -> bool:
         """Whether the tensor is a value of each element here."""
@@ -156,12 +182,17 @@ class Kernel:
             yield Access(each.storage, each.layout)
             for index in each.indices:
                 yield index.access
+        if self.lost is not None:
+            yield from self.lost.values()
+            yield from (access for _, access in self.results)
 
     def writes(self) -> Iterator[Access]:
         for _, access in (*self.stores, *self.results):
             yield access
         for scatter in self.scatters:
             yield Access(scatter.storage, scatter.layout)
+        if self.lost is not None:
+            yield from self.lost.values()
 
 
 @dataclass(eq=False)
@@ -284,7 +315,33 @@ class Callback:
         yield from self.outs
 
 
-Step: TypeAlias = Kernel | MatMulStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback
+@dataclass(eq=False)
+class RowLoop:
+    """Kernels that go through the same rows, run on `block` rows after `block` rows, so that what one hands
+    to the next stays in the cache. Memory that only they touch has room for one block."""
+
+    rows: Dim
+    block: int
+    #: The steps over all rows, and the same over a block: its first row is `ROW`, its length `ROWS`.
+    whole: tuple[RowStep, ...]
+    body: tuple[RowStep, ...]
+    #: What holds values of one block.
+    local: frozenset[Storage]
+
+    def reads(self) -> Iterator[Access]:
+        for step in self.whole:
+            yield from step.reads()
+
+    def writes(self) -> Iterator[Access]:
+        for step in self.whole:
+            yield from step.writes()
+
+
+#: The sizes that a loop over rows sets: they stand in offsets and spaces of its body.
+ROW, ROWS = size_of_loop("row of the loop"), size_of_loop("rows of the loop")
+
+RowStep: TypeAlias = Kernel | FillStep
+Step: TypeAlias = Kernel | MatMulStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback | RowLoop
 
 
 @dataclass(eq=False)

@@ -6,6 +6,7 @@ sizes      the values of the symbolic sizes
 arena      pointer to the arena
 error      step, then three numbers, when the program fails
 slots      pointers into the arena, computed by the program
+loop       the first row and the number of rows of a block, set by loops over rows
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symgrad_compiler.plan.memory import ALIGNMENT
-from symgrad_compiler.plan.steps import ARENA, CONSTANT, INPUT, OUTPUT, SPARE, STATE, Plan, Storage
+from symgrad_compiler.plan.steps import ARENA, CONSTANT, INPUT, OUTPUT, ROW, ROWS, SPARE, STATE, Plan, Storage
 
 CALLBACK, SGEMM, DGEMM, FIXED = 0, 1, 2, 3
 ERROR_WORDS = 4
+#: The sizes that a loop over rows sets.
+LOOP = (str(ROW), str(ROWS))
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Frame:
     arena: int
     error: int
     slots: int
+    loop: int
     words: int
     #: Where each slot of fixed size starts in the arena; these come first. None for a slot with a word.
     fixed_slots: tuple[int | None, ...]
@@ -51,6 +55,7 @@ class Frame:
             1,
             ERROR_WORDS,
             sum(not isinstance(size, int) for size in plan.slots),
+            len(LOOP),
         ]
         starts = [FIXED]
         for count in counts:
@@ -61,7 +66,7 @@ class Frame:
             offsets.append(end if isinstance(size, int) else None)
             end += aligned(size) if isinstance(size, int) else 0
         placed = tuple(i for i, size in enumerate(plan.slots) if not isinstance(size, int))
-        constants, inputs, outputs, states, spares, sizes, arena, error, slots, words = starts
+        constants, inputs, outputs, states, spares, sizes, arena, error, slots, loop, words = starts
         return cls(
             size_names=plan.size_names,
             constants=constants,
@@ -73,6 +78,7 @@ class Frame:
             arena=arena,
             error=error,
             slots=slots,
+            loop=loop,
             words=words,
             fixed_slots=tuple(offsets),
             placed_slots=placed,
@@ -101,7 +107,7 @@ class Frame:
 
     def size_word(self, name: str) -> int:
         """The word that holds a symbolic size."""
-        return self.sizes + self.size_names.index(name)
+        return self.loop + LOOP.index(name) if name in LOOP else self.sizes + self.size_names.index(name)
 
 
 def aligned(size: int) -> int:

@@ -30,12 +30,23 @@ from symgrad_compiler.backends.llvm.axes import Stream, merge
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.pieces import two_sum
 from symgrad_compiler.backends.llvm.quotients import Quotients
-from symgrad_compiler.backends.llvm.reductions import Accumulators, identity
+from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.nodes import COSTLY
-from symgrad_compiler.plan.steps import IOTA, Access, Index, Kernel, Number, Scatter, SizeNumber, Storage
+from symgrad_compiler.plan.steps import (
+    IOTA,
+    Access,
+    Index,
+    Kernel,
+    Number,
+    Reduction,
+    Scatter,
+    SizeNumber,
+    Storage,
+)
 
 #: Rounds of one accumulator before its value goes to the next level, and those of float32.
 BLOCK, SHORT_BLOCK = 128, 32
@@ -119,6 +130,7 @@ class _KernelEmitter:
         scatters = [(add(s.storage, s.layout), add_indices(s.indices)) for s in kernel.scatters]
         stores = [add(a.storage, a.layout) for _, a in kernel.stores]
         results = [add_result(a) for _, a in kernel.results]
+        lost = {r: add_result(a) for r, a in (kernel.lost or {}).items()}
 
         self.axes, groups = merge(
             kernel.space, reduced, [strides for _, strides, _ in layouts], self._positional()
@@ -132,6 +144,7 @@ class _KernelEmitter:
         self.scatter_streams = [(streams[a], [streams[i] for i in b]) for a, b in scatters]
         self.store_streams = [streams[i] for i in stores]
         self.result_streams = [streams[i] for i in results]
+        self.lost_streams = {r: streams[i] for r, i in lost.items()}
 
     def _positional(self) -> bool:
         return any(r.kind.startswith("arg") for r in self.kernel.reductions)
@@ -491,7 +504,7 @@ class _KernelEmitter:
         for reduction in self.kernel.reductions:
             value = self.code.splat(self._value(reduction.value), lanes)
             if self.mask is not None and not self.columns:
-                nothing = identity(reduction.kind, value.kind, lanes)
+                nothing = identity(reduction, lanes)
                 value = self.code.select(self.mask, value, nothing)
             found.append(value)
             if reduction.kind.startswith("arg"):
@@ -570,7 +583,24 @@ class _KernelEmitter:
 
     def _store_results(self, values: list[Value]) -> None:
         for (reduction, _), stream in zip(self.kernel.results, self.result_streams, strict=True):
-            self._write(values[self.kernel.reductions.index(reduction)], stream, self._at(stream))
+            value = values[self.kernel.reductions.index(reduction)]
+            if self.kernel.lost is not None:
+                value = self._with_memory(reduction, stream, value)
+            self._write(value, stream, self._at(stream))
+
+    def _with_memory(self, reduction: Reduction, stream: Stream, value: Value) -> Value:
+        """What is in memory, with a block more. Of sums, what an addition loses goes into the next."""
+        before = self._read(stream, self._at(stream))
+        if reduction not in self.lost_streams:
+            return combine(self.code, reduction.kind, before, value)
+        lost = self.lost_streams[reduction]
+        value = self.code.add(value, self._read(lost, self._at(lost)))
+        total, error = two_sum(self.code, before, value)
+        nothing = literal(0, error.kind, error.lanes)
+        self._write(
+            self.code.select(self.code.is_nan(error), nothing, error), lost, self._at(lost)
+        )  # NaN beside infinity
+        return total
 
     # ---- columns ------------------------------------------------------------------------------------
 
@@ -605,7 +635,8 @@ class _KernelEmitter:
             self._leave(0)
             return []
 
-        self._vector_loop(axis, [], clear)
+        if self.kernel.lost is None:
+            self._vector_loop(axis, [], clear)
 
         def block(start: Value, _: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(BLOCK, "i64")), self.extents[first])
@@ -626,8 +657,10 @@ class _KernelEmitter:
                     return result
 
                 found = f.loop(start, stop, one, self.sums.identities(lanes), row)
-                before = [self._read(s, self._at(s)) for s in self.result_streams]
-                self._store_results(self.sums.combine(before, found))
+                if self.kernel.lost is None:
+                    before = [self._read(s, self._at(s)) for s in self.result_streams]
+                    found = self.sums.combine(before, found)
+                self._store_results(found)
                 self._leave(0)
                 return []
 

@@ -24,6 +24,7 @@ from symgrad_compiler.plan.steps import (
     Kernel,
     MatMulStep,
     Plan,
+    RowLoop,
     ScanStep,
     SortStep,
     Step,
@@ -46,6 +47,16 @@ def emit_module(plan: Plan, machine: Machine) -> str:
         if isinstance(step, Kernel):
             emit_kernel(module, maths, machine, frame, step, name)
             calls.append((name, False))
+            continue
+        if isinstance(step, RowLoop):
+            inner = [(f"{name}.{i}", each) for i, each in enumerate(step.body)]
+            for title, each in inner:
+                if isinstance(each, Kernel):
+                    emit_kernel(module, maths, machine, frame, each, title)
+                else:
+                    StepEmitter(module, frame, title, number).zeros(each)
+            StepEmitter(module, frame, name, number).rows(step, inner)
+            calls.append((name, True))
             continue
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
@@ -80,6 +91,7 @@ _TITLES: dict[type, str] = {
     FillStep: "zeros",
     SortStep: "sort",
     ScanStep: "scan",
+    RowLoop: "rows",
     Callback: "callback",
 }
 
@@ -182,6 +194,11 @@ def step_work(step: Step) -> Dim:
     """About how many simple operations a step takes."""
     if isinstance(step, Kernel):
         return product(step.space) * (step.weight + 1)
+    if isinstance(step, RowLoop):
+        total: Dim = 0
+        for each in step.whole:
+            total = total + step_work(each)
+        return total
     if isinstance(step, MatMulStep):
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
     if isinstance(step, ScanStep):
@@ -189,7 +206,7 @@ def step_work(step: Step) -> Dim:
     if isinstance(step, Callback):
         return 1000
     if isinstance(step, FillStep):
-        return step.out.storage.size
+        return product(step.out.layout.shape)
     if isinstance(step, SortStep):
         return step.out.storage.size * 64
     return product(step.index.layout.shape) if step.index is not None else 1

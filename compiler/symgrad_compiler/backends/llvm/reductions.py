@@ -6,16 +6,13 @@ argmax, argmin                     the extreme so far and its position, -1 for n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy
-
-from symgrad.types import BY_SHORT
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Value, literal
 from symgrad_compiler.backends.llvm.pieces import two_sum
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.plan.steps import Reduction
+from symgrad_compiler.plan.steps import identity as start_of
 
 
 class Accumulators:
@@ -29,7 +26,7 @@ class Accumulators:
         """Accumulators of nothing."""
         found = []
         for reduction in self.reductions:
-            found.append(identity(reduction.kind, kind_of(reduction.value.dtype), lanes))
+            found.append(identity(reduction, lanes))
             if _is_positional(reduction):
                 found.append(literal(-1, "i64", lanes))
         return found
@@ -123,23 +120,10 @@ def _is_positional(reduction: Reduction) -> bool:
     return reduction.kind.startswith("arg")
 
 
-def identity(kind: str, element: str, lanes: int) -> Value:
+def identity(reduction: Reduction, lanes: int) -> Value:
     """What a reduction starts from."""
-    return literal(_identity(kind, element), element, lanes)
-
-
-def _identity(kind: str, element: str) -> float | int:
-    if kind == "add":
-        return 0
-    if kind == "multiply":
-        return 1
-    low = kind in ("maximum", "argmax")
-    if element in ("f32", "f64"):
-        return -math.inf if low else math.inf
-    if element == "i1":
-        return 0 if low else 1
-    limits = numpy.iinfo(BY_SHORT[element].numpy)
-    return int(limits.min if low else limits.max)
+    dtype = reduction.value.dtype
+    return literal(start_of(reduction.kind, dtype), kind_of(dtype), lanes)
 
 
 def combine(code: Code, kind: str, a: Value, b: Value) -> Value:

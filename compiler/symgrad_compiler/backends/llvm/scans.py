@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from symgrad.dims import Dim
 from symgrad_compiler.backends.llvm import lanes as lanes_of
 from symgrad_compiler.backends.llvm.ir import BITS, Value, literal
-from symgrad_compiler.backends.llvm.reductions import combine, identity
+from symgrad_compiler.backends.llvm.reductions import combine
 from symgrad_compiler.backends.llvm.scalars import Machine, kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
-from symgrad_compiler.plan.steps import Access, ScanStep
+from symgrad_compiler.plan.steps import Access, ScanStep, identity
 
 #: Rows that are run through side by side, and vectors of columns.
 ROWS, VECTORS = 4, 2
@@ -105,7 +105,7 @@ class _Scan:
             along.append(code.negative(stride) if step.reverse else stride)
         apart = [sizes(s) for s in across] if lanes > 1 else [literal(1, "i64")] * len(along)
         nothing = "add" if step.kind == "recurrence" else step.kind
-        initial = [identity(nothing, self.kind, lanes)] * len(chains)
+        initial = [literal(identity(nothing, step.out.storage.dtype), self.kind, lanes)] * len(chains)
 
         def body(index: Value, states: list[Value]) -> list[Value]:
             following = []

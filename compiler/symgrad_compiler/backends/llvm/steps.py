@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from symgrad.dims import Dim
+from symgrad.dims import Dim, product
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, SGEMM, Frame
 from symgrad_compiler.backends.llvm.ir import (
@@ -18,7 +18,18 @@ from symgrad_compiler.backends.llvm.ir import (
 )
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
-from symgrad_compiler.plan.steps import Access, BoundsCheck, Callback, FillStep, MatMulStep
+from symgrad_compiler.plan.steps import (
+    ROW,
+    ROWS,
+    Access,
+    BoundsCheck,
+    Callback,
+    FillStep,
+    Kernel,
+    MatMulStep,
+    RowLoop,
+    RowStep,
+)
 from symgrad_runtime.native import (
     CALLBACK_ERROR,
     INDEX_ERROR,
@@ -105,10 +116,29 @@ class StepEmitter:
 
     def zeros(self, step: FillStep) -> None:
         storage = step.out.storage
-        size = self.code.multiply(self.sizes(storage.size), literal(storage.dtype.itemsize, "i64"))
+        size = self.sizes(product(step.out.layout.shape) * storage.dtype.itemsize)
         self.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)")
         at = self.pointer(step.out)
         self.f.do(f"call void @llvm.memset.p0.i64(ptr {at.text}, i8 0, i64 {size.text}, i1 false)")
+        self.finish()
+
+    def rows(self, step: RowLoop, body: Sequence[tuple[str, RowStep]]) -> None:
+        """Block of rows by block of rows, the functions `body`."""
+        f = self.f
+        total = self.sizes(step.rows)
+        frame = f.parameters["frame"]
+
+        def block(start: Value, _: list[Value]) -> list[Value]:
+            rest = f.emit(f"sub i64 {total.text}, {start.text}", "i64")
+            whole = f.emit(f"icmp slt i64 {step.block}, {rest.text}", "i1")
+            count = f.emit(f"select i1 {whole.text}, i64 {step.block}, i64 {rest.text}", "i64")
+            f.store(start, f.field(frame, 8 * self.frame.size_word(str(ROW))))
+            f.store(count, f.field(frame, 8 * self.frame.size_word(str(ROWS))))
+            for name, each in body:
+                f.do(f"call {'void' if isinstance(each, Kernel) else 'i32'} @{name}(ptr %frame)")
+            return []
+
+        f.loop(literal(0, "i64"), total, literal(step.block, "i64"), [], block)
         self.finish()
 
     def check(self, step: BoundsCheck) -> None:

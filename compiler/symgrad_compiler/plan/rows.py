@@ -1,0 +1,494 @@
+"""Loops over rows: kernels that go through the same rows of memory are run block of rows by block of rows.
+
+    loop over rows of x:   maximum of each row; exp(x - maximum) and its sum; exp / sum        (softmax)
+
+The blocks are small enough to stay in the cache, so that memory is visited once however many kernels there
+are: x comes in once, the result goes out once, and what lies between has room for one block only. A kernel
+joins a loop if, for each storage that it shares with the loop and that one of them writes, both touch in each
+block only the rows of that block. A reduction over the rows themselves is added up from block to block.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from symgrad.dims import Dim, Shape, product
+from symgrad.ir.values import Scalar
+from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.proofs import is_never_negative
+from symgrad_compiler.plan.steps import (
+    ARENA,
+    IOTA,
+    ROW,
+    ROWS,
+    STATE,
+    Access,
+    BoundsCheck,
+    FillStep,
+    Gather,
+    Index,
+    Kernel,
+    Number,
+    Reduction,
+    RowLoop,
+    RowStep,
+    Scatter,
+    Source,
+    Step,
+    Storage,
+    identity,
+)
+
+#: Bytes of all rows of a block: they fit into the cache next to a core, beside what else is there.
+BLOCK_BYTES = 128 * 1024
+#: A row beyond this leaves the cache before it is read again.
+MOST_ROW_BYTES = 1024 * 1024
+#: Below this everything stays in the cache anyway.
+LEAST_BYTES = 256 * 1024
+#: Rows of a block where the length of a row is not known.
+BLOCK_OF_UNKNOWN = 16
+#: The most kernels of a loop; how many loops are open at a time.
+MOST_STEPS, OPEN = 64, 6
+
+
+def over_rows(steps: Sequence[Step]) -> list[Step]:
+    """The steps, those that go through the same rows in loops."""
+    return _Grouping(steps).run()
+
+
+# ---- how a step touches memory ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Use:
+    """How the rows of a step touch a storage: row i lies within [i stride, (i + 1) stride), or not."""
+
+    storage: Storage
+    writes: bool
+    stride: Dim
+    is_own: bool
+
+
+def _space(step: Step) -> Shape:
+    if isinstance(step, Kernel):
+        return step.space
+    return step.out.layout.shape if isinstance(step, FillStep) else ()
+
+
+def _reductions_by_row(kernel: Kernel, k: int) -> bool | None:
+    """Whether reductions keep the first k axes, or (False) reduce over all of them; None for neither."""
+    if not kernel.reductions:
+        return True
+    axes = set(kernel.reductions[0].axes)
+    inside = sum(a in axes for a in range(k))
+    return True if inside == 0 else False if inside == k else None
+
+
+def _most_row_axes(step: Step) -> int:
+    """How many leading axes can be one axis of rows."""
+    space = _space(step)
+    if isinstance(step, FillStep):
+        return len(space) if step.out.layout.is_contiguous and step.out.layout.offset == 0 else 0
+    if not isinstance(step, Kernel) or any(r.kind.startswith("arg") and 0 in r.axes for r in step.reductions):
+        return 0
+    if any(a.storage.kind == STATE for a in step.writes()):
+        return 0
+    k = len(space)
+    while k and _reductions_by_row(step, k) is None:
+        k -= 1
+    for layout in _layouts(step, k):
+        k = min(k, _joinable(layout, k))
+    return k
+
+
+def _layouts(kernel: Kernel, k: int) -> Iterator[Strided]:
+    """The layouts over the space, and those of results that have the rows."""
+    for source in kernel.sources.values():
+        if isinstance(source, Access):
+            yield source.layout
+    indexed: list[Gather | Scatter] = [*kernel.gathers.values(), *kernel.scatters]
+    for each in indexed:
+        yield each.layout
+        yield from (i.access.layout for i in each.indices)
+    yield from (access.layout for _, access in kernel.stores)
+    if _reductions_by_row(kernel, k):
+        yield from (access.layout for _, access in kernel.results)
+
+
+def _joinable(layout: Strided, k: int) -> int:
+    """How many of the first k axes advance as one."""
+    last: tuple[Dim, Dim] | None = None
+    for axis in reversed(range(k)):
+        size, stride = layout.shape[axis], layout.strides[axis]
+        if size == 1:
+            continue
+        if last is not None and stride != last[1] * last[0]:
+            k, last = axis + 1, None
+        last = (size, stride)
+    return k
+
+
+def _row_stride(layout: Strided, k: int) -> Dim:
+    """How far the joined axes advance."""
+    return next((layout.strides[a] for a in reversed(range(k)) if layout.shape[a] != 1), 0)
+
+
+def _uses(step: RowStep, k: int) -> list[_Use]:
+    rows = product(_space(step)[:k])
+    found: list[_Use] = []
+
+    def add(storage: Storage, layout: Strided, writes: bool, further: Dim = 0) -> None:
+        stride = _row_stride(layout, k)
+        inside = layout.offset
+        for size, step_ in zip(layout.shape[k:], layout.strides[k:], strict=True):
+            inside = inside + (size - 1) * step_
+        own = (
+            stride != 0
+            and storage.size == rows * stride
+            and all(is_never_negative(s) for s in layout.strides[k:])
+            and is_never_negative(layout.offset)
+            and is_never_negative(stride - 1 - inside - further)
+        )
+        found.append(_Use(storage, writes, stride, own))
+
+    if isinstance(step, FillStep):
+        add(step.out.storage, step.out.layout, True)
+        return found
+    for source in step.sources.values():
+        if isinstance(source, Access) and source.storage.kind != IOTA:
+            add(source.storage, source.layout, False)
+    for gather in step.gathers.values():
+        add(gather.storage, gather.layout, False, _reach(gather.indices))
+    for scatter in step.scatters:
+        add(scatter.storage, scatter.layout, True, _reach(scatter.indices))
+    indexed: list[Gather | Scatter] = [*step.gathers.values(), *step.scatters]
+    for each in indexed:
+        for index in each.indices:
+            if index.access.storage.kind != IOTA:
+                add(index.access.storage, index.access.layout, False)
+    for _, access in step.stores:
+        add(access.storage, access.layout, True)
+    by_row = _reductions_by_row(step, k)
+    for _, access in step.results:
+        if by_row:
+            add(access.storage, access.layout, True)
+        else:
+            found.append(_Use(access.storage, True, 0, False))
+    return found
+
+
+def _reach(indices: Sequence[Index]) -> Dim:
+    """How far indices may lead."""
+    total: Dim = 0
+    for index in indices:
+        total = total + (index.size - 1) * index.stride
+    return total
+
+
+# ---- groups -------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Group:
+    """Steps that are to run as one loop over `rows`, by number; at first one step. `key` is the place in
+    the order."""
+
+    key: tuple[int, int, int]
+    steps: dict[int, Step]
+    rows: Shape
+    #: How its steps touch each storage.
+    uses: dict[Storage, list[_Use]] = field(default_factory=dict)
+    #: Whether it has been moved before another, where it must stay.
+    fixed: bool = False
+
+    @classmethod
+    def of(cls, key: tuple[int, int, int], steps: dict[int, Step], rows: Shape) -> _Group:
+        made = cls(key, {}, rows)
+        made.add(steps)
+        return made
+
+    def over(self, rows: Shape) -> _Group:
+        """The same steps over fewer leading axes."""
+        return _Group.of(self.key, self.steps, rows)
+
+    def add(self, steps: dict[int, Step]) -> None:
+        self.steps.update(steps)
+        for step in steps.values() if self.rows else ():
+            for use in _uses(step, len(self.rows)):  # type: ignore[arg-type]
+                self.uses.setdefault(use.storage, []).append(use)
+
+
+class _Grouping:
+    """One walk over the steps. A step joins an open group if all that it depends on runs before that group or
+    in it, or can be brought there."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
+        self.needs = list(_dependencies(steps))
+        #: The group of each step.
+        self.of: list[_Group] = []
+        self.open: list[_Group] = []
+
+    def run(self) -> list[Step]:
+        for number, step in enumerate(self.steps):
+            self.of.append(self._group(number, step))
+        groups = sorted(dict.fromkeys(self.of), key=lambda g: g.key)
+        users: dict[Storage, set[_Group]] = defaultdict(set)
+        for step, group in zip(self.steps, self.of, strict=True):
+            for access in (*step.reads(), *step.writes()):
+                users[access.storage].add(group)
+        result: list[Step] = []
+        for group in groups:
+            own = {s for s in group.uses if s.kind == ARENA and len(users[s]) == 1}
+            result += _as_loop(group, own)
+        return result
+
+    def _group(self, number: int, step: Step) -> _Group:
+        space = _space(step)[: _most_row_axes(step)]
+        while space and space[-1] == 1:
+            space = space[:-1]
+        made = _Group.of((number, 1, 0), {number: step}, space)
+        if not space:
+            return made
+        for group in self.open:
+            rows = _common(group.rows, space)
+            if rows and self._join(number, made, group, rows):
+                return group
+        self.open = [*self.open[1 - OPEN :], made]
+        return made
+
+    def _join(self, number: int, single: _Group, group: _Group, rows: Shape) -> bool:
+        """Let a step join a group, with what it needs, if that may be."""
+        late = self._late(number, group)
+        if late is None or len(group.steps) + len(late) >= MOST_STEPS:
+            return False
+        for unit in late:
+            rows = _common(rows, unit.rows) or rows
+        single = single if single.rows == rows else single.over(rows)
+        others = group if group.rows == rows else group.over(rows)
+        if not _share(single, others) or not _agree(single, others):
+            return False
+        absorbed: list[_Group] = []
+        moved: list[_Group] = []
+        for unit in late:
+            there = unit if unit.rows == rows else unit.over(_common(unit.rows, rows))
+            if there.rows == rows and all(_agree(there, each) for each in (single, others, *absorbed)):
+                absorbed.append(there)
+                continue
+            needs = [self.of[m] for n in unit.steps for m in self.needs[n]]
+            taken = {k for each in absorbed for k in each.steps}
+            if (
+                len(unit.steps) > 1
+                or unit.fixed
+                or any(g is group or not taken.isdisjoint(g.steps) for g in needs)
+            ):
+                return False
+            moved.append(unit)
+        self._merge(single, group, absorbed, moved)
+        return True
+
+    def _late(self, number: int, group: _Group) -> list[_Group] | None:
+        """The groups behind `group` that a step needs, in order; None where they are many."""
+        late: dict[_Group, None] = {}
+        stack = [self.of[n] for n in self.needs[number]]
+        while stack:
+            unit = stack.pop()
+            if unit is group or unit in late or unit.key < group.key:
+                continue
+            late[unit] = None
+            if len(late) > MOST_STEPS:
+                return None
+            stack += [self.of[m] for n in unit.steps for m in self.needs[n]]
+        return sorted(late, key=lambda g: g.key)
+
+    def _merge(
+        self, single: _Group, group: _Group, absorbed: Sequence[_Group], moved: Sequence[_Group]
+    ) -> None:
+        for unit in moved:
+            (number,) = unit.steps
+            unit.key, unit.fixed = (group.key[0], 0, number), True
+            self._close(unit)
+        steps = {**group.steps, **single.steps}
+        for each in absorbed:
+            self._close(self.of[next(iter(each.steps))])
+            steps.update(each.steps)
+        for number in steps:
+            if number < len(self.of):
+                self.of[number] = group
+        group.rows, group.steps, group.uses = single.rows, {}, {}
+        group.add(dict(sorted(steps.items())))
+
+    def _close(self, group: _Group) -> None:
+        if group in self.open:
+            self.open.remove(group)
+
+
+def _share(a: _Group, b: _Group) -> bool:
+    """Whether both touch rows of one storage."""
+    return any(
+        u.stride != 0 and any(v.stride != 0 for v in b.uses.get(s, ()))
+        for s, uses in a.uses.items()
+        for u in uses
+    )
+
+
+def _agree(a: _Group, b: _Group) -> bool:
+    """Whether, in each storage that one of them writes, both keep to the rows of a block."""
+    for storage, uses in a.uses.items():
+        for other in b.uses.get(storage, ()):
+            for use in uses:
+                by_rows = use.is_own and other.is_own and use.stride == other.stride
+                if (use.writes or other.writes) and not by_rows:
+                    return False
+    return True
+
+
+def _dependencies(steps: Sequence[Step]) -> Iterator[list[int]]:
+    """For each step those that must run before it. What reads indices waits for the check of them."""
+    writers: dict[Storage, list[int]] = defaultdict(list)
+    readers: dict[Storage, list[int]] = defaultdict(list)
+    for number, step in enumerate(steps):
+        needs: dict[int, None] = {}
+        reads = dict.fromkeys(a.storage for a in step.reads())
+        writes = dict.fromkeys(a.storage for a in step.writes())
+        for storage in reads:
+            needs.update(dict.fromkeys(writers[storage]))
+        for storage in writes:
+            needs.update(dict.fromkeys(writers[storage]))
+            needs.update(dict.fromkeys(readers[storage]))
+        for storage in reads:
+            readers[storage].append(number)
+            if isinstance(step, BoundsCheck):
+                writers[storage].append(number)
+        for storage in writes:
+            writers[storage].append(number)
+        yield list(needs)
+
+
+def _common(a: Shape, b: Shape) -> Shape:
+    count = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        count += 1
+    return a[:count]
+
+
+# ---- loops --------------------------------------------------------------------------------------------
+
+
+def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
+    """The group as a loop, if it is one and gains from it; else its steps. `alone` is what nothing else
+    touches."""
+    steps = list(group.steps.values())
+    if len(steps) < 2:
+        return steps
+    rows = product(group.rows)
+    row_bytes: Dim = 0
+    for storage, uses in group.uses.items():
+        stride = next((u.stride for u in uses if u.stride != 0), 0)
+        row_bytes = row_bytes + stride * storage.dtype.itemsize
+    block = _block(rows, row_bytes)
+    if block is None:
+        return steps
+    return _Cutter(group, alone, rows, block).loop()
+
+
+def _block(rows: Dim, row_bytes: Dim) -> int | None:
+    """How many rows a block has; None where blocks gain nothing."""
+    if not isinstance(row_bytes, int):
+        return BLOCK_OF_UNKNOWN
+    if row_bytes > MOST_ROW_BYTES or row_bytes <= 0:
+        return None
+    block = max(1, BLOCK_BYTES // row_bytes)
+    if not isinstance(rows, int):
+        return block
+    if rows * row_bytes <= LEAST_BYTES or rows <= block:
+        return None
+    return next((b for b in range(block, block // 2, -1) if rows % b == 0), block)
+
+
+class _Cutter:
+    """Makes the steps of a group steps over a block."""
+
+    def __init__(self, group: _Group, alone: Collection[Storage], rows: Dim, block: int) -> None:
+        self.group = group
+        self.rows = rows
+        self.block = block
+        self.k = len(group.rows)
+        even = isinstance(rows, int) and rows % block == 0
+        self.count: Dim = block if even else ROWS
+        self.own = {s for s in alone if all(u.is_own for u in group.uses[s])}
+        self.before: list[Step] = []
+
+    def loop(self) -> list[Step]:
+        whole: list[RowStep] = [s for s in self.group.steps.values() if isinstance(s, (Kernel, FillStep))]
+        strides = {u.storage: u.stride for uses in self.group.uses.values() for u in uses if u.stride != 0}
+        body = [self._step(s) for s in whole]
+        for storage in self.own:
+            storage.size = self.block * strides[storage]
+        loop = RowLoop(self.rows, self.block, tuple(whole), tuple(body), frozenset(self.own))
+        return [*self.before, loop]
+
+    def _step(self, step: RowStep) -> RowStep:
+        if isinstance(step, FillStep):
+            return FillStep(self._access(step.out))
+        k, by_row = self.k, _reductions_by_row(step, self.k)
+        cut = Kernel((self.count, *step.space[k:]))
+        for node in step.nodes:
+            cut.add(node)
+        cut.weight = step.weight
+        cut.sources = {t: self._source(s) for t, s in step.sources.items()}
+        cut.gathers = {
+            t: Gather(g.storage, self._layout(g.storage, g.layout), self._indices(g.indices))
+            for t, g in step.gathers.items()
+        }
+        cut.scatters = [
+            Scatter(s.value, s.storage, self._layout(s.storage, s.layout), self._indices(s.indices), s.mode)
+            for s in step.scatters
+        ]
+        cut.stores = [(t, self._access(a)) for t, a in step.stores]
+        reductions = {r: self._reduction(r, bool(by_row)) for r in step.reductions}
+        cut.reductions = list(reductions.values())
+        if by_row:
+            cut.results = [(reductions[r], self._access(a)) for r, a in step.results]
+            return cut
+        cut.results = [(reductions[r], a) for r, a in step.results]
+        cut.lost = {}
+        for reduction, access in cut.results:
+            self._start(reduction, access)
+            if reduction.kind == "add" and reduction.value.dtype.kind == "float":
+                lost = Storage(ARENA, access.storage.dtype, access.storage.size, label="lost")
+                cut.lost[reduction] = Access(lost, replace(access.layout))
+                self.before.append(FillStep(Access(lost, Strided.contiguous((lost.size,)))))
+        return cut
+
+    def _reduction(self, reduction: Reduction, by_row: bool) -> Reduction:
+        first = () if by_row else (0,)
+        axes = (*first, *(a - self.k + 1 for a in reduction.axes if a >= self.k))
+        return Reduction(reduction.node, reduction.kind, reduction.value, axes)
+
+    def _start(self, reduction: Reduction, access: Access) -> None:
+        """What a reduction over rows starts from."""
+        tensor = reduction.tensor
+        nothing = Number(Scalar.of(identity(reduction.kind, tensor.dtype), tensor.dtype))
+        self.before.append(Kernel(tensor.shape, sources={tensor: nothing}, stores=[(tensor, access)]))
+
+    def _source(self, source: Source) -> Source:
+        return self._access(source) if isinstance(source, Access) else source
+
+    def _indices(self, indices: Sequence[Index]) -> tuple[Index, ...]:
+        return tuple(replace(i, access=self._access(i.access)) for i in indices)
+
+    def _access(self, access: Access) -> Access:
+        return Access(access.storage, self._layout(access.storage, access.layout))
+
+    def _layout(self, storage: Storage, layout: Strided) -> Strided:
+        """The layout of a block: its rows are one axis, and start at the block's first, in memory for all
+        rows."""
+        stride = _row_stride(layout, self.k)
+        offset = layout.offset if storage in self.own else layout.offset + ROW * stride
+        shape, strides = layout.shape[self.k :], layout.strides[self.k :]
+        return Strided((self.count, *shape), (stride, *strides), offset)
