@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 from symgrad.dims import Dim, Size, product
 from symgrad.errors import CompileError
 from symgrad.ir import origin
-from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
@@ -24,11 +22,12 @@ from symgrad.ops.custom import Barrier
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
 from symgrad.ops.join import Concat
 from symgrad.ops.kinds import Elementwise, TensorOp
-from symgrad.ops.scalar import COSTLY_FUNCTIONS, FUNCTIONS, MOST_ORDER, OF_ORDER, functions_used
+from symgrad.ops.scalar import FUNCTIONS, MOST_ORDER, OF_ORDER
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
 from symgrad_compiler.plan.moves import concat, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
@@ -46,9 +45,6 @@ from symgrad_compiler.plan.steps import (
     SizeNumber,
     Storage,
 )
-
-#: Elementary functions cost about so many simple operations.
-COSTLY = 16
 
 
 def plan_node(p: Planner, node: Node) -> None:
@@ -207,12 +203,12 @@ def is_native(node: Node) -> bool:
     tensors = (*node.inputs, *node.outputs)
     if any(t.dtype.kind == "complex" for t in tensors):
         return False
-    if isinstance(node.op, Elementwise) and not _functions(node.op) <= FUNCTIONS:
+    if isinstance(node.op, Elementwise) and not functions_of(node.op) <= FUNCTIONS:
         return False
     if _is_integer_power(node):
         exponent = node.inputs[1].node.op
         return not isinstance(exponent, Fill) or int(exponent.value.numpy) >= 0
-    if isinstance(node.op, Elementwise) and not _functions(node.op).isdisjoint(OF_ORDER):
+    if isinstance(node.op, Elementwise) and not functions_of(node.op).isdisjoint(OF_ORDER):
         order = fill_value(node.inputs[0])
         return order is not None and order in range(MOST_ORDER + 1)
     return True
@@ -226,17 +222,6 @@ def _is_positive(stride: Dim) -> bool:
 
 def _is_integer_power(node: Node) -> bool:
     return node.op.name == "pow" and node.output.dtype.kind in ("int", "uint")
-
-
-def is_costly(op: Op) -> bool:
-    """Whether the op calls an elementary function."""
-    return isinstance(op, Elementwise) and not _functions(op).isdisjoint(COSTLY_FUNCTIONS)
-
-
-@lru_cache(maxsize=4096)
-def _functions(op: Elementwise) -> frozenset[str]:
-    """The functions that the op's scalar code calls."""
-    return functions_used(op.scalar, len(op.operands))
 
 
 def _barrier(p: Planner, node: Node) -> None:

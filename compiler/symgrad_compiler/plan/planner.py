@@ -12,9 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from symgrad.dims import Dim, Shape, product
 from symgrad.ir.graph import Graph
-from symgrad.ir.tensor import Shared, Tensor
+from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData
+from symgrad.ops.cast import AsType
+from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.cost import is_cheap
 from symgrad_compiler.plan.steps import (
     ARENA,
     INPUT,
@@ -36,14 +39,22 @@ MAX_WEIGHT = 500
 MAX_SCALAR_WEIGHT = 120
 #: The most memory streams of a kernel.
 MAX_STREAMS = 24
+#: How many simple operations are done again rather than kept in memory.
+MOST_AGAIN = 3
 #: How many earlier kernels of the same space are looked at for a node that reads what they read.
 NEIGHBOURS = 4
+
+
+def _reads_by_element(node: Node) -> bool:
+    op = node.op
+    return isinstance(op, (Elementwise, AsType)) or (isinstance(op, TensorOp) and bool(op.reduction))
 
 
 class Planner:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.steps: list[Step] = []
+        self.results = {*graph.outputs, *graph.updates.values()}
         #: Value of a kernel -> the step number of that kernel.
         self.computed: dict[Tensor, int] = {}
         #: What reads of a tensor find, where it is not (only) a value of a kernel.
@@ -209,8 +220,44 @@ class Planner:
     def read(self, kernel: Kernel, number: int, operands: Iterable[Tensor]) -> None:
         """Let the kernel read operands that it does not compute."""
         for tensor in operands:
-            if self.computed.get(tensor) != number and tensor not in kernel.sources:
+            if kernel.computes(tensor) or tensor in kernel.sources:
+                continue
+            again = self._again(kernel, number, tensor)
+            for node in again:
+                kernel.add(node)
+                kernel.weight += 1
+            if not again:
                 kernel.sources[tensor] = self.source(tensor)
+
+    def _again(self, kernel: Kernel, number: int, tensor: Tensor) -> list[Node]:
+        """What to compute a second time, where that is cheaper than memory: a few simple operations on what
+        the kernel reads anyway, on arguments, or on what is small. They lengthen nobody's life."""
+        if tensor in self.sources or tensor in self.preferred or not kernel.space:
+            return []
+        if tensor in self.results or not all(map(_reads_by_element, self.graph.consumers(tensor))):
+            return []
+        found: dict[Node, None] = {}
+        stack = [tensor]
+        while stack:
+            each = stack.pop()
+            if kernel.computes(each) or each in kernel.sources or each.node in found:
+                continue
+            source = self.sources.get(each)
+            if source is None:
+                if not is_cheap(each.node.op) or len(found) == MOST_AGAIN:
+                    return []
+                found[each.node] = None
+                stack += each.node.inputs
+            elif (
+                isinstance(source, Access) and source.storage.kind == ARENA and 0 not in source.layout.strides
+            ) or self.after(source) > number:
+                return []
+        nodes = sorted(found, key=lambda n: n.id)
+        for node in nodes:
+            for each in node.inputs:
+                if not kernel.computes(each) and each.node not in found and each not in kernel.sources:
+                    kernel.sources[each] = self.source(each)
+        return nodes
 
     def deliver(self, tensor: Tensor, storage: Storage) -> None:
         """Make sure that an output's array is written."""

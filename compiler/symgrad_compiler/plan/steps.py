@@ -173,6 +173,22 @@ class Kernel:
         self.nodes.append(node)
         self._values.update(node.outputs)
 
+    def prune(self) -> None:
+        """Drop what no result needs."""
+        needed = (
+            {t for t, _ in self.stores}
+            | {r.value for r in self.reductions}
+            | {s.value for s in self.scatters}
+        )
+        kept = []
+        for node in reversed(self.nodes):
+            if not needed.isdisjoint(node.outputs):
+                kept.append(node)
+                needed.update(() if node.outputs[0] in self.gathers else node.inputs)
+        self.nodes = kept[::-1]
+        self.sources = {t: s for t, s in self.sources.items() if t in needed}
+        self.gathers = {t: g for t, g in self.gathers.items() if t in needed}
+
     def reads(self) -> Iterator[Access]:
         for source in self.sources.values():
             if isinstance(source, Access):

@@ -140,7 +140,10 @@ def _may_be_last(p: Planner, state: Shared, number: int, commits: set[int]) -> b
 
 def ordered(p: Planner, commits: Collection[int]) -> list[Step]:
     """The steps in order: checks of sizes first; those that write states in place last, after all that
-    may fail."""
+    may fail. Kernels compute no more than somebody reads."""
+    for step in p.steps:
+        if isinstance(step, Kernel):
+            step.prune()
     checks = [s for s in p.steps if isinstance(s, BoundsCheck) and s.index is None]
     middle = [
         s

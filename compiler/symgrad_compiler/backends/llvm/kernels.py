@@ -35,7 +35,7 @@ from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
-from symgrad_compiler.plan.nodes import COSTLY
+from symgrad_compiler.plan.cost import COSTLY
 from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
