@@ -179,3 +179,23 @@ def test_an_infinite_term_stays_infinite(tiny_blocks: int) -> None:
 def test_small_programs_need_no_loops() -> None:
     x = sg.matrix("x", shape=(20, 10))
     assert not loops(sg.function([x], sg.softmax(x, axis=1), backend="llvm"))
+
+
+def test_kernels_of_one_structure_share_code() -> None:
+    """An unrolled recurrence: as many functions for 6 steps as for 12."""
+
+    def kernels(steps: int) -> int:
+        x, w = sg.tensor("x", (steps, 64)), sg.matrix("w", shape=(64, 64))
+        h = sg.zeros(64)
+        for i in range(steps):
+            h = sg.tanh(h @ w + x[i])
+        outputs = [h, *sg.grad(sg.sum(h**2), [x, w])]
+        f, plain = (sg.function([x, w], outputs, backend=b) for b in ("llvm", "numpy"))
+        rng = np.random.default_rng(0)
+        args = rng.normal(size=(steps, 64)), rng.normal(size=(64, 64)) / 8
+        for a, b in zip(f(*args), plain(*args), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-14)
+        text: str = f._compiled._compilation.text
+        return len(re.findall(r"define .*kernel", text))
+
+    assert kernels(12) <= kernels(6) + 2

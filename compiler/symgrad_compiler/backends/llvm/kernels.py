@@ -18,15 +18,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from symgrad.dims import Dim
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.values import Scalar
 from symgrad.ops.arithmetic import divide, reciprocal, sqrt
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
-from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm import lanes as lanes_of
-from symgrad_compiler.backends.llvm.axes import Stream, merge
+from symgrad_compiler.backends.llvm.axes import Stream, Streams, merge
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.maths import Maths
@@ -35,6 +33,7 @@ from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.backends.llvm.structure import split
 from symgrad_compiler.plan.cost import COSTLY
 from symgrad_compiler.plan.steps import (
     IOTA,
@@ -45,7 +44,6 @@ from symgrad_compiler.plan.steps import (
     Reduction,
     Scatter,
     SizeNumber,
-    Storage,
 )
 
 #: Rounds of one accumulator before its value goes to the next level, and those of float32.
@@ -69,19 +67,35 @@ LIGHT = 120
 
 
 def emit_kernel(
-    module: Module, maths: Maths, machine: Machine, frame: Frame, kernel: Kernel, name: str
+    module: Module,
+    maths: Maths,
+    machine: Machine,
+    frame: Frame,
+    kernel: Kernel,
+    name: str,
+    is_shared: bool = False,
 ) -> None:
-    """The function `void name(ptr frame)`."""
-    _KernelEmitter(module, maths, machine, frame, kernel, name).run()
+    """The function `void name(ptr frame)`; shared by kernels of one structure, `void name(ptr frame, ptr
+    places)`, see `structure.py`."""
+    _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared).run()
 
 
 class _KernelEmitter:
     def __init__(
-        self, module: Module, maths: Maths, machine: Machine, frame: Frame, kernel: Kernel, name: str
+        self,
+        module: Module,
+        maths: Maths,
+        machine: Machine,
+        frame: Frame,
+        kernel: Kernel,
+        name: str,
+        is_shared: bool,
     ) -> None:
         self.kernel = kernel
         self.machine = machine
-        self.f: Function = module.function(name, [("frame", "ptr")])
+        self.is_shared = is_shared
+        parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
+        self.f: Function = module.function(name, parameters)
         self.code = Code(self.f, maths, machine)
         maths.inline = bool(kernel.space) and maths.may_inline(kernel.weight // COSTLY)
         self.frame = frame
@@ -106,45 +120,23 @@ class _KernelEmitter:
     def _collect(self) -> None:
         """The streams, over merged axes."""
         kernel = self.kernel
-        rank = len(kernel.space)
-        reduced = set(kernel.reductions[0].axes) if kernel.reductions else set()
-        kept = [i for i in range(rank) if i not in reduced]
-        layouts: list[tuple[Storage, tuple[Dim, ...], Dim]] = []
-
-        def add(storage: Storage, layout: Strided) -> int:
-            layouts.append((storage, layout.strides, layout.offset))
-            return len(layouts) - 1
-
-        def add_result(access: Access) -> int:
-            strides: list[Dim] = [0] * rank
-            for axis, stride in zip(kept, access.layout.strides, strict=True):
-                strides[axis] = stride
-            layouts.append((access.storage, tuple(strides), access.layout.offset))
-            return len(layouts) - 1
-
-        def add_indices(indices: Sequence[Index]) -> list[int]:
-            return [add(i.access.storage, i.access.layout) for i in indices]
-
-        sources = {t: add(s.storage, s.layout) for t, s in kernel.sources.items() if isinstance(s, Access)}
-        gathers = {t: (add(g.storage, g.layout), add_indices(g.indices)) for t, g in kernel.gathers.items()}
-        scatters = [(add(s.storage, s.layout), add_indices(s.indices)) for s in kernel.scatters]
-        stores = [add(a.storage, a.layout) for _, a in kernel.stores]
-        results = [add_result(a) for _, a in kernel.results]
-        lost = {r: add_result(a) for r, a in (kernel.lost or {}).items()}
-
+        found = Streams.of(kernel)
         self.axes, groups = merge(
-            kernel.space, reduced, [strides for _, strides, _ in layouts], self._positional()
+            kernel.space, found.reduced, [strides for _, strides, _ in found.layouts], self._positional()
         )
         streams = [
-            Stream(storage, tuple(strides[g] for g in groups), offset) for storage, strides, offset in layouts
+            Stream(storage, tuple(strides[g] for g in groups), offset)
+            for storage, strides, offset in found.layouts
         ]
         self.streams = streams
-        self.source_streams = {t: streams[i] for t, i in sources.items()}
-        self.gather_streams = {t: (streams[a], [streams[i] for i in b]) for t, (a, b) in gathers.items()}
-        self.scatter_streams = [(streams[a], [streams[i] for i in b]) for a, b in scatters]
-        self.store_streams = [streams[i] for i in stores]
-        self.result_streams = [streams[i] for i in results]
-        self.lost_streams = {r: streams[i] for r, i in lost.items()}
+        self.source_streams = {t: streams[i] for t, i in found.sources.items()}
+        self.gather_streams = {
+            t: (streams[a], [streams[i] for i in b]) for t, (a, b) in found.gathers.items()
+        }
+        self.scatter_streams = [(streams[a], [streams[i] for i in b]) for a, b in found.scatters]
+        self.store_streams = [streams[i] for i in found.stores]
+        self.result_streams = [streams[i] for i in found.results]
+        self.lost_streams = {r: streams[i] for r, i in found.lost.items()}
 
     def _positional(self) -> bool:
         return any(r.kind.startswith("arg") for r in self.kernel.reductions)
@@ -283,13 +275,27 @@ class _KernelEmitter:
 
     def _start(self, stream: Stream) -> Value:
         """The first element: its address, or the position of an iota."""
-        base = self.sizes(stream.offset)
         if stream.storage.kind == IOTA:
-            return base
-        word, bytes_ = self.frame.place(stream.storage)
-        pointer = self._word(word, "ptr")
-        pointer = self.f.field(pointer, bytes_) if bytes_ else pointer
+            return self.sizes(stream.offset)
+        if self.is_shared:
+            base = self.sizes(split(stream.offset)[1])
+            pointer = self._from_table(self.streams.index(stream))
+        else:
+            base = self.sizes(stream.offset)
+            word, bytes_ = self.frame.place(stream.storage)
+            pointer = self._word(word, "ptr")
+            pointer = self.f.field(pointer, bytes_) if bytes_ else pointer
         return pointer if base.number == 0 else self.f.offset(pointer, base, stream.kind)
+
+    def _from_table(self, number: int) -> Value:
+        """Where a stream starts in this one of the kernels that share the code: bytes behind a word."""
+        f = self.f
+        entry = f.field(f.parameters["places"], 16 * number)
+        word = f.emit(f"load i64, ptr {entry.text}, align 8", "i64")
+        bytes_ = f.emit(f"load i64, ptr {f.field(entry, 8).text}, align 8", "i64")
+        slot = f.emit(f"getelementptr i64, ptr %frame, i64 {word.text}", "ptr")
+        start = f.emit(f"load ptr, ptr {slot.text}, align 8", "ptr")
+        return f.emit(f"getelementptr i8, ptr {start.text}, i64 {bytes_.text}", "ptr")
 
     def _at(self, stream: Stream) -> Value:
         """Where a stream is now."""

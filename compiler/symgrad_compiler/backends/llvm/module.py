@@ -6,6 +6,11 @@ void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimen
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.frame import Frame, aligned
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
@@ -16,6 +21,7 @@ from symgrad_compiler.backends.llvm.scans import emit_scan
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.steps import StepEmitter
+from symgrad_compiler.backends.llvm.structure import places, structure
 from symgrad_compiler.plan.memory import ALIGNMENT
 from symgrad_compiler.plan.steps import (
     BoundsCheck,
@@ -35,31 +41,65 @@ PROGRAM, LAYOUT = "program", "layout"
 PART = 500
 
 
+@dataclass(frozen=True)
+class _Call:
+    """A call of a step's function."""
+
+    name: str
+    is_fallible: bool
+    #: The table of a kernel that shares its code.
+    table: str = ""
+
+    @property
+    def text(self) -> str:
+        kind = "i32" if self.is_fallible else "void"
+        return f"call {kind} @{self.name}(ptr %frame{f', ptr @{self.table}' if self.table else ''})"
+
+
+class _Kernels:
+    """The functions of kernels; one for all that have the same structure."""
+
+    def __init__(self, module: Module, maths: Maths, machine: Machine, frame: Frame, plan: Plan) -> None:
+        self.module, self.maths, self.machine, self.frame = module, maths, machine, frame
+        bodies = [s.body if isinstance(s, RowLoop) else (s,) for s in plan.steps]
+        kernels = [s for body in bodies for s in body if isinstance(s, Kernel)]
+        self.structures = {k: structure(k, frame) for k in kernels}
+        self.count = Counter(self.structures.values())
+        self.names: dict[Any, str] = {}
+
+    def call(self, kernel: Kernel, name: str) -> _Call:
+        """The call of a kernel, whose function is made if there is none yet."""
+        module, key = self.module, self.structures[kernel]
+        shared = self.count[key] > 1
+        if key not in self.names:
+            self.names[key] = name
+            emit_kernel(module, self.maths, self.machine, self.frame, kernel, name, shared)
+        if not shared:
+            return _Call(name, False)
+        words = ", ".join(f"i64 {n}" for place in places(kernel, self.frame) for n in place)
+        count = 2 * len(places(kernel, self.frame))
+        table = f"{name}.places"
+        module.declare(f"@{table} = private constant [{count} x i64] [{words}], align 8")
+        return _Call(self.names[key], False, table)
+
+
 def emit_module(plan: Plan, machine: Machine) -> str:
     """The text of the module."""
     module = Module()
     maths = Maths(module, machine)
     frame = Frame.of(plan)
-    calls: list[tuple[str, bool]] = []
+    kernels = _Kernels(module, maths, machine, frame, plan)
+    calls: list[_Call] = []
     callbacks = 0
     for number, step in enumerate(plan.steps):
         name = f"step{number}.{_title(step)}"
         if isinstance(step, Kernel):
-            emit_kernel(module, maths, machine, frame, step, name)
-            calls.append((name, False))
-            continue
-        if isinstance(step, RowLoop):
-            inner = [(f"{name}.{i}", each) for i, each in enumerate(step.body)]
-            for title, each in inner:
-                if isinstance(each, Kernel):
-                    emit_kernel(module, maths, machine, frame, each, title)
-                else:
-                    StepEmitter(module, frame, title, number).zeros(each)
-            StepEmitter(module, frame, name, number).rows(step, inner)
-            calls.append((name, True))
+            calls.append(kernels.call(step, name))
             continue
         emitter = StepEmitter(module, frame, name, number)
-        if isinstance(step, MatMulStep):
+        if isinstance(step, RowLoop):
+            emitter.rows(step, [c.text for c in _body(step, kernels, frame, name, number)])
+        elif isinstance(step, MatMulStep):
             emitter.matmul(step)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
@@ -72,10 +112,21 @@ def emit_module(plan: Plan, machine: Machine) -> str:
         else:
             emitter.callback(step, callbacks)
             callbacks += 1
-        calls.append((name, True))
+        calls.append(_Call(name, True))
     _program(module, frame, plan, calls)
     _layout(module, plan)
     return module.text()
+
+
+def _body(loop: RowLoop, kernels: _Kernels, frame: Frame, name: str, number: int) -> Iterator[_Call]:
+    """The calls in a loop over rows."""
+    for i, step in enumerate(loop.body):
+        title = f"{name}.{i}"
+        if isinstance(step, Kernel):
+            yield kernels.call(step, title)
+        else:
+            StepEmitter(kernels.module, frame, title, number).zeros(step)
+            yield _Call(title, True)
 
 
 def _title(step: Step) -> str:
@@ -96,22 +147,22 @@ _TITLES: dict[type, str] = {
 }
 
 
-def _program(module: Module, frame: Frame, plan: Plan, calls: list[tuple[str, bool]]) -> None:
+def _program(module: Module, frame: Frame, plan: Plan, calls: list[_Call]) -> None:
     parts = [calls[i : i + PART] for i in range(0, len(calls), PART)]
     for i, part in enumerate(parts):
         f = module.function(f"part{i}", [("frame", "ptr")], "i32")
         _calls(f, part)
     f = module.function(PROGRAM, [("frame", "ptr")], "i32", linkage="")
     _place_slots(f, frame, plan)
-    _calls(f, [(f"part{i}", True) for i in range(len(parts))])
+    _calls(f, [_Call(f"part{i}", True) for i in range(len(parts))])
 
 
-def _calls(f: Function, calls: list[tuple[str, bool]]) -> None:
-    for name, fallible in calls:
-        if not fallible:
-            f.do(f"call void @{name}(ptr %frame)")
+def _calls(f: Function, calls: list[_Call]) -> None:
+    for call in calls:
+        if not call.is_fallible:
+            f.do(call.text)
             continue
-        status = f.volatile(f"call i32 @{name}(ptr %frame)", "i32")
+        status = f.volatile(call.text, "i32")
         failed = f.volatile(f"icmp ne i32 {status.text}, 0", "i1")
         bad, good = f.label(), f.label()
         f.branch_if(failed, bad, good)

@@ -25,10 +25,8 @@ from symgrad_compiler.plan.steps import (
     BoundsCheck,
     Callback,
     FillStep,
-    Kernel,
     MatMulStep,
     RowLoop,
-    RowStep,
 )
 from symgrad_runtime.native import (
     CALLBACK_ERROR,
@@ -122,8 +120,8 @@ class StepEmitter:
         self.f.do(f"call void @llvm.memset.p0.i64(ptr {at.text}, i8 0, i64 {size.text}, i1 false)")
         self.finish()
 
-    def rows(self, step: RowLoop, body: Sequence[tuple[str, RowStep]]) -> None:
-        """Block of rows by block of rows, the functions `body`."""
+    def rows(self, step: RowLoop, calls: Sequence[str]) -> None:
+        """Block of rows by block of rows, the calls."""
         f = self.f
         total = self.sizes(step.rows)
         frame = f.parameters["frame"]
@@ -134,8 +132,8 @@ class StepEmitter:
             count = f.emit(f"select i1 {whole.text}, i64 {step.block}, i64 {rest.text}", "i64")
             f.store(start, f.field(frame, 8 * self.frame.size_word(str(ROW))))
             f.store(count, f.field(frame, 8 * self.frame.size_word(str(ROWS))))
-            for name, each in body:
-                f.do(f"call {'void' if isinstance(each, Kernel) else 'i32'} @{name}(ptr %frame)")
+            for call in calls:
+                f.do(call)
             return []
 
         f.loop(literal(0, "i64"), total, literal(step.block, "i64"), [], block)
