@@ -105,6 +105,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             f"loop over {step.rows} rows, {step.block} at a time, {len(step.body)} steps: "
             f"flops {_flops(step)}, bytes {_bytes(step)}"
         )
+        yield f"  in: {_names(step.reads(), step.local)}; out: {_names(step.writes(), step.local)}"
         for each in step.body:
             for i, line in enumerate(_step(plan, each)):
                 yield f"  {line}" if i else f"- {line}"
@@ -114,6 +115,12 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         outs = ", ".join(_access(a) for a in step.outs)
         operands = ", ".join(map(_source, step.operands))
         yield f"call back {outs} <- {step.node.op.name}({operands}): no native form"
+
+
+def _names(accesses: Iterable[Access], local: frozenset[Storage]) -> str:
+    """The memory beyond a loop that it visits, each once."""
+    found = dict.fromkeys(a.storage for a in accesses if a.storage.kind != IOTA and a.storage not in local)
+    return ", ".join(map(_storage, found)) or "nothing"
 
 
 def _name(names: dict[Tensor, str], tensor: Tensor) -> str:
