@@ -261,6 +261,8 @@ class _Grouping:
 
     def _join(self, number: int, single: _Group, group: _Group, rows: Shape) -> bool:
         """Let a step join a group, with what it needs, if that may be."""
+        if single.uses.keys().isdisjoint(group.uses):
+            return False
         late = self._late(number, group)
         if late is None or len(group.steps) + len(late) >= MOST_STEPS:
             return False
