@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from symgrad.dims import Dim, Size, product
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.types import format_shape
+from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.memory import bytes_of
 from symgrad_compiler.plan.steps import (
     ARENA,
@@ -34,7 +35,6 @@ def describe(plan: Plan) -> str:
     graph = plan.graph
     flops = _total(map(_flops, plan.steps))
     traffic = _total(map(_bytes, plan.steps))
-    arena = _total(plan.slots)
     kernels = sum(isinstance(s, Kernel) for s in plan.steps)
     head = f"{graph.name}: {len(plan.steps)} steps, {kernels} of them kernels; flops {flops}, bytes {traffic}"
     lines = [head]
@@ -42,8 +42,7 @@ def describe(plan: Plan) -> str:
         lines += [
             f"{number:3}  {line}" if i == 0 else f"     {line}" for i, line in enumerate(_step(plan, step))
         ]
-    lines.append(f"buffers: {len(plan.slots)}, {arena} bytes")
-    lines += [f"  buffer{i}: {size} bytes" for i, size in enumerate(plan.slots)]
+    lines += memory.lines(plan.arena)
     for state in plan.in_place:
         lines.append(f"  {graph.names[state]}: written in place")
     for state in plan.spares:

@@ -1,45 +1,25 @@
-"""Room in the arena, by liveness: a step writes into memory whose last reader has run."""
+"""Room in the arena for the storages of a plan, by liveness: a step writes into memory whose last reader has
+run. See `arena` for how lifetimes become offsets."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from symgrad.dims import Dim
+from symgrad_compiler.plan.arena import ALIGNMENT, Arena, Block, aligned, pack, peak
 from symgrad_compiler.plan.steps import ARENA, Access, Kernel, Step, Storage
 
-#: Slots start at multiples of this: a cache line, and the widest vector.
-ALIGNMENT = 64
-#: A free slot may be this many times too large.
-SLACK = 4
+__all__ = ["ALIGNMENT", "aligned", "assign", "bytes_of", "lifetimes", "lines", "live_bytes", "place"]
+
+#: How many sums of sizes are shown, where none is known to be the largest.
+MAX_SHOWN = 4
 
 
-def assign(steps: Sequence[Step]) -> list[Dim]:
-    """Give every arena storage a slot (`storage.index`); returns the slots' sizes in bytes."""
-    first, last = _lifetimes(steps)
-    ending: dict[int, list[Storage]] = defaultdict(list)
-    for storage, number in last.items():
-        ending[number].append(storage)
-    slots: list[Dim] = []
-    free: list[int] = []
-    placed: set[Storage] = set()
-    for number, step in enumerate(steps):
-        dying = dict.fromkeys(s for s in ending[number] if s in placed)
-        fresh = [a for a in step.writes() if a.storage.kind == ARENA and first[a.storage] == number]
-        for access in fresh:
-            storage = access.storage
-            if storage in placed:
-                continue
-            heir = _inherit(step, access, dying)
-            if heir is not None:
-                storage.index = heir.index
-                del dying[heir]
-            else:
-                storage.index = _take(bytes_of(storage), slots, free)
-            placed.add(storage)
-        free.extend(s.index for s in dying)
-        free.extend(s.index for s in dict.fromkeys(a.storage for a in fresh) if last[s] == number)
-    return slots
+def assign(steps: Sequence[Step]) -> Arena:
+    """Give every arena storage a slot (`storage.index`)."""
+    numbered = [(step, number) for number, step in enumerate(steps)]
+    return place(numbered, lifetimes(numbered))
 
 
 def bytes_of(storage: Storage) -> Dim:
@@ -47,47 +27,95 @@ def bytes_of(storage: Storage) -> Dim:
     return storage.size * storage.dtype.itemsize
 
 
-def _lifetimes(steps: Sequence[Step]) -> tuple[dict[Storage, int], dict[Storage, int]]:
-    first: dict[Storage, int] = {}
-    last: dict[Storage, int] = {}
-    for number, step in enumerate(steps):
+def lifetimes(steps: Iterable[tuple[Step, int]]) -> dict[Storage, tuple[int, int]]:
+    """The first and the last of the steps, by their numbers, that touch each arena storage.
+
+    A step that holds others (a loop) is listed as those, with numbers of their own; whoever plans it extends
+    the lifetime of what must last for the whole loop, and calls `place`.
+    """
+    found: dict[Storage, tuple[int, int]] = {}
+    for step, number in steps:
         for access in (*step.reads(), *step.writes()):
             if access.storage.kind == ARENA:
-                first.setdefault(access.storage, number)
-                last[access.storage] = number
-    return first, last
+                first, _ = found.get(access.storage, (number, number))
+                found[access.storage] = (first, number)
+    return found
+
+
+def place(steps: Iterable[tuple[Step, int]], lives: dict[Storage, tuple[int, int]]) -> Arena:
+    """As `assign`, for steps with numbers and lifetimes in these."""
+    blocks = _blocks(steps, lives)
+    arena = pack(list(dict.fromkeys(blocks.values())))
+    for storage, block in blocks.items():
+        storage.index = block.slot
+    return arena
+
+
+def live_bytes(steps: Sequence[Step]) -> int:
+    """The most bytes of the arena that are live at once in this order; symbolic sizes count as
+    `arena.NOMINAL`."""
+    numbered = [(step, number) for number, step in enumerate(steps)]
+    return peak(list(dict.fromkeys(_blocks(numbered, lifetimes(numbered)).values())))
+
+
+def lines(arena: Arena) -> list[str]:
+    """The arena as text."""
+    said = f"arena: {arena.total} bytes"
+    if arena.slots:
+        most = [str(size) for size in arena.live[:MAX_SHOWN]] + ["..."] * (len(arena.live) > MAX_SHOWN)
+        said += f", of which {_largest(most)} are live at once"
+    text = [said]
+    for number, slot in enumerate(arena.slots):
+        text.append(f"  buffer{number}: {slot.size} bytes at {_position(arena, slot.region, slot.offset)}")
+    return text
+
+
+def _largest(sizes: Sequence[str]) -> str:
+    return sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})"
+
+
+def _position(arena: Arena, region: int, offset: Dim) -> str:
+    unit = arena.regions[region].unit
+    return str(offset) if isinstance(unit, int) else f"{offset} of the region of {unit}"
+
+
+def _blocks(steps: Iterable[tuple[Step, int]], lives: dict[Storage, tuple[int, int]]) -> dict[Storage, Block]:
+    """The block of each storage: its own, or that of an operand which it takes the place of."""
+    ending: dict[int, list[Storage]] = defaultdict(list)
+    for storage, (_, last) in lives.items():
+        ending[last].append(storage)
+    blocks: dict[Storage, Block] = {}
+    for step, number in steps:
+        dying = dict.fromkeys(s for s in ending[number] if s in blocks)
+        for access in step.writes():
+            storage = access.storage
+            if storage.kind != ARENA or storage in blocks:
+                continue
+            heir = _inherit(step, access, dying)
+            if heir is None:
+                first, last = lives[storage]
+                blocks[storage] = Block(bytes_of(storage), first, last)
+            else:
+                blocks[storage] = blocks[heir]
+                blocks[heir].last = lives[storage][1]
+                del dying[heir]
+    return blocks
 
 
 def _inherit(step: Step, access: Access, dying: dict[Storage, None]) -> Storage | None:
     """An operand that dies with this kernel and is read only at the element that is written."""
-    if not isinstance(step, Kernel) or not any(a is access for _, a in step.stores):
+    if not dying or not isinstance(step, Kernel) or not any(a is access for _, a in step.stores):
         return None
     wanted = bytes_of(access.storage)
-    for storage in sorted(dying, key=lambda s: s.index):
+    indexed: set[Storage] | None = None
+    for storage in dying:
         if storage.dtype.itemsize != access.storage.dtype.itemsize or bytes_of(storage) != wanted:
             continue
-        indexed = {g.storage for g in step.gathers.values()} | {
-            i.access.storage for g in step.gathers.values() for i in g.indices
-        }
+        if indexed is None:
+            indexed = {g.storage for g in step.gathers.values()} | {
+                i.access.storage for g in step.gathers.values() for i in g.indices
+            }
         same = all(a.layout == access.layout for a in step.reads() if a.storage is storage)
         if same and storage not in indexed:
             return storage
     return None
-
-
-def _take(size: Dim, slots: list[Dim], free: list[int]) -> int:
-    """A free slot of this size, or somewhat larger; else a new one."""
-    best: int | None = None
-    for slot in free:
-        have = slots[slot]
-        if have == size:
-            best = slot
-            break
-        if isinstance(have, int) and isinstance(size, int) and size <= have <= SLACK * size + ALIGNMENT:
-            smaller = best is None or have < slots[best]  # type: ignore[operator]
-            best = slot if smaller else best
-    if best is None:
-        slots.append(size)
-        return len(slots) - 1
-    free.remove(best)
-    return best

@@ -24,6 +24,7 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData, Scalar
 from symgrad.ops.strided import Strided
 from symgrad.types import DType
+from symgrad_compiler.plan.arena import Arena
 
 #: Kinds of storage. Iota is memory that needs none: the element at position p is p.
 INPUT, OUTPUT, STATE, SPARE, CONSTANT, ARENA, IOTA = (
@@ -295,8 +296,7 @@ class Plan:
     #: The symbolic sizes, in the order in which a call passes them.
     size_names: tuple[str, ...]
     steps: tuple[Step, ...]
-    #: Bytes of each slot of the arena.
-    slots: tuple[Dim, ...]
+    arena: Arena
     constants: tuple[ArrayData, ...]
     outputs: tuple[Storage, ...]
     #: The states whose new value goes to a spare array that then takes the place of the old one.
