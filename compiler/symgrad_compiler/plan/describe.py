@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from symgrad.dims import Dim, Size, product
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.types import format_shape
+from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.memory import bytes_of
 from symgrad_compiler.plan.steps import (
     ARENA,
@@ -35,7 +36,6 @@ def describe(plan: Plan) -> str:
     graph = plan.graph
     flops = _total(map(_flops, plan.steps))
     traffic = _total(map(_bytes, plan.steps))
-    arena = _total(plan.slots)
     kernels = sum(isinstance(s, Kernel) for s in plan.steps)
     head = f"{graph.name}: {len(plan.steps)} steps, {kernels} of them kernels; flops {flops}, bytes {traffic}"
     lines = [head]
@@ -43,8 +43,7 @@ def describe(plan: Plan) -> str:
         lines += [
             f"{number:3}  {line}" if i == 0 else f"     {line}" for i, line in enumerate(_step(plan, step))
         ]
-    lines.append(f"buffers: {len(plan.slots)}, {arena} bytes")
-    lines += [f"  buffer{i}: {size} bytes" for i, size in enumerate(plan.slots)]
+    lines += memory.lines(plan.arena)
     for state in plan.in_place:
         lines.append(f"  {graph.names[state]}: written in place")
     for state in plan.spares:
@@ -105,7 +104,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             f"loop over {step.rows} rows, {step.block} at a time, {len(step.body)} steps: "
             f"flops {_flops(step)}, bytes {_bytes(step)}"
         )
-        yield f"  in: {_names(step.reads(), step.local)}; out: {_names(step.writes(), step.local)}"
+        own = step.local | {a.storage for a in step.lost}
+        yield f"  in: {_names(step.reads(), own)}; out: {_names(step.writes(), own)}"
         for each in step.body:
             for i, line in enumerate(_step(plan, each)):
                 yield f"  {line}" if i else f"- {line}"

@@ -5,17 +5,20 @@
     moves     ... those that move elements
     updates   how states get their new values
     rows      which kernels go through the same rows together
-    memory    which slots of the arena
+    order     in which nodes and steps come
+    memory    which slots of the arena, and of what offsets (`arena`)
 
 Ops that move elements are layouts (`strided.py`) and get no memory, unless no layout does what they do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symgrad.dims import symbols
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
-from symgrad.ir.tensor import is_leaf
+from symgrad.ir.tensor import Node, is_leaf
 from symgrad.ops.align import own_literals
 from symgrad.ops.contract import MatMul
 from symgrad.ops.scatter import Scatter
@@ -23,8 +26,12 @@ from symgrad.ops.shape import Reshape
 from symgrad.ops.slices import SetSlice
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
+from symgrad_compiler.plan.dependencies import dependencies
 from symgrad_compiler.plan.expand import expand
 from symgrad_compiler.plan.nodes import plan_node, plan_sum
+from symgrad_compiler.plan.order import MANY
+from symgrad_compiler.plan.order_nodes import node_orders
+from symgrad_compiler.plan.order_steps import low_peak
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.steps import Kernel, Plan
@@ -40,6 +47,13 @@ def make_plan(graph: Graph) -> Plan:
     """The plan of a graph."""
     expanded = expand(graph)
     graph = graph if expanded is graph else merge(expanded)
+    orders = node_orders(graph)
+    plans = [_plan(graph, nodes) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])]
+    return min(plans, key=lambda plan: memory.live_bytes(plan.steps))
+
+
+def _plan(graph: Graph, nodes: Sequence[Node]) -> Plan:
+    """The plan of a graph whose nodes are taken in this order."""
     p = Planner(graph)
     p.leaves()
     p.open(Kernel(()))  # for numbers that depend on arguments alone: known before everything else
@@ -56,7 +70,7 @@ def make_plan(graph: Graph) -> Plan:
             p.preferred[value] = p.spare(state)
     sums = sums_of(graph)
     skipped = {n for s in sums.values() for n in s.nodes}
-    for node in graph.nodes:
+    for node in nodes:
         if node in sums:
             plan_sum(p, node, sums[node].state, sums[node].factor)
         elif node not in skipped:
@@ -64,8 +78,10 @@ def make_plan(graph: Graph) -> Plan:
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):
         p.deliver(tensor, storage)
     in_place, commits = write_updates(p, sums)
-    order = over_rows(ordered(p, commits))
-    slots = memory.assign(order)
+    steps, last = ordered(p, commits)
+    steps = over_rows(steps, dependencies(p, steps, last))
+    order = low_peak(p, steps, last)
+    arena = memory.assign(order)
     spares = tuple(s for s in graph.states if s in p.spares)
     for number, state in enumerate(spares):
         p.spares[state].index = number
@@ -73,7 +89,7 @@ def make_plan(graph: Graph) -> Plan:
         graph=graph,
         size_names=tuple(sorted({n for t in graph.inputs for d in t.shape for n in symbols(d)})),
         steps=tuple(order),
-        slots=tuple(slots),
+        arena=arena,
         constants=tuple(p.constants),
         outputs=tuple(p.outputs),
         spares=spares,

@@ -1,4 +1,5 @@
-"""Room in the arena, by liveness: a step writes into memory whose last reader has run."""
+"""Room in the arena for the storages of a plan, by liveness: a step writes into memory whose last reader has
+run. See `arena` for how lifetimes become offsets."""
 
 from __future__ import annotations
 
@@ -7,39 +8,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from symgrad.dims import Dim
-from symgrad_compiler.plan.steps import ARENA, Kernel, RowLoop, Step, Storage
+from symgrad_compiler.plan.arena import ALIGNMENT, Arena, Block, aligned, pack, peak
+from symgrad_compiler.plan.steps import ARENA, Access, Kernel, RowLoop, Step, Storage
 
-#: Slots start at multiples of this: a cache line, and the widest vector.
-ALIGNMENT = 64
-#: A free slot may be this many times too large.
-SLACK = 4
+__all__ = ["ALIGNMENT", "aligned", "assign", "bytes_of", "lines", "live_bytes"]
+
+#: How many sums of sizes are shown, where none is known to be the largest.
+MAX_SHOWN = 4
 
 
-def assign(steps: Sequence[Step]) -> list[Dim]:
-    """Give every arena storage a slot (`storage.index`); returns the slots' sizes in bytes."""
-    flat = list(_flat(steps))
-    first, last = _lifetimes(flat)
-    starting: dict[int, list[Storage]] = defaultdict(list)
-    ending: dict[int, list[Storage]] = defaultdict(list)
-    for storage, number in last.items():
-        starting[first[storage]].append(storage)
-        ending[number].append(storage)
-    slots: list[Dim] = []
-    free: list[int] = []
-    placed: set[Storage] = set()
-    for number, (step, _) in enumerate(flat):
-        dying = dict.fromkeys(s for s in ending[number] if s in placed)
-        for storage in starting[number]:
-            heir = _inherit(step, storage, dying)
-            if heir is not None:
-                storage.index = heir.index
-                del dying[heir]
-            else:
-                storage.index = _take(bytes_of(storage), slots, free)
-            placed.add(storage)
-        free.extend(s.index for s in dying)
-        free.extend(s.index for s in starting[number] if last[s] == number)
-    return slots
+def assign(steps: Sequence[Step]) -> Arena:
+    """Give every arena storage a slot (`storage.index`)."""
+    blocks = _blocks(steps)
+    arena = pack(list(dict.fromkeys(blocks.values())))
+    for storage, block in blocks.items():
+        storage.index = block.slot
+    return arena
+
+
+def bytes_of(storage: Storage) -> Dim:
+    """The size of a storage in bytes."""
+    return storage.size * storage.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -55,67 +44,98 @@ def _flat(steps: Sequence[Step]) -> Iterator[tuple[Step, _Loop | None]]:
     """The steps, those of loops one by one."""
     number = 0
     for step in steps:
-        body = step.body if isinstance(step, RowLoop) else (step,)
-        loop = _Loop(number, number + len(body) - 1, step.local) if isinstance(step, RowLoop) else None
-        for each in body:
+        if not isinstance(step, RowLoop):
+            yield step, None
+            number += 1
+            continue
+        loop = _Loop(number, number + len(step.body) - 1, step.local)
+        for each in step.body:
             yield each, loop
-        number += len(body)
+        number += len(step.body)
 
 
-def bytes_of(storage: Storage) -> Dim:
-    """The size of a storage in bytes."""
-    return storage.size * storage.dtype.itemsize
-
-
-def _lifetimes(
-    flat: Sequence[tuple[Step, _Loop | None]],
-) -> tuple[dict[Storage, int], dict[Storage, int]]:
-    first: dict[Storage, int] = {}
-    last: dict[Storage, int] = {}
-    for number, (step, loop) in enumerate(flat):
+def _lifetimes(steps: Sequence[tuple[Step, _Loop | None]]) -> dict[Storage, tuple[int, int]]:
+    """The first and the last of the steps, by their numbers, that touch each arena storage. What a loop
+    shares with others lasts for the whole loop."""
+    found: dict[Storage, tuple[int, int]] = {}
+    for number, (step, loop) in enumerate(steps):
         for access in (*step.reads(), *step.writes()):
             storage = access.storage
-            if storage.kind != ARENA:
+            if storage.kind == ARENA:
+                stays = loop is not None and storage not in loop.local
+                start, end = (loop.first, loop.last) if loop and stays else (number, number)
+                first, _ = found.get(storage, (start, end))
+                found[storage] = (first, end)
+    return found
+
+
+def live_bytes(steps: Sequence[Step]) -> int:
+    """The most bytes of the arena that are live at once in this order; symbolic sizes count as
+    `arena.NOMINAL`."""
+    return peak(list(dict.fromkeys(_blocks(steps).values())))
+
+
+def lines(arena: Arena) -> list[str]:
+    """The arena as text."""
+    said = f"arena: {arena.total} bytes"
+    if arena.slots:
+        most = [str(size) for size in arena.live[:MAX_SHOWN]] + ["..."] * (len(arena.live) > MAX_SHOWN)
+        said += f", of which {_largest(most)} are live at once"
+    text = [said]
+    for number, slot in enumerate(arena.slots):
+        text.append(f"  buffer{number}: {slot.size} bytes at {_position(arena, slot.region, slot.offset)}")
+    return text
+
+
+def _largest(sizes: Sequence[str]) -> str:
+    return sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})"
+
+
+def _position(arena: Arena, region: int, offset: Dim) -> str:
+    unit = arena.regions[region].unit
+    return str(offset) if isinstance(unit, int) else f"{offset} of the region of {unit}"
+
+
+def _blocks(steps: Sequence[Step]) -> dict[Storage, Block]:
+    """The block of each storage: its own, or that of an operand which it takes the place of."""
+    flat = list(_flat(steps))
+    lives = _lifetimes(flat)
+    ending: dict[int, list[Storage]] = defaultdict(list)
+    for storage, (_, last) in lives.items():
+        ending[last].append(storage)
+    blocks: dict[Storage, Block] = {}
+    for number, (step, loop) in enumerate(flat):
+        dying = dict.fromkeys(s for s in ending[number] if s in blocks and (loop is None or s in loop.local))
+        for access in step.writes():
+            storage = access.storage
+            if storage.kind != ARENA or storage in blocks:
                 continue
             stays = loop is not None and storage not in loop.local
-            first.setdefault(storage, loop.first if stays and loop else number)
-            last[storage] = loop.last if stays and loop else number
-    return first, last
+            heir = None if stays else _inherit(step, access, dying)
+            if heir is None:
+                first, last = lives[storage]
+                blocks[storage] = Block(bytes_of(storage), first, last)
+            else:
+                blocks[storage] = blocks[heir]
+                blocks[heir].last = lives[storage][1]
+                del dying[heir]
+    return blocks
 
 
-def _inherit(step: Step, storage: Storage, dying: dict[Storage, None]) -> Storage | None:
+def _inherit(step: Step, access: Access, dying: dict[Storage, None]) -> Storage | None:
     """An operand that dies with this kernel and is read only at the element that is written."""
-    if not isinstance(step, Kernel):
+    if not dying or not isinstance(step, Kernel) or not any(a is access for _, a in step.stores):
         return None
-    access = next((a for _, a in step.stores if a.storage is storage), None)
-    if access is None:
-        return None
-    wanted = bytes_of(storage)
-    for other in sorted(dying, key=lambda s: s.index):
-        if other.dtype.itemsize != storage.dtype.itemsize or bytes_of(other) != wanted:
+    wanted = bytes_of(access.storage)
+    indexed: set[Storage] | None = None
+    for storage in dying:
+        if storage.dtype.itemsize != access.storage.dtype.itemsize or bytes_of(storage) != wanted:
             continue
-        indexed = {g.storage for g in step.gathers.values()} | {
-            i.access.storage for g in step.gathers.values() for i in g.indices
-        }
-        same = all(a.layout == access.layout for a in step.reads() if a.storage is other)
-        if same and other not in indexed:
-            return other
+        if indexed is None:
+            indexed = {g.storage for g in step.gathers.values()} | {
+                i.access.storage for g in step.gathers.values() for i in g.indices
+            }
+        same = all(a.layout == access.layout for a in step.reads() if a.storage is storage)
+        if same and storage not in indexed:
+            return storage
     return None
-
-
-def _take(size: Dim, slots: list[Dim], free: list[int]) -> int:
-    """A free slot of this size, or somewhat larger; else a new one."""
-    best: int | None = None
-    for slot in free:
-        have = slots[slot]
-        if have == size:
-            best = slot
-            break
-        if isinstance(have, int) and isinstance(size, int) and size <= have <= SLACK * size + ALIGNMENT:
-            smaller = best is None or have < slots[best]  # type: ignore[operator]
-            best = slot if smaller else best
-    if best is None:
-        slots.append(size)
-        return len(slots) - 1
-    free.remove(best)
-    return best

@@ -25,7 +25,6 @@ from symgrad_compiler.plan.steps import (
     ROWS,
     STATE,
     Access,
-    BoundsCheck,
     FillStep,
     Gather,
     Index,
@@ -53,9 +52,9 @@ BLOCK_OF_UNKNOWN = 16
 MOST_STEPS, OPEN = 64, 6
 
 
-def over_rows(steps: Sequence[Step]) -> list[Step]:
-    """The steps, those that go through the same rows in loops."""
-    return _Grouping(steps).run()
+def over_rows(steps: Sequence[Step], needs: Sequence[Sequence[int]]) -> list[Step]:
+    """The steps, those that go through the same rows in loops; `needs` must run before each."""
+    return _Grouping(steps, needs).run()
 
 
 # ---- how a step touches memory ------------------------------------------------------------------------
@@ -136,6 +135,7 @@ def _row_stride(layout: Strided, k: int) -> Dim:
 
 
 def _uses(step: RowStep, k: int) -> list[_Use]:
+    """How a step touches memory, if its first k axes are the rows."""
     rows = product(_space(step)[:k])
     found: list[_Use] = []
 
@@ -198,25 +198,37 @@ class _Group:
     key: tuple[int, int, int]
     steps: dict[int, Step]
     rows: Shape
+    #: How steps touch memory, by number and count of row axes, as far as it is known.
+    known: dict[tuple[int, int], list[_Use]]
     #: How its steps touch each storage.
     uses: dict[Storage, list[_Use]] = field(default_factory=dict)
     #: Whether it has been moved before another, where it must stay.
     fixed: bool = False
 
     @classmethod
-    def of(cls, key: tuple[int, int, int], steps: dict[int, Step], rows: Shape) -> _Group:
-        made = cls(key, {}, rows)
+    def of(
+        cls,
+        key: tuple[int, int, int],
+        steps: dict[int, Step],
+        rows: Shape,
+        known: dict[tuple[int, int], list[_Use]],
+    ) -> _Group:
+        made = cls(key, {}, rows, known)
         made.add(steps)
         return made
 
     def over(self, rows: Shape) -> _Group:
         """The same steps over fewer leading axes."""
-        return _Group.of(self.key, self.steps, rows)
+        return _Group.of(self.key, self.steps, rows, self.known)
 
     def add(self, steps: dict[int, Step]) -> None:
         self.steps.update(steps)
-        for step in steps.values() if self.rows else ():
-            for use in _uses(step, len(self.rows)):  # type: ignore[arg-type]
+        k = len(self.rows)
+        for number, step in steps.items() if k else ():
+            uses = self.known.get((number, k))
+            if uses is None:
+                uses = self.known[number, k] = _uses(step, k)  # type: ignore[arg-type]
+            for use in uses:
                 self.uses.setdefault(use.storage, []).append(use)
 
 
@@ -224,12 +236,13 @@ class _Grouping:
     """One walk over the steps. A step joins an open group if all that it depends on runs before that group or
     in it, or can be brought there."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], needs: Sequence[Sequence[int]]) -> None:
         self.steps = steps
-        self.needs = list(_dependencies(steps))
+        self.needs = needs
         #: The group of each step.
         self.of: list[_Group] = []
         self.open: list[_Group] = []
+        self.known: dict[tuple[int, int], list[_Use]] = {}
 
     def run(self) -> list[Step]:
         for number, step in enumerate(self.steps):
@@ -249,7 +262,7 @@ class _Grouping:
         space = _space(step)[: _most_row_axes(step)]
         while space and space[-1] == 1:
             space = space[:-1]
-        made = _Group.of((number, 1, 0), {number: step}, space)
+        made = _Group.of((number, 1, 0), {number: step}, space, self.known)
         if not space:
             return made
         for group in self.open:
@@ -312,6 +325,9 @@ class _Grouping:
             (number,) = unit.steps
             unit.key, unit.fixed = (group.key[0], 0, number), True
             self._close(unit)
+        if group.rows == single.rows and not absorbed:
+            group.add(single.steps)
+            return
         steps = {**group.steps, **single.steps}
         for each in absorbed:
             self._close(self.of[next(iter(each.steps))])
@@ -345,28 +361,6 @@ def _agree(a: _Group, b: _Group) -> bool:
                 if (use.writes or other.writes) and not by_rows:
                     return False
     return True
-
-
-def _dependencies(steps: Sequence[Step]) -> Iterator[list[int]]:
-    """For each step those that must run before it. What reads indices waits for the check of them."""
-    writers: dict[Storage, list[int]] = defaultdict(list)
-    readers: dict[Storage, list[int]] = defaultdict(list)
-    for number, step in enumerate(steps):
-        needs: dict[int, None] = {}
-        reads = dict.fromkeys(a.storage for a in step.reads())
-        writes = dict.fromkeys(a.storage for a in step.writes())
-        for storage in reads:
-            needs.update(dict.fromkeys(writers[storage]))
-        for storage in writes:
-            needs.update(dict.fromkeys(writers[storage]))
-            needs.update(dict.fromkeys(readers[storage]))
-        for storage in reads:
-            readers[storage].append(number)
-            if isinstance(step, BoundsCheck):
-                writers[storage].append(number)
-        for storage in writes:
-            writers[storage].append(number)
-        yield list(needs)
 
 
 def _common(a: Shape, b: Shape) -> Shape:

@@ -28,6 +28,7 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData, Scalar
 from symgrad.ops.strided import Strided
 from symgrad.types import DType
+from symgrad_compiler.plan.arena import Arena
 
 #: Kinds of storage. Iota is memory that needs none: the element at position p is p.
 INPUT, OUTPUT, STATE, SPARE, CONSTANT, ARENA, IOTA = (
@@ -344,13 +345,20 @@ class RowLoop:
     #: What holds values of one block.
     local: frozenset[Storage]
 
+    @property
+    def lost(self) -> list[Access]:
+        """What sums over rows keep from block to block beside the sums."""
+        return [a for s in self.body if isinstance(s, Kernel) for a in (s.lost or {}).values()]
+
     def reads(self) -> Iterator[Access]:
         for step in self.whole:
             yield from step.reads()
+        yield from self.lost
 
     def writes(self) -> Iterator[Access]:
         for step in self.whole:
             yield from step.writes()
+        yield from self.lost
 
 
 #: The sizes that a loop over rows sets: they stand in offsets and spaces of its body.
@@ -368,8 +376,7 @@ class Plan:
     #: The symbolic sizes, in the order in which a call passes them.
     size_names: tuple[str, ...]
     steps: tuple[Step, ...]
-    #: Bytes of each slot of the arena.
-    slots: tuple[Dim, ...]
+    arena: Arena
     constants: tuple[ArrayData, ...]
     outputs: tuple[Storage, ...]
     #: The states whose new value goes to a spare array that then takes the place of the old one.

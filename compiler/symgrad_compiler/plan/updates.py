@@ -12,6 +12,7 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.arithmetic import add, multiply, subtract
 from symgrad.ops.contract import MatMul
 from symgrad.ops.create import Fill
+from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.planner import Planner
@@ -66,8 +67,10 @@ def sums_of(graph: Graph) -> dict[Node, Sum]:
 
 
 def _behind(tensor: Tensor) -> Tensor:
-    """What a chain of layouts lies in."""
-    while isinstance(tensor.node.op, TensorOp) and tensor.node.op.strided is not None:
+    """What a chain of layouts and barriers lies in."""
+    while isinstance(tensor.node.op, Barrier) or (
+        isinstance(tensor.node.op, TensorOp) and tensor.node.op.strided is not None
+    ):
         tensor = tensor.node.inputs[0]
     return tensor
 
@@ -138,9 +141,9 @@ def _may_be_last(p: Planner, state: Shared, number: int, commits: set[int]) -> b
     return True
 
 
-def ordered(p: Planner, commits: Collection[int]) -> list[Step]:
+def ordered(p: Planner, commits: Collection[int]) -> tuple[list[Step], set[Step]]:
     """The steps in order: checks of sizes first; those that write states in place last, after all that
-    may fail. Kernels compute no more than somebody reads."""
+    may fail. And these last ones. Kernels compute no more than somebody reads."""
     for step in p.steps:
         if isinstance(step, Kernel):
             step.prune()
@@ -151,4 +154,5 @@ def ordered(p: Planner, commits: Collection[int]) -> list[Step]:
         if i not in commits and not (isinstance(s, BoundsCheck) and s.index is None)
     ]
     last = [p.steps[i] for i in sorted(commits)]
-    return [s for s in (*checks, *middle, *last, *p.added) if not _is_idle(s)]
+    steps = [s for s in (*checks, *middle, *last, *p.added) if not _is_idle(s)]
+    return steps, {*last, *p.added}

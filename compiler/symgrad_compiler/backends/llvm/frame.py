@@ -11,9 +11,10 @@ loop       the first row and the number of rows of a block, set by loops over ro
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from symgrad_compiler.plan.memory import ALIGNMENT
 from symgrad_compiler.plan.steps import ARENA, CONSTANT, INPUT, OUTPUT, ROW, ROWS, SPARE, STATE, Plan, Storage
 
 CALLBACK, SGEMM, DGEMM, FIXED = 0, 1, 2, 3
@@ -38,10 +39,8 @@ class Frame:
     slots: int
     loop: int
     words: int
-    #: Where each slot of fixed size starts in the arena; these come first. None for a slot with a word.
-    fixed_slots: tuple[int | None, ...]
-    #: The slots that have a word, in the order in which they lie behind the fixed ones.
-    placed_slots: tuple[int, ...]
+    #: Of each slot of the arena: the word that points to it, and how many bytes further it starts.
+    slot_places: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, plan: Plan) -> Frame:
@@ -54,18 +53,12 @@ class Frame:
             len(plan.size_names),
             1,
             ERROR_WORDS,
-            sum(not isinstance(size, int) for size in plan.slots),
+            sum(slot.region != 0 for slot in plan.arena.slots),
             len(LOOP),
         ]
         starts = [FIXED]
         for count in counts:
             starts.append(starts[-1] + count)
-        offsets: list[int | None] = []
-        end = 0
-        for size in plan.slots:
-            offsets.append(end if isinstance(size, int) else None)
-            end += aligned(size) if isinstance(size, int) else 0
-        placed = tuple(i for i, size in enumerate(plan.slots) if not isinstance(size, int))
         constants, inputs, outputs, states, spares, sizes, arena, error, slots, loop, words = starts
         return cls(
             size_names=plan.size_names,
@@ -80,8 +73,7 @@ class Frame:
             slots=slots,
             loop=loop,
             words=words,
-            fixed_slots=tuple(offsets),
-            placed_slots=placed,
+            slot_places=tuple(_slot_places(plan, arena, slots)),
         )
 
     @property
@@ -92,10 +84,7 @@ class Frame:
     def place(self, storage: Storage) -> tuple[int, int]:
         """The word that points to a storage, and how many bytes further it starts."""
         if storage.kind == ARENA:
-            fixed = self.fixed_slots[storage.index]
-            if fixed is not None:
-                return self.arena, fixed
-            return self.slots + self.placed_slots.index(storage.index), 0
+            return self.slot_places[storage.index]
         start = {
             INPUT: self.inputs,
             OUTPUT: self.outputs,
@@ -110,6 +99,8 @@ class Frame:
         return self.loop + LOOP.index(name) if name in LOOP else self.sizes + self.size_names.index(name)
 
 
-def aligned(size: int) -> int:
-    """A size rounded up to whole cache lines."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def _slot_places(plan: Plan, arena: int, slots: int) -> Iterator[tuple[int, int]]:
+    """Slots of the first region are known by their offset in the arena; the others have a word each."""
+    words = itertools.count(slots)
+    for slot in plan.arena.slots:
+        yield (next(words), 0) if slot.region else (arena, int(slot.offset))

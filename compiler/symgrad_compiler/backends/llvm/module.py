@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgrad.dims import Dim, product
-from symgrad_compiler.backends.llvm.frame import Frame, aligned
+from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
@@ -22,7 +22,7 @@ from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.backends.llvm.structure import places, structure
-from symgrad_compiler.plan.memory import ALIGNMENT
+from symgrad_compiler.plan.arena import ALIGNMENT
 from symgrad_compiler.plan.steps import (
     BoundsCheck,
     Callback,
@@ -179,19 +179,23 @@ def _place_slots(f: Function, frame: Frame, plan: Plan) -> None:
         address = f.field(f.parameters["frame"], 8 * index)
         return f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
 
-    if not frame.placed_slots:
+    arena = plan.arena
+    if len(arena.regions) == 1:
         return
     sizes = Sizes(f, lambda name: word(frame.size_word(name), "i64"))
-    at = f.field(word(frame.arena, "ptr"), _fixed_bytes(plan))
-    for i, slot in enumerate(frame.placed_slots):
-        f.store(at, f.field(f.parameters["frame"], 8 * (frame.slots + i)))
-        room = _aligned(f, sizes(plan.slots[slot]))
-        at = f.emit(f"getelementptr i8, ptr {at.text}, i64 {room.text}", "ptr")
+    starts = [word(frame.arena, "ptr"), f.field(word(frame.arena, "ptr"), arena.fixed_bytes)]
+    for region in arena.regions[1:-1]:
+        starts.append(_further(f, starts[-1], sizes(region.size), region.slack))
+    for slot, (index, _) in zip(arena.slots, frame.slot_places, strict=True):
+        if slot.region:
+            at = _further(f, starts[slot.region], sizes(slot.offset), slot.slack)
+            f.store(at, f.field(f.parameters["frame"], 8 * index))
 
 
-def _fixed_bytes(plan: Plan) -> int:
-    """The room of all slots of fixed sizes."""
-    return sum(aligned(size) for size in plan.slots if isinstance(size, int))
+def _further(f: Function, start: Value, bytes: Value, slack: int) -> Value:
+    """An address further on: by some bytes, rounded up to a cache line, and some more."""
+    at = f.emit(f"getelementptr i8, ptr {start.text}, i64 {_aligned(f, bytes).text}", "ptr")
+    return f.field(at, slack) if slack else at
 
 
 def _aligned(f: Function, bytes: Value) -> Value:
@@ -217,10 +221,10 @@ def _layout(module: Module, plan: Plan) -> None:
         f.store(value, f.field(f.parameters["out"], 8 * place))
         place += 1
 
-    total = literal(_fixed_bytes(plan), "i64")
-    for bytes in plan.slots:
-        if not isinstance(bytes, int):
-            total = f.emit(f"add i64 {total.text}, {_aligned(f, sizes(bytes)).text}", "i64")
+    total = literal(plan.arena.fixed_bytes, "i64")
+    for region in plan.arena.regions[1:]:
+        for room in (_aligned(f, sizes(region.size)), literal(region.slack, "i64")):
+            total = f.emit(f"add i64 {total.text}, {room.text}", "i64")
     write(total)
     write(sizes(work(plan)))
     for tensor in plan.graph.outputs:

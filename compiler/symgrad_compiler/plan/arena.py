@@ -1,0 +1,353 @@
+"""The arena: blocks of memory with lifetimes, packed so that blocks that live at once do not overlap.
+
+    Arena  = Regions, one behind the other
+    Region = slots whose sizes are integer multiples of one symbolic expression (its unit), or of 1 byte
+    Slot   = offset and size in a region
+
+Numbers alone are packed: in the region of `n*k`, a block of `12*n*k` bytes has size 12. So what holds for
+blocks of fixed sizes holds for symbolic ones, whatever n and k will be.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+from typing import Any
+
+import numpy
+
+from symgrad.dims import Dim, Size, evaluate, symbols
+
+#: Slots start at multiples of this: a cache line, and the widest vector. Blocks smaller than it lie together.
+ALIGNMENT = 64
+_WORD = 8
+#: The most blocks that are packed by size, at a quadratic price; beyond, by time alone.
+MAX_BY_SIZE = 2000
+#: The most sums of sizes that are kept, where none is known to be the largest.
+MAX_SUMS = 16
+#: What symbolic sizes count as where two ways to use memory must be compared.
+NOMINAL = 128
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a block lies: `offset` bytes (rounded up to a cache line) and `slack` from its region's start."""
+
+    region: int
+    offset: Dim
+    size: Dim
+    slack: int = 0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the arena: `size` bytes (rounded up to whole cache lines), and `slack`."""
+
+    unit: Dim
+    size: Dim
+    slack: int = 0
+
+
+@dataclass(frozen=True)
+class Arena:
+    """All regions. The first is that of fixed sizes."""
+
+    regions: tuple[Region, ...]
+    slots: tuple[Slot, ...]
+    #: Sums of sizes that are live at once: the largest, or those of which none is known to be the largest.
+    live: tuple[Dim, ...]
+
+    def bytes(self, values: dict[str, int]) -> int:
+        """The size for values of the symbolic sizes."""
+        return sum(aligned(max(0, evaluate(r.size, values))) + r.slack for r in self.regions)
+
+    def lower_bound(self, values: dict[str, int]) -> int:
+        """The most bytes that are live at once: no arena can be smaller."""
+        return max(evaluate(size, values) for size in self.live)
+
+    @property
+    def fixed_bytes(self) -> int:
+        """The size of the first region."""
+        size = self.regions[0].size
+        assert isinstance(size, int)
+        return aligned(size)
+
+    @property
+    def total(self) -> Dim:
+        """The size, but for the rounding of symbolic parts."""
+        total: Dim = 0
+        for region in self.regions:
+            total = total + region.size + region.slack
+        return total
+
+
+@dataclass(eq=False)
+class Block:
+    """Memory that must last from step `first` to step `last`, both included."""
+
+    size: Dim
+    first: int
+    last: int
+    #: Set by `pack`: the number of its slot.
+    slot: int = -1
+
+
+def aligned(size: int) -> int:
+    """A size rounded up to whole cache lines."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def nominal(size: Dim) -> int:
+    """A size where all symbols are `NOMINAL`."""
+    return size if isinstance(size, int) else evaluate(size, dict.fromkeys(symbols(size), NOMINAL))
+
+
+def factored(size: Dim) -> tuple[int, Dim]:
+    """(c, u) with size = c u, c a positive integer and as large as can be.
+
+    >>> from symgrad.dims import size
+    >>> c, u = factored(4 * size("n") + 8)
+    >>> print(c, u)
+    4 n+2
+    """
+    if isinstance(size, int):
+        return size, 1
+    divisor = gcd(*[c for _, c in size.terms])
+    return divisor, Size([(m, c // divisor) for m, c in size.terms])
+
+
+def pack(blocks: Sequence[Block]) -> Arena:
+    """Give every block its slot."""
+    members: dict[Dim, list[tuple[Block, int]]] = {1: []}
+    for block in blocks:
+        count, unit = factored(block.size)
+        members.setdefault(unit, []).append((block, count))
+    regions: list[Region] = []
+    slots: dict[Slot, int] = {}
+    for unit, parts in members.items():
+        place = _fixed if unit == 1 else _symbolic
+        size, offsets, slacks, above = place([b for b, _ in parts], [c for _, c in parts])
+        for (block, _), offset, slack in zip(parts, offsets, slacks, strict=True):
+            slot = Slot(len(regions), offset * unit, block.size, slack)
+            block.slot = slots.setdefault(slot, len(slots))
+        regions.append(Region(unit, size * unit, above))
+    return Arena(tuple(regions), tuple(slots), most_live(blocks))
+
+
+#: Room, offsets, slacks, and the slack of the region.
+Packed = tuple[int, list[int], list[int], int]
+
+
+def _fixed(blocks: Sequence[Block], sizes: Sequence[int]) -> Packed:
+    """Whole cache lines; blocks that are smaller, behind those, in words."""
+    large = [i for i, size in enumerate(sizes) if size >= ALIGNMENT]
+    small = [i for i, size in enumerate(sizes) if size < ALIGNMENT]
+    offsets = [0] * len(sizes)
+    end = 0
+    for numbers, unit in ((large, ALIGNMENT), (small, _WORD)):
+        found, room = _offsets([blocks[i] for i in numbers], [-(-sizes[i] // unit) for i in numbers])
+        for i, offset in zip(numbers, found, strict=True):
+            offsets[i] = end + unit * offset
+        end += unit * room
+    return end, offsets, [0] * len(sizes), 0
+
+
+def _symbolic(blocks: Sequence[Block], sizes: Sequence[int]) -> Packed:
+    """Multiples of a unit that is not known. Rounding an offset up to a cache line may push a block into the
+    next one, unless that begins a cache line further: the slack counts how often that can happen below it.
+
+    Let A be the place of a block, o its offset and s its size times the unit. A = up(o) + 64 r with r greater
+    than the r of all blocks below it that live at the same time; then A' + s' <= o' + 63 + 64 r' + s' <
+    o + 64 (r' + 1) <= A. Where o' and s' are whole cache lines for any unit, r = r' is enough.
+    """
+    offsets, room = _offsets(blocks, sizes)
+    slacks = [0] * len(sizes)
+    if all(size % ALIGNMENT == 0 for size in sizes):
+        return room, offsets, slacks, 0
+    upwards = sorted(range(len(sizes)), key=lambda i: offsets[i])
+    if len(sizes) > MAX_BY_SIZE:
+        rank = {offset: r for r, offset in enumerate(sorted(set(offsets)))}
+        return room, offsets, [ALIGNMENT * rank[o] for o in offsets], ALIGNMENT * len(rank)
+    above = numpy.zeros(max(b.last for b in blocks) + 1, numpy.int64)
+    for i in upwards:
+        span = slice(blocks[i].first, blocks[i].last + 1)
+        rank_here = int(above[span].max())
+        slacks[i] = ALIGNMENT * rank_here
+        is_exact = offsets[i] % ALIGNMENT == 0 and sizes[i] % ALIGNMENT == 0
+        above[span] = rank_here + (not is_exact)
+    return room, offsets, slacks, max(slacks) + ALIGNMENT
+
+
+# ---- liveness -----------------------------------------------------------------------------------------
+
+
+def most_live(blocks: Sequence[Block]) -> tuple[Dim, ...]:
+    """The sums of sizes that are live at once, without those that another one exceeds whatever the symbolic
+    sizes are (which are not negative)."""
+    changes: dict[int, list[tuple[Dim, int]]] = defaultdict(list)
+    for block in blocks:
+        count, unit = factored(block.size)
+        changes[block.first].append((unit, count))
+        changes[block.last + 1].append((unit, -count))
+    live: dict[Dim, int] = defaultdict(int)
+    front: list[dict[Dim, int]] = []
+    for time in sorted(changes):
+        for unit, count in changes[time]:
+            live[unit] += count
+        if any(count > 0 for _, count in changes[time]) and not any(_covers(f, live) for f in front):
+            now = {unit: count for unit, count in live.items() if count}
+            front = [f for f in front if not _covers(now, f)] + [now]
+            if len(front) > MAX_SUMS:
+                front.remove(min(front, key=lambda f: nominal(_sum(f))))
+    sums = sorted({_sum(f) for f in front}, key=lambda s: (-nominal(s), str(s)))
+    return tuple(sums) or (0,)
+
+
+def _sum(counts: dict[Dim, int]) -> Dim:
+    total: Dim = 0
+    for unit, count in counts.items():
+        total = total + count * unit
+    return total
+
+
+def _covers(a: dict[Dim, int], b: dict[Dim, int]) -> bool:
+    return all(count <= a.get(unit, 0) for unit, count in b.items())
+
+
+def peak(blocks: Sequence[Block]) -> int:
+    """The most bytes that are live at once, with symbolic sizes taken as `NOMINAL`."""
+    changes: dict[int, int] = defaultdict(int)
+    for block in blocks:
+        size = nominal(block.size)
+        changes[block.first] += size
+        changes[block.last + 1] -= size
+    live = most = 0
+    for time in sorted(changes):
+        live += changes[time]
+        most = max(most, live)
+    return most
+
+
+# ---- packing ------------------------------------------------------------------------------------------
+
+
+def _offsets(blocks: Sequence[Block], sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Offsets, and the room that they take: the best of a few ways."""
+    if not blocks:
+        return [], 0
+    least = _least_room(blocks, sizes)
+    best = _by_time(blocks, sizes)
+    if best[1] > least and len(blocks) <= MAX_BY_SIZE:
+        spans = [b.last - b.first for b in blocks]
+        for order in (
+            sorted(range(len(sizes)), key=lambda i: (-sizes[i], -spans[i], blocks[i].first)),
+            sorted(range(len(sizes)), key=lambda i: (-spans[i], -sizes[i], blocks[i].first)),
+        ):
+            best = min(best, _in_gaps(blocks, sizes, order), key=lambda found: found[1])
+            if best[1] == least:
+                break
+    return best
+
+
+def _least_room(blocks: Sequence[Block], sizes: Sequence[int]) -> int:
+    changes: dict[int, int] = defaultdict(int)
+    for block, size in zip(blocks, sizes, strict=True):
+        changes[block.first] += size
+        changes[block.last + 1] -= size
+    live = most = 0
+    for time in sorted(changes):
+        live += changes[time]
+        most = max(most, live)
+    return most
+
+
+def _by_time(blocks: Sequence[Block], sizes: Sequence[int]) -> tuple[list[int], int]:
+    """As a program allocates: each block takes the smallest hole that is large enough."""
+    offsets = [0] * len(sizes)
+    ending: dict[int, list[int]] = defaultdict(list)
+    starting: dict[int, list[int]] = defaultdict(list)
+    for i, block in enumerate(blocks):
+        starting[block.first].append(i)
+        ending[block.last + 1].append(i)
+    holes = _Holes()
+    for time in sorted({*starting, *ending}):
+        for i in ending[time]:
+            holes.give(offsets[i], sizes[i])
+        for i in sorted(starting[time], key=lambda i: -sizes[i]):
+            offsets[i] = holes.take(sizes[i])
+    return offsets, holes.end
+
+
+class _Holes:
+    """Free memory below `end`; neighbours are one hole."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._sized: list[tuple[int, int]] = []  # (size, start), sorted
+        self._starts: dict[int, int] = {}  # start -> size
+        self._ends: dict[int, int] = {}  # end -> size
+
+    def take(self, size: int) -> int:
+        at = bisect.bisect_left(self._sized, (size, -1))
+        if at < len(self._sized):
+            have, start = self._sized[at]
+            self._remove(start, have)
+            if have > size:
+                self._add(start + size, have - size)
+            return start
+        start = self.end
+        last = self._ends.get(self.end)
+        if last is not None:  # the hole at the end grows
+            start -= last
+            self._remove(start, last)
+        self.end = start + size
+        return start
+
+    def give(self, start: int, size: int) -> None:
+        if not size:
+            return
+        before = self._ends.get(start)
+        if before is not None:
+            self._remove(start - before, before)
+            start, size = start - before, size + before
+        after = self._starts.get(start + size)
+        if after is not None:
+            self._remove(start + size, after)
+            size += after
+        self._add(start, size)
+
+    def _add(self, start: int, size: int) -> None:
+        bisect.insort(self._sized, (size, start))
+        self._starts[start] = self._ends[start + size] = size
+
+    def _remove(self, start: int, size: int) -> None:
+        del self._sized[bisect.bisect_left(self._sized, (size, start))]
+        del self._starts[start], self._ends[start + size]
+
+
+def _in_gaps(blocks: Sequence[Block], sizes: Sequence[int], order: Sequence[int]) -> tuple[list[int], int]:
+    """One after the other, each into the smallest gap between the blocks placed before that live when it
+    does."""
+    count = len(sizes)
+    first, last = (numpy.array([getattr(b, name) for b in blocks], numpy.int64) for name in ("first", "last"))
+    size = numpy.array(sizes, numpy.int64)
+    placed: numpy.ndarray[Any, Any] = numpy.empty(count, numpy.int64)  # sorted by offset
+    offsets = numpy.zeros(count, numpy.int64)
+    top = 0
+    for n, i in enumerate(order):
+        others = placed[:n]
+        others = others[(first[others] <= last[i]) & (last[others] >= first[i])]
+        starts = offsets[others]
+        free = numpy.maximum.accumulate(numpy.concatenate(([0], starts + size[others])))
+        gaps = starts - free[:-1]
+        fits = numpy.flatnonzero(gaps >= size[i])
+        at = int(free[fits[numpy.argmin(gaps[fits])]]) if fits.size else int(free[-1])
+        offsets[i] = at
+        position = int(numpy.searchsorted(offsets[placed[:n]], at))
+        placed[position + 1 : n + 1] = placed[position:n].copy()
+        placed[position] = i
+        top = max(top, at + sizes[i])
+    return offsets.tolist(), top

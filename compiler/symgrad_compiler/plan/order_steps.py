@@ -1,0 +1,33 @@
+"""The order of a plan's steps: one in which little of the arena is live at once, checks of sizes first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from symgrad_compiler.plan import memory
+from symgrad_compiler.plan.arena import nominal
+from symgrad_compiler.plan.dependencies import dependencies
+from symgrad_compiler.plan.order import Tasks, best
+from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.steps import ARENA, BoundsCheck, Step, Storage
+
+
+def low_peak(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> list[Step]:
+    """The steps in an order of low peak. `commits` are those that write states in place."""
+    start = next((i for i, s in enumerate(steps) if not _is_size_check(s)), len(steps))
+    first, rest = list(steps[:start]), list(steps[start:])
+    tasks = Tasks(dependencies(p, rest, commits))
+    numbers: dict[Storage, int] = {}
+    for step in rest:
+        touched = {a.storage: None for a in (*step.reads(), *step.writes()) if a.storage.kind == ARENA}
+        for storage in touched:
+            if storage not in numbers:
+                numbers[storage] = len(tasks.sizes)
+                tasks.sizes.append(nominal(memory.bytes_of(storage)))
+        tasks.touches.append(sorted(numbers[s] for s in touched))
+    chosen = best(tasks, lambda order: memory.live_bytes([*first, *[rest[i] for i in order]]))
+    return [*first, *[rest[i] for i in chosen]]
+
+
+def _is_size_check(step: Step) -> bool:
+    return isinstance(step, BoundsCheck) and step.index is None
