@@ -41,10 +41,12 @@ def low_peak(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> li
     """The steps in an order of low peak. `commits` are those that write states in place."""
     start = next((i for i, s in enumerate(steps) if not _is_size_check(s)), len(steps))
     first, rest = list(steps[:start]), list(steps[start:])
-    chosen = best(
-        _tasks(p, rest, commits), lambda order: memory.live_bytes([*first, *[rest[i] for i in order]])
-    )
-    return [*first, *[rest[i] for i in chosen]]
+    given = list(range(len(rest)))
+    chosen = best(_tasks(p, rest, commits))
+    if chosen == given:
+        return list(steps)
+    other = [*first, *[rest[i] for i in chosen]]
+    return min([list(steps), other], key=memory.live_bytes)
 
 
 def _is_size_check(step: Step) -> bool:
@@ -93,6 +95,7 @@ def _tasks(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> Task
                 numbers[storage] = len(tasks.sizes)
                 tasks.sizes.append(nominal(memory.bytes_of(storage)))
         tasks.touches.append(sorted(numbers[s] for s in touched))
+        tasks.in_place.append(isinstance(step, Kernel) and bool(step.stores))
     return tasks
 
 
