@@ -39,6 +39,8 @@ from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
 #: Steps of their own that write all of their result: that of an update, straight into the spare array.
 WRITERS = (MatMul, Scatter, SetSlice)
+#: Another order of nodes than the given one, which may fuse less, must lower the peak to this.
+WORTHWHILE = 0.9
 
 
 @without_collections
@@ -49,7 +51,10 @@ def make_plan(graph: Graph) -> Plan:
     graph = graph if expanded is graph else merge(expanded)
     orders = node_orders(graph)
     plans = [_plan(graph, nodes) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])]
-    return min(plans, key=lambda plan: memory.live_bytes(plan.steps))
+    if len(plans) == 1:
+        return plans[0]
+    given, other = (memory.live_bytes(plan.steps) for plan in plans)
+    return plans[other < WORTHWHILE * given]
 
 
 def _plan(graph: Graph, nodes: Sequence[Node]) -> Plan:

@@ -13,7 +13,7 @@ another one has a lower peak.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 #: With more tasks, only one way of each kind is tried.
@@ -27,6 +27,8 @@ class Tasks:
     before: list[list[int]] = field(default_factory=list)
     #: The pieces of memory that each task touches, each once.
     touches: list[list[int]] = field(default_factory=list)
+    #: Which tasks may write over what they free.
+    in_place: list[bool] = field(default_factory=list)
     #: Bytes of each piece.
     sizes: list[int] = field(default_factory=list)
 
@@ -46,9 +48,30 @@ def orders(tasks: Tasks) -> Iterator[list[int]]:
         yield lazy(tasks, eager_order)
 
 
-def best(tasks: Tasks, peak: Callable[[list[int]], int]) -> list[int]:
+def best(tasks: Tasks) -> list[int]:
     """The order with the lowest peak; the first of those."""
-    return min(orders(tasks), key=peak)
+    return min(orders(tasks), key=lambda order: peak(tasks, order))
+
+
+def peak(tasks: Tasks, order: Sequence[int]) -> int:
+    """The most bytes that are live at once."""
+    users = [0] * len(tasks.sizes)
+    for touched in tasks.touches:
+        for piece in touched:
+            users[piece] += 1
+    left = list(users)
+    live = most = 0
+    for task in order:
+        taken = freed = 0
+        for piece in tasks.touches[task]:
+            if left[piece] == users[piece]:
+                taken += tasks.sizes[piece]
+            left[piece] -= 1
+            if not left[piece]:
+                freed += tasks.sizes[piece]
+        most = max(most, live + taken - (min(taken, freed) if tasks.in_place[task] else 0))
+        live += taken - freed
+    return most
 
 
 def eager(tasks: Tasks, order: Sequence[int]) -> list[int]:

@@ -7,7 +7,6 @@ alone can come long before it is needed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 
 from symgrad.dims import product
 from symgrad.ir.graph import Graph
@@ -16,27 +15,27 @@ from symgrad.ops.create import Constant, Fill, Iota, SizeOf
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad_compiler.plan.arena import nominal
-from symgrad_compiler.plan.order import Tasks, orders
+from symgrad_compiler.plan.order import Tasks, best
 
 #: Ops whose results take no memory, or none that is ever free.
 WITHOUT_MEMORY = (Constant, Fill, Iota, SizeOf)
+#: With more nodes, one plan is made, not two to compare.
+MANY = 20_000
 
 
 def node_orders(graph: Graph) -> list[list[Node]]:
-    """The nodes as they are given; and in the order of the lowest peak, if that is lower, by an estimate that
-    knows of no fusion."""
+    """The nodes as they are given; and in an order of lower peak, by an estimate that knows of no fusion. Of
+    many nodes, the given order alone."""
     nodes = list(graph.nodes)
-    tasks, in_place = _tasks(graph)
-    found = list(orders(tasks))
-    peaks = [_peak(tasks, in_place, order) for order in found]
-    least = min(peaks)
-    if not nodes or least == peaks[0]:
+    if len(nodes) > MANY:
         return [nodes]
-    return [nodes, [nodes[i] for i in found[peaks.index(least)]]]
+    chosen = best(_tasks(graph))
+    if all(i == number for number, i in enumerate(chosen)):
+        return [nodes]
+    return [nodes, [nodes[i] for i in chosen]]
 
 
-def _tasks(graph: Graph) -> tuple[Tasks, list[bool]]:
-    """The nodes as tasks; and which may write over an operand."""
+def _tasks(graph: Graph) -> Tasks:
     tasks = Tasks()
     results = {*graph.outputs, *graph.updates.values()}
     made: dict[Node, int] = {}
@@ -52,27 +51,10 @@ def _tasks(graph: Graph) -> tuple[Tasks, list[bool]]:
                 tasks.sizes.append(nominal(product(tensor.shape)) * tensor.dtype.itemsize)
         touched = {pieces[t] for t in (*node.inputs, *node.outputs)}
         tasks.touches.append(sorted(p for p in touched if p is not None))
-    return tasks, [isinstance(n.op, Elementwise) for n in graph.nodes]
+        tasks.in_place.append(isinstance(node.op, Elementwise))
+    return tasks
 
 
 def _is_view(node: Node) -> bool:
     op = node.op
     return isinstance(op, Barrier) or (isinstance(op, TensorOp) and op.strided is not None)
-
-
-def _peak(tasks: Tasks, in_place: Sequence[bool], order: Sequence[int]) -> int:
-    left = [0] * len(tasks.sizes)
-    for touched in tasks.touches:
-        for piece in touched:
-            left[piece] += 1
-    users = list(left)
-    live = most = 0
-    for task in order:
-        taken = freed = 0
-        for piece in tasks.touches[task]:
-            taken += tasks.sizes[piece] * (left[piece] == users[piece])
-            left[piece] -= 1
-            freed += tasks.sizes[piece] * (left[piece] == 0)
-        most = max(most, live + taken - (min(taken, freed) if in_place[task] else 0))
-        live += taken - freed
-    return most

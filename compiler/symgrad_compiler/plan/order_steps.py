@@ -9,7 +9,7 @@ from symgrad_compiler.plan.arena import nominal
 from symgrad_compiler.plan.dependencies import dependencies
 from symgrad_compiler.plan.order import Tasks, best
 from symgrad_compiler.plan.planner import Planner
-from symgrad_compiler.plan.steps import ARENA, BoundsCheck, Step, Storage
+from symgrad_compiler.plan.steps import ARENA, BoundsCheck, Kernel, Step, Storage
 
 
 def low_peak(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> list[Step]:
@@ -25,8 +25,12 @@ def low_peak(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> li
                 numbers[storage] = len(tasks.sizes)
                 tasks.sizes.append(nominal(memory.bytes_of(storage)))
         tasks.touches.append(sorted(numbers[s] for s in touched))
-    chosen = best(tasks, lambda order: memory.live_bytes([*first, *[rest[i] for i in order]]))
-    return [*first, *[rest[i] for i in chosen]]
+        tasks.in_place.append(isinstance(step, Kernel) and bool(step.stores))
+    chosen = best(tasks)
+    if chosen == list(range(len(rest))):
+        return list(steps)
+    other = [*first, *[rest[i] for i in chosen]]
+    return min([list(steps), other], key=memory.live_bytes)
 
 
 def _is_size_check(step: Step) -> bool:
