@@ -46,10 +46,15 @@ class Compiled(Protocol):
     """A program and the stages it came from; what a call does not need is made when it is asked for."""
 
     program: Program | NativeProgram
+    #: The passes that were run, in order.
+    passes: tuple[Pass, ...]
 
     @property
     def optimized(self) -> Graph:
         """The graph after the passes."""
+
+    def notes(self) -> list[str]:
+        """What `explain` says after the passes: the plan in a line, and ops that call back into NumPy."""
 
     def code(self, kind: str) -> str:
         """Generated text: "numpy", "llvm" or "asm"."""
@@ -60,6 +65,7 @@ class Compiled(Protocol):
 
 class _WithNumPy:
     program: Program | NativeProgram
+    passes: tuple[Pass, ...]
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         self._optimized = pipeline.run(graph, passes, validate=options.validate)
@@ -70,6 +76,9 @@ class _WithNumPy:
     @property
     def optimized(self) -> Graph:
         return self._optimized
+
+    def notes(self) -> list[str]:
+        return [f"plan: {self._report().splitlines()[0]}"]
 
     def code(self, kind: str) -> str:
         if kind == "numpy":
@@ -84,6 +93,7 @@ class _WithNumPy:
 
 class _WithLlvm:
     program: Program | NativeProgram
+    passes: tuple[Pass, ...]
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         native = _native()
@@ -94,6 +104,9 @@ class _WithLlvm:
     def optimized(self) -> Graph:
         result: Graph = self._compilation.optimized
         return result
+
+    def notes(self) -> list[str]:
+        return [f"plan: {self.report().splitlines()[0]}", *self._compilation.called_back()]
 
     @cached_property
     def _source(self) -> str:
@@ -110,11 +123,12 @@ class _WithLlvm:
 def build(graph: Graph, options: Options) -> Compiled:
     """Compile a graph."""
     check_backend(options.backend)
-    graph = release(graph)
+    released = release(graph)
     passes = default_passes if options.passes is None else tuple(options.passes)
-    if options.backend == "llvm" and not options.nan_guard:
-        return _WithLlvm(graph, passes, options)
-    return _WithNumPy(graph, passes, options)
+    on_llvm = options.backend == "llvm" and not options.nan_guard
+    compiled: Compiled = (_WithLlvm if on_llvm else _WithNumPy)(released, passes, options)
+    compiled.passes = passes if released is graph else (release, *passes)
+    return compiled
 
 
 def check_backend(name: str) -> None:
