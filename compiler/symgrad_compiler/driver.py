@@ -22,6 +22,7 @@ from symgrad.ir.graph import Graph
 from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.passes import default as default_passes
 from symgrad_compiler.passes import pipeline
+from symgrad_compiler.passes.checks import as_passes
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.passes.release import release
 from symgrad_runtime.native import NativeProgram
@@ -124,7 +125,7 @@ def build(graph: Graph, options: Options) -> Compiled:
     """Compile a graph."""
     check_backend(options.backend)
     released = release(graph)
-    passes = default_passes if options.passes is None else tuple(options.passes)
+    passes = default_passes if options.passes is None else as_passes(options.passes)
     on_llvm = options.backend == "llvm" and not options.nan_guard
     compiled: Compiled = (_WithLlvm if on_llvm else _WithNumPy)(released, passes, options)
     compiled.passes = passes if released is graph else (release, *passes)

@@ -8,6 +8,7 @@ from symgrad.api.compile import Function
 from symgrad.ir.graph import Graph
 from symgrad_compiler import passes as pipeline
 from symgrad_compiler.explain import Explanation, explain_passes
+from symgrad_compiler.passes.checks import as_passes
 from symgrad_compiler.passes.pipeline import Pass
 
 
@@ -20,7 +21,7 @@ def optimize(graph: Graph, passes: Sequence[Pass] | None = None) -> Graph:
     >>> sg.optimize(g).stats()["ops"]
     {'softplus': 1}
     """
-    return pipeline.run(graph, pipeline.default if passes is None else tuple(passes))
+    return pipeline.run(graph, pipeline.default if passes is None else as_passes(passes))
 
 
 def explain(
@@ -55,8 +56,8 @@ def explain(
       + y: f64[3] = softplus(x)                                               # by rule softplus
     """
     if isinstance(target, Graph):
-        return explain_passes(target, pipeline.default if passes is None else passes, full=full)
+        return explain_passes(target, pipeline.default if passes is None else as_passes(passes), full=full)
     if passes is not None:
-        return explain_passes(target.graph, passes, full=full)
+        return explain_passes(target.graph, as_passes(passes), full=full)
     compiled = target._compiled
     return explain_passes(target.graph, compiled.passes, compiled.notes(), full)
