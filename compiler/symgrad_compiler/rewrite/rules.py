@@ -95,6 +95,8 @@ class PatternRule:
         return False
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+        if _only_real(self, tensor):
+            return None
         bound = match(self.pattern, tensor, barriers)
         return None if bound is None else instantiate(self.replacement, bound, tensor.type)
 
@@ -125,10 +127,15 @@ class FunctionRule:
         return not wanted or any([t.node.op.__class__ in wanted for t in node.inputs])
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-        return self.function(tensor, barriers)
+        return None if _only_real(self, tensor) else self.function(tensor, barriers)
 
     def __repr__(self) -> str:
         return described(self)
+
+
+def _only_real(r: Rule, tensor: Tensor) -> bool:
+    """Stable forms are for real numbers: log(exp(z)) is another branch, and sqrt(z^2) is z or -z."""
+    return r.kind == "stable" and tensor.dtype.kind == "complex"
 
 
 def described(r: Rule) -> str:
