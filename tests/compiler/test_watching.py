@@ -81,6 +81,16 @@ def test_what_replaces_a_tensor_keeps_its_name() -> None:
     assert all(line[:2] in ("- ", "+ ", "  ") for line in changed)
 
 
+def test_what_is_made_anew_on_other_operands_is_not_shown() -> None:
+    a, w = sg.vector("a", size="n"), sg.scalar("w")
+    t = a
+    for i in range(4):
+        t = sg.tanh(t * w + a) if i % 3 else sg.log(1 + sg.exp(t)) * 0.5
+    told = sg.explain(Graph([a, w], sg.sum(t)), [sg.passes.stabilize])
+    heads = [line.split(":")[0] for line in told.passes[0].difference]
+    assert heads == ["- exp", "- add", "- log", "+ log", "- exp_1", "- add_3", "- log_1", "+ log_1"]
+
+
 def test_every_line_that_stays_is_the_same_before_and_after() -> None:
     """Applying the difference to the lines of the graph before gives the lines of the graph after."""
     graphs = [step_graph(), graph()]

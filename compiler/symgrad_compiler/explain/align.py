@@ -6,13 +6,15 @@ this order, two tensors belong together
     that are the same object;
     that are the same op on operands that belong together, by value numbering over both graphs;
     that are the same result, and then the operands of results made by the same op, and so on downwards;
+    that were made by the same op on the same line of the user's, where there are as many after as before;
     that the user gave the same name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import MAX_NAME, Node, Tensor, is_leaf
@@ -42,7 +44,10 @@ def align(before: Graph, after: Graph) -> Alignment:
         if tensor in old_tensors:
             found.pair(tensor, tensor)
     _by_number(before, after, found)
-    _from_results(before, after, found)
+    results = list(zip(after.outputs, before.outputs, strict=False))
+    results += [(t, before.updates[state]) for state, t in after.updates.items() if state in before.updates]
+    _downwards(results, found)
+    _by_origin(before, after, found)
     _by_name(before, after, found)
     return found
 
@@ -95,10 +100,8 @@ def _by_number(before: Graph, after: Graph, found: Alignment) -> None:
             found.merged.update(zip(node.outputs, equal[n].outputs, strict=True))
 
 
-def _from_results(before: Graph, after: Graph, found: Alignment) -> None:
-    """What a graph returns stays what it is, whatever computes it; so do the operands of what has its op."""
-    pairs = list(zip(after.outputs, before.outputs, strict=False))
-    pairs += [(new, before.updates[state]) for state, new in after.updates.items() if state in before.updates]
+def _downwards(pairs: list[tuple[Tensor, Tensor]], found: Alignment) -> None:
+    """What serves a purpose stays what it is, whatever computes it: results, and the operands of one op."""
     while pairs:
         new, old = pairs.pop()
         taken = new in found.before or old in found.kept or old in found.merged
@@ -107,6 +110,30 @@ def _from_results(before: Graph, after: Graph, found: Alignment) -> None:
         found.pair(new, old)
         if new.node.op == old.node.op and len(new.node.inputs) == len(old.node.inputs):
             pairs += zip(new.node.inputs, old.node.inputs, strict=True)
+
+
+def _by_origin(before: Graph, after: Graph, found: Alignment) -> None:
+    """Nodes that were made anew, on other operands, keep op, type and origins, and their order."""
+
+    def groups(nodes: Iterable[Node], taken: Container[Tensor]) -> dict[Any, list[Node]]:
+        found: dict[Any, list[Node]] = {}
+        for node in nodes:
+            if node.outputs[0] not in taken:
+                found.setdefault((node.op, node.outputs[0].type, node.origins), []).append(node)
+        return found
+
+    old_groups = groups(before.nodes, {*found.kept, *found.merged})
+    for key, new_nodes in groups(after.nodes, found.before).items():
+        old_nodes = old_groups.get(key, ())
+        if len(old_nodes) != len(new_nodes):
+            continue
+        for new, old in zip(new_nodes, old_nodes, strict=True):
+            for a, b in zip(new.outputs, old.outputs, strict=True):
+                if a not in found.before and b not in found.kept:
+                    found.pair(a, b)
+    for tensor, was in [*found.before.items()]:
+        if tensor is not was and tensor.node.op == was.node.op:
+            _downwards(list(zip(tensor.node.inputs, was.node.inputs, strict=False)), found)
 
 
 def _by_name(before: Graph, after: Graph, found: Alignment) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
+from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.text.data import Blobs
 from symgrad_compiler.explain.align import align, carry_names
@@ -106,6 +107,7 @@ class Explanation:
         return str(text) in str(self)
 
 
+@without_collections
 def explain_passes(
     graph: Graph, passes: Iterable[Pass], notes: Sequence[str] = (), full: bool = False
 ) -> Explanation:
