@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import importlib
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -44,16 +42,16 @@ def rules_of(step: Any) -> tuple[Rule, ...]:
 
 
 def every_table() -> Iterator[tuple[str, tuple[Rule, ...]]]:
-    """(pass, its rules): those of the pipeline in its order, then any other module of passes with a table."""
+    """(pass, its rules): those of the pipeline in its order, then the others that are offered."""
+    offered = [getattr(passes, name) for name in passes.__all__]
     seen = set()
-    for step in passes.default:
-        if pass_name(step) not in seen and rules_of(step):
-            yield pass_name(step), rules_of(step)
+    for step in (*passes.default, *offered):
+        if isinstance(step, (type, tuple)) or not callable(step) or pass_name(step) in seen:
+            continue
         seen.add(pass_name(step))
-    for module in pkgutil.iter_modules(passes.__path__):
-        rules = getattr(importlib.import_module(f"symgrad_compiler.passes.{module.name}"), "RULES", ())
-        if rules and module.name not in seen:
-            yield f"{module.name}, not in the default pipeline", tuple(rules)
+        if rules_of(step):
+            place = "" if step in passes.default else ", not in the default pipeline"
+            yield f"{pass_name(step)}{place}", rules_of(step)
 
 
 def rows(rules: tuple[Rule, ...]) -> list[str]:
