@@ -63,13 +63,14 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.dtypes": "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 "
     "complex128 pi e inf nan newaxis isdtype can_cast result_type finfo iinfo __array_namespace_info__ "
     "__array_api_version__",
-    "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table why",
+    "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table",
     "symgrad.api.jacobians": "jvp pushforward jacobian hessian hvp",
     "symgrad.api.trace": "trace",
     "symgrad.api.vmap": "vmap",
     "symgrad.api.custom": "custom_vjp custom_jvp checkpoint custom_root",
     "symgrad.api.compile": "function set_backend",
     "symgrad.api.optimize": "optimize explain",
+    "symgrad.api.history": "why",
     "symgrad.check": "check_grad",
 }
 _ALIASES = {

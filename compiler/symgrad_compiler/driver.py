@@ -22,6 +22,7 @@ from symgrad.ir.graph import Graph
 from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.passes import default as default_passes
 from symgrad_compiler.passes import pipeline
+from symgrad_compiler.passes.checks import as_passes
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.passes.release import release
 from symgrad_runtime.native import NativeProgram
@@ -46,10 +47,15 @@ class Compiled(Protocol):
     """A program and the stages it came from; what a call does not need is made when it is asked for."""
 
     program: Program | NativeProgram
+    #: The passes that were run, in order.
+    passes: tuple[Pass, ...]
 
     @property
     def optimized(self) -> Graph:
         """The graph after the passes."""
+
+    def notes(self) -> list[str]:
+        """What `explain` says after the passes: the plan in a line, and ops that call back into NumPy."""
 
     def code(self, kind: str) -> str:
         """Generated text: "numpy", "llvm" or "asm"."""
@@ -60,6 +66,7 @@ class Compiled(Protocol):
 
 class _WithNumPy:
     program: Program | NativeProgram
+    passes: tuple[Pass, ...]
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         self._optimized = pipeline.run(graph, passes, validate=options.validate)
@@ -70,6 +77,9 @@ class _WithNumPy:
     @property
     def optimized(self) -> Graph:
         return self._optimized
+
+    def notes(self) -> list[str]:
+        return [f"plan: {self._report().splitlines()[0]}"]
 
     def code(self, kind: str) -> str:
         if kind == "numpy":
@@ -84,6 +94,7 @@ class _WithNumPy:
 
 class _WithLlvm:
     program: Program | NativeProgram
+    passes: tuple[Pass, ...]
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         native = _native()
@@ -94,6 +105,9 @@ class _WithLlvm:
     def optimized(self) -> Graph:
         result: Graph = self._compilation.optimized
         return result
+
+    def notes(self) -> list[str]:
+        return [f"plan: {self.report().splitlines()[0]}", *self._compilation.called_back()]
 
     @cached_property
     def _source(self) -> str:
@@ -110,11 +124,12 @@ class _WithLlvm:
 def build(graph: Graph, options: Options) -> Compiled:
     """Compile a graph."""
     check_backend(options.backend)
-    graph = release(graph)
-    passes = default_passes if options.passes is None else tuple(options.passes)
-    if options.backend == "llvm" and not options.nan_guard:
-        return _WithLlvm(graph, passes, options)
-    return _WithNumPy(graph, passes, options)
+    released = release(graph)
+    passes = default_passes if options.passes is None else as_passes(options.passes)
+    on_llvm = options.backend == "llvm" and not options.nan_guard
+    compiled: Compiled = (_WithLlvm if on_llvm else _WithNumPy)(released, passes, options)
+    compiled.passes = passes if released is graph else (release, *passes)
+    return compiled
 
 
 def check_backend(name: str) -> None:

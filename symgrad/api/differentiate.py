@@ -140,24 +140,6 @@ def grad_table(cost: Tensor, wrt: Wrt) -> dict[Tensor, Tensor]:
     return table
 
 
-def why(tensor: Tensor) -> str:
-    """Where a tensor comes from: the user's line, or what it was derived from, and the rewrites since.
-
-    >>> import symgrad as sg
-    >>> x = sg.scalar("x").named("x")
-    >>> print(sg.why(sg.grad(sg.sin(x), x)))  # doctest: +ELLIPSIS
-    multiply: f64
-      ...vjp sin.x
-    """
-    lines = [f"{tensor.name or tensor.node.op.name}: {tensor.type}"]
-    for o in tensor.node.origins:
-        source = o.source()
-        head, *steps = [str(o)] if not o.steps else [str(o).split(" > ")[0], *(str(s) for s in o.steps)]
-        lines.append(f"  {head}" + (f"    {source}" if source else ""))
-        lines += [f"    > {step}" for step in steps]
-    return "\n".join(lines)
-
-
 # ---- the way through --------------------------------------------------------------------------------
 
 

@@ -113,6 +113,8 @@ def _statement_roots(nodes: Iterable[Node]) -> set[Tensor]:
     for node in nodes:
         origin = node.origins[0]
         if origin.steps:
+            if all([s.kind in ("rule", "pass") for s in origin.steps]):  # rewritten, but still of its line
+                roots.difference_update([t for t in node.inputs if t in roots and _same_line(t, origin)])
             continue
         for tensor in node.inputs:
             if tensor in roots and tensor.node.origins[0] is origin:
@@ -125,6 +127,11 @@ def _statement_roots(nodes: Iterable[Node]) -> set[Tensor]:
         ops.setdefault((origin.file, origin.line), set()).add(tensor.node.op.name)
     # Roots with different ops: the real one is not in the graph, and these are its parts.
     return {t for t in roots if len(ops[t.node.origins[0].file, t.node.origins[0].line]) == 1}
+
+
+def _same_line(tensor: Tensor, origin: Origin) -> bool:
+    other = tensor.node.origins[0]
+    return other.line == origin.line and other.file == origin.file
 
 
 _variables: dict[tuple[str, int], str | None] = {}

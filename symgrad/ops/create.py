@@ -156,6 +156,12 @@ def constant(value: Any, dtype: DTypeLike | None = None, name: str | None = None
     """
     if isinstance(value, Tensor):
         raise DTypeError("a constant is made of numbers, not of a symbolic tensor")
+    if getattr(value, "is_pattern", False):
+        raise DTypeError(
+            f"this op takes no patterns such as {value}",
+            at=origin.locate(origin.current()),
+            hint="patterns are made of elementwise ops and reductions; sg.rewrite.function_rule takes the rest",
+        )
     if isinstance(value, Size):
         result = size_tensor(value)
     elif isinstance(value, (bool, int, float, complex)) and not isinstance(value, numpy.generic):

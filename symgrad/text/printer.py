@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.origin import Origin
-from symgrad.ir.tensor import Node
+from symgrad.ir.tensor import Node, Tensor
 from symgrad.registry import provide
 from symgrad.text.attributes import write_attributes, write_value
 from symgrad.text.data import Blobs
@@ -60,15 +60,26 @@ def body(graph: Graph, blobs: Blobs, label: str = "") -> list[str]:
     for state in graph.states:
         value = write_value(state.get(), state.type, blobs)
         lines.append(f"  state {names[state]}: {state.type} = {value}")
-    lines += _Ops(graph, blobs).lines()
-    results = [
-        name if name == names[tensor] else f"{name} = {names[tensor]}"
-        for name, tensor in zip(graph.output_names, graph.outputs, strict=True)
-    ]
-    lines.append(f"  return {', '.join(results)}".rstrip())
-    lines += [f"  update {names[state]} = {names[new]}" for state, new in graph.updates.items()]
+    lines += _Ops(graph, names, blobs).lines()
+    lines += results(graph, graph.output_names, names)
     lines.append("}")
     return lines
+
+
+def statements(graph: Graph, names: Mapping[Tensor, str], blobs: Blobs) -> dict[Node, str]:
+    """The line of each node under names of the caller's choice, without its origin; literals have none."""
+    ops = _Ops(graph, names, blobs)
+    return {n: ops.body(n) for n in graph.nodes if n.outputs[0] not in graph.literals}
+
+
+def results(graph: Graph, output_names: Iterable[str], names: Mapping[Tensor, str]) -> list[str]:
+    """The lines that say what a graph returns and which states it updates."""
+    returned = [
+        name if name == names[tensor] else f"{name} = {names[tensor]}"
+        for name, tensor in zip(output_names, graph.outputs, strict=True)
+    ]
+    updates = [f"  update {names[state]} = {names[new]}" for state, new in graph.updates.items()]
+    return [f"  return {', '.join(returned)}".rstrip(), *updates]
 
 
 def _header(graph: Graph, label: str) -> list[str]:
@@ -89,9 +100,9 @@ def _header(graph: Graph, label: str) -> list[str]:
 class _Ops:
     """Prints the nodes; what many of them share (types, origins) is written once and kept."""
 
-    def __init__(self, graph: Graph, blobs: Blobs) -> None:
+    def __init__(self, graph: Graph, names: Mapping[Tensor, str], blobs: Blobs) -> None:
         self.graph = graph
-        self.names = graph.names
+        self.names = names
         self.literals = graph.literals
         self.blobs = blobs
         self.types: dict[TensorType, str] = {}

@@ -13,6 +13,7 @@ A graph holds only what its results depend on, so what a pass leaves unused is g
 from symgrad_compiler.passes.canonicalize import canonicalize
 from symgrad_compiler.passes.eliminate import eliminate
 from symgrad_compiler.passes.fold_constants import fold_constants
+from symgrad_compiler.passes.listing import Pipeline
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.passes.pipeline import Pass, run
 from symgrad_compiler.passes.rewriting import Rewriting
@@ -20,19 +21,22 @@ from symgrad_compiler.passes.simplify import simplify
 from symgrad_compiler.passes.stabilize import stabilize
 
 #: The pipeline that `function` runs; pass another tuple as `passes=`.
-default: tuple[Pass, ...] = (
-    merge,
-    fold_constants,
-    canonicalize,
-    stabilize,
-    simplify,
-    fold_constants,
-    merge,
-    eliminate,
+default = Pipeline(
+    (
+        merge,
+        fold_constants,
+        canonicalize,
+        stabilize,
+        simplify,
+        fold_constants,
+        merge,
+        eliminate,
+    )
 )
 
 __all__ = [
     "Pass",
+    "Pipeline",
     "Rewriting",
     "canonicalize",
     "default",

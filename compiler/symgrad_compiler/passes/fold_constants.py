@@ -17,6 +17,7 @@ from symgrad_compiler.rewrite.engine import inherit_name, rebuild
 
 #: No constant larger than this is made; what would be is cheaper to compute than to keep.
 MAX_ELEMENTS = 4096
+_STEP = origin.Step("pass", "fold_constants")
 _KNOWN = frozenset({Fill, Constant})
 
 
@@ -45,7 +46,7 @@ def _fold(node: Node) -> Tensor | None:
     if not operands:
         return None
     if isinstance(node.op, (Broadcast, Reshape, PermuteDims)) and isinstance(operands[0], Fill):
-        with origin.scope(node.origins):
+        with origin.scope(_folded(node.origins)):
             return apply(Fill(operands[0].value, node.outputs[0].shape))
     if not can_evaluate(node):
         return None
@@ -60,10 +61,15 @@ def _fold(node: Node) -> Tensor | None:
     if count > MAX_ELEMENTS or any(not isinstance(d, int) for t in node.inputs for d in t.shape):
         return None
     value = numpy.asarray(evaluate(node.op, [_array(t) for t in node.inputs]))
-    with origin.scope(node.origins):
+    with origin.scope(_folded(node.origins)):
         if not shape:
             return apply(Fill(Scalar(node.outputs[0].dtype, value.tobytes()), ()))
         return apply(Constant(ArrayData(value)))
+
+
+def _folded(origins: tuple[origin.Origin, ...]) -> tuple[origin.Origin, ...]:
+    """With a step for this pass, once for all that it joined."""
+    return tuple([o if o.steps[-1:] == (_STEP,) else o.then(_STEP.kind, _STEP.what) for o in origins])
 
 
 def _fold_fills(node: Node) -> Tensor:
@@ -71,7 +77,7 @@ def _fold_fills(node: Node) -> Tensor:
     values = [t.node.op.value.numpy for t in node.inputs if isinstance(t.node.op, Fill)]
     out = node.outputs[0]
     value = numpy.asarray(evaluate(node.op, values), dtype=out.dtype.numpy)
-    with origin.scope(node.origins):
+    with origin.scope(_folded(node.origins)):
         return apply(Fill(Scalar(out.dtype, value.tobytes()), out.shape))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from symgrad.errors import CompileError
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.align import own_literals
+from symgrad_compiler.passes.checks import apply_pass, pass_name
+
+__all__ = ["Pass", "pass_name", "replace_results", "run"]
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
@@ -19,20 +21,10 @@ Pass: TypeAlias = Callable[[Graph], Graph]
 def run(graph: Graph, passes: Sequence[Pass], *, validate: bool = False) -> Graph:
     """`graph` after all passes, in order; with `validate`, each result is verified."""
     for step in passes:
-        graph = step(graph)
-        if not isinstance(graph, Graph):
-            raise CompileError(
-                f"the pass {pass_name(step)} returned {type(graph).__name__}",
-                hint="a pass takes a Graph and returns one",
-            )
+        graph = apply_pass(step, graph)
         if validate:
             graph.verify()
     return graph
-
-
-def pass_name(step: Pass) -> str:
-    """What to call a pass in messages."""
-    return getattr(step, "__name__", None) or type(step).__name__
 
 
 def replace_results(graph: Graph, replaced: Mapping[Tensor, Tensor]) -> Graph:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
+from symgrad.errors import CompileError
 from symgrad.ir.graph import Graph
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import index, rewrite
@@ -13,7 +14,8 @@ from symgrad_compiler.rewrite.rules import Rule
 
 
 class Rewriting:
-    """The pass that applies `rules`, in the order given, until none applies.
+    """The pass that applies `rules`, in the order given, until none applies. (What `function_rule` makes, a
+    list of rules, counts as they do.)
 
     Where graphs come in a normal form of other rules, `normal`, what changes is brought into that form again.
 
@@ -29,8 +31,9 @@ class Rewriting:
 
     def __init__(self, name: str, rules: Iterable[Rule], normal: Iterable[Rule] = ()) -> None:
         self.__name__ = name
-        self.rules = tuple(rules)
-        self.normal = tuple(normal)
+        self.rules = _flat(name, rules)
+        self.normal = _flat(name, normal)
+        self.__doc__ = f"Apply {len(self.rules)} rule{'s' * (len(self.rules) != 1)}."
 
     @cached_property
     def _tables(self) -> tuple[dict[Any, list[Rule]], dict[Any, list[Rule]]]:
@@ -43,3 +46,17 @@ class Rewriting:
 
     def __repr__(self) -> str:
         return f"<pass {self.__name__}: {len(self.rules)} rules>"
+
+
+def _flat(name: str, rules: Any) -> tuple[Rule, ...]:
+    """Rules, and lists of rules, as one tuple."""
+    found: list[Rule] = []
+    for item in rules if isinstance(rules, Iterable) else (rules,):
+        found += item if isinstance(item, (list, tuple)) else (item,)
+    for item in found:
+        if not (hasattr(item, "key") and hasattr(item, "apply")):
+            raise CompileError(
+                f"the pass {name} takes rules, not a {type(item).__name__}",
+                hint="sg.rewrite.rule(pattern, replacement) makes one, so does sg.rewrite.function_rule",
+            )
+    return tuple(found)

@@ -27,13 +27,16 @@ _record: ContextVar[Counter[Rule] | None] = ContextVar("_record", default=None)
 
 @contextmanager
 def recording() -> Iterator[Counter[Rule]]:
-    """Count the rules that are applied inside: rule -> how many times."""
+    """Count the rules applied inside: rule -> how many times. A recording around this one counts them too."""
     counts: Counter[Rule] = Counter()
+    outer = _record.get()
     before = _record.set(counts)
     try:
         yield counts
     finally:
         _record.reset(before)
+        if outer is not None:
+            outer.update(counts)
 
 
 def index(rules: Iterable[Rule]) -> dict[Any, list[Rule]]:
@@ -102,13 +105,19 @@ class _Rewriter:
                 break
         else:
             return tensor
+        if result.__class__ is not Tensor or result.type != tensor.type:
+            _check_replacement(r, tensor, result)
         if self.record is not None:
             self.record[r] += 1
         budget = [BUDGET] if budget is None else budget
         budget[0] -= 1
         if budget[0] < 0:
-            op = tensor.node.op.name
-            raise CompileError(f"the rewrite rules do not come to an end at {op}", facts=[("rule", r.name)])
+            raise CompileError(
+                f"the rewrite rules do not come to an end at {tensor.node.op.name}",
+                facts=[("rule", r)],
+                at=_line(tensor),
+                hint="what a rule makes must not fit it again, by itself or through another rule",
+            )
         fresh = _fresh_nodes(result, tensor.node.id)
         origins = tuple([o.then("rule", r.name) for o in tensor.node.origins])
         for made in fresh:  # by the rule just now, so nobody has seen them yet
@@ -133,6 +142,27 @@ class _Rewriter:
             self.replaced[old] = new
             if old in self.barriers:
                 self.barriers.add(new)
+
+
+def _check_replacement(r: Rule, tensor: Tensor, result: object) -> None:
+    """Raise if that cannot stand for the tensor."""
+    if isinstance(result, Tensor) and result.type == tensor.type:
+        return
+    raise CompileError(
+        f"the rule {r.name} replaces a tensor by what has another type",
+        facts=[
+            ("rule", r),
+            ("tensor", tensor.type),
+            ("replacement", result.type if isinstance(result, Tensor) else type(result).__name__),
+        ],
+        at=_line(tensor),
+    )
+
+
+def _line(tensor: Tensor) -> str | None:
+    """The user's line, without what happened since."""
+    first = tensor.node.origins[0]
+    return origin.locate((origin.Origin(first.file, first.line),))
 
 
 def _fresh_nodes(result: Tensor, newer_than: int) -> list[Node]:

@@ -39,6 +39,12 @@ class Pattern(Operators):
         """Whether the root alone of this pattern fits the tensor."""
         raise NotImplementedError
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"a pattern has no {name}: patterns are made of elementwise ops and reductions\n"
+            "  hint: what no pattern can say is a function, see sg.rewrite.function_rule"
+        )
+
     @staticmethod
     def of(op: Elementwise, operands: Sequence[Any]) -> Pattern:
         """An elementwise op on patterns and numbers."""
@@ -47,7 +53,9 @@ class Pattern(Operators):
     def reduction(self, op: Any, axis: Any, keepdims: bool) -> Pattern:
         """A reduction (or softmax) of this pattern over axes that are a variable, `attribute("axes")`."""
         if keepdims or not isinstance(axis, Attribute):
-            raise TypeError("in a pattern, axis must be an attribute variable and keepdims False")
+            raise TypeError(
+                'in a pattern, axis must be a variable, sg.rewrite.attribute("axes"), and keepdims False'
+            )
         return Application(op, (self,), {"axes": axis})
 
 

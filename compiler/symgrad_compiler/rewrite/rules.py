@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import inspect
+import itertools
+import weakref
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from symgrad import registry
+from symgrad.errors import CompileError
+from symgrad.ir import origin
+from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Tensor
-from symgrad_compiler.rewrite.pattern import Application, Pattern, as_pattern, instantiate, match, root_of
+from symgrad.ops.kinds import Elementwise
+from symgrad_compiler.rewrite.pattern import (
+    Application,
+    Attribute,
+    Pattern,
+    Variable,
+    as_pattern,
+    instantiate,
+    match,
+    root_of,
+)
 
 KINDS = ("exact", "rounding", "stable", "fast")
+
+#: All rules that exist, by when they were made: origins name rules, and `why` tells what they say.
+_rules: weakref.WeakValueDictionary[int, Rule] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+
+
+def rules_called(name: str) -> list[Rule]:
+    """The rules of this name, oldest first."""
+    return [r for _, r in sorted(_rules.items()) if r.name == name]
 
 
 class Rule(Protocol):
@@ -32,7 +58,7 @@ class Rule(Protocol):
         """The replacement of `tensor`, or None where the rule does not apply."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PatternRule:
     """pattern -> replacement."""
 
@@ -47,6 +73,7 @@ class PatternRule:
         object.__setattr__(self, "_needs", needs)
         orders = [(0, 1), (1, 0)] if getattr(self.pattern.op, "commutative", False) else [None]
         object.__setattr__(self, "_orders", orders)
+        _remember(self)
 
     @property
     def key(self) -> Any:
@@ -68,14 +95,16 @@ class PatternRule:
         return False
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-        bound = match(self.pattern, tensor, barriers)
-        if bound is None:
+        if _only_real(self, tensor):
             return None
-        result = instantiate(self.replacement, bound, tensor.type)
-        return result if result.type == tensor.type else None
+        bound = match(self.pattern, tensor, barriers)
+        return None if bound is None else instantiate(self.replacement, bound, tensor.type)
+
+    def __repr__(self) -> str:
+        return described(self)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FunctionRule:
     """A rule as a function from (tensor, barriers) to its replacement or None."""
 
@@ -86,6 +115,9 @@ class FunctionRule:
     #: The ops, one of which some operand must be made by; empty where any will do.
     operands: tuple[type, ...] = ()
 
+    def __post_init__(self) -> None:
+        _remember(self)
+
     @property
     def maths(self) -> str:
         return " ".join((self.function.__doc__ or "").split("\n\n")[0].split()).rstrip(".")
@@ -95,7 +127,24 @@ class FunctionRule:
         return not wanted or any([t.node.op.__class__ in wanted for t in node.inputs])
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-        return self.function(tensor, barriers)
+        return None if _only_real(self, tensor) else self.function(tensor, barriers)
+
+    def __repr__(self) -> str:
+        return described(self)
+
+
+def _only_real(r: Rule, tensor: Tensor) -> bool:
+    """Stable forms are for real numbers: log(exp(z)) is another branch, and sqrt(z^2) is z or -z."""
+    return r.kind == "stable" and tensor.dtype.kind == "complex"
+
+
+def described(r: Rule) -> str:
+    """A rule in a line."""
+    return f"<{r.kind} rule {r.name}: {r.maths}>" if r.maths else f"<{r.kind} rule {r.name}>"
+
+
+def _remember(made: Rule) -> None:
+    _rules[next(_numbers)] = made
 
 
 def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None = None) -> PatternRule:
@@ -107,24 +156,104 @@ def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None =
         kind: "exact", "rounding", "stable" or "fast".
         name: what origins call the rule; the replaced op unless given.
 
+    Raises:
+        CompileError: a kind that there is not, a pattern that is a variable, a number or a tensor, a
+            replacement with variables that the pattern does not have.
+
     >>> from symgrad_compiler.rewrite.pattern import var
     >>> x = var("x")
-    >>> rule(x * 1, x).name
-    'multiply'
+    >>> rule(x * 1, x)
+    <exact rule multiply: x * 1 = x>
     """
-    if kind not in KINDS:
-        raise ValueError(f"a rule is {', '.join(KINDS)}; not {kind!r}")
+    _check_kind(kind)
+    for side, what in ((pattern, "pattern"), (replacement, "replacement")):
+        if isinstance(side, Tensor):
+            raise _fault(f"a {what} is made of variables, not of tensors", 'x = sg.rewrite.var("x")')
     if not isinstance(pattern, Application):
-        raise TypeError("the root of a pattern must be an op")
-    return PatternRule(pattern, as_pattern(replacement), kind, name or pattern.op.name)
+        raise _fault("the root of a pattern must be an op", "for example rule(x * 1, x)", ("got", pattern))
+    if name is not None and not isinstance(name, str):
+        raise _fault(f"a rule's name must be a string, not {type(name).__name__}")
+    by = as_pattern(replacement)
+    known = set(_variables(pattern))
+    unknown = [v for v in _variables(by) if v not in known]
+    if unknown:
+        raise _fault(
+            f"the replacement has {unknown[0]}, which the pattern does not have",
+            "a replacement is made of what the pattern has found",
+            ("rule", f"{pattern} = {by}"),
+        )
+    return PatternRule(pattern, by, kind, name or pattern.op.name)
+
+
+def _variables(pattern: Pattern) -> Iterator[str]:
+    """The names of variables, of attributes too."""
+    if isinstance(pattern, Variable):
+        yield pattern.name
+    elif isinstance(pattern, Application):
+        yield from (v.name for v in pattern.attributes.values() if isinstance(v, Attribute))
+        for operand in pattern.operands:
+            yield from _variables(operand)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise _fault(f"a rule is {', '.join(KINDS)}; not {kind!r}")
+
+
+def _fault(what: str, hint: str | None = None, *facts: tuple[str, object]) -> CompileError:
+    return CompileError(what, facts=facts, at=origin.locate(origin.current()), hint=hint)
 
 
 def function_rule(
     *keys: Any, kind: str = "exact", operands: tuple[type, ...] = ()
 ) -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
-    """Decorator: a rule as a function, for each of the given roots (elementwise ops or classes of ops)."""
+    """Decorator: a rule as a function, for each of the given roots.
+
+    The function takes a tensor that such an op has made, and the tensors that it must not look behind. It
+    gives a tensor of the same type for it, or None where the rule does not apply. The first paragraph of its
+    docstring is the rule's maths.
+
+    Args:
+        keys: ops by name ("sum"), elementwise ops, or classes of ops.
+        kind: "exact", "rounding", "stable" or "fast".
+        operands: classes of ops, one of which must have made some operand, for a first, cheap look.
+
+    Raises:
+        CompileError: a kind or an op that there is not, a function that does not take these two.
+
+    >>> import symgrad as sg
+    >>> @sg.rewrite.function_rule("exp")
+    ... def exp_of_log(tensor, barriers):
+    ...     "exp(log(x)) = x"
+    ...     (y,) = tensor.node.inputs
+    ...     return y.node.inputs[0] if y.node.op is sg.log and y not in barriers else None
+    >>> exp_of_log
+    [<exact rule exp_of_log: exp(log(x)) = x>]
+    """
+    _check_kind(kind)
+    roots = [_root(key) for key in keys]
+    if not roots:
+        raise _fault("a rule as a function needs the op at its root", 'for example @function_rule("sum")')
 
     def make(function: Callable[..., Tensor | None]) -> list[FunctionRule]:
-        return [FunctionRule(function, key, kind, function.__name__.strip("_"), operands) for key in keys]
+        try:
+            inspect.signature(function).bind(None, ())
+        except TypeError:
+            raise _fault(
+                f"{function.__name__} must take two arguments",
+                "the tensor, and the tensors that it must not look behind: def rule(tensor, barriers)",
+            ) from None
+        return [FunctionRule(function, key, kind, function.__name__.strip("_"), operands) for key in roots]
 
     return make
+
+
+def _root(key: Any) -> Any:
+    """The op or class of ops that a user means."""
+    if isinstance(key, str) and key in registry.ops:
+        return registry.ops[key]
+    if isinstance(key, Elementwise) or (isinstance(key, type) and issubclass(key, Op)):
+        return key
+    name = key if isinstance(key, str) else getattr(key, "__name__", "")
+    hint = f'"{name}", by name, is one' if name in registry.ops else "docs/ops.md lists the ops"
+    raise _fault(f"{name or repr(key)} is no op but a {type(key).__name__}", hint)

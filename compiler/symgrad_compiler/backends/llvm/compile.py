@@ -93,6 +93,17 @@ class Compilation:
     def report(self) -> str:
         return describe(self.plan)
 
+    def called_back(self) -> list[str]:
+        """A line for each node without native form, which calls back into NumPy."""
+        names = self.plan.graph.names
+        lines = []
+        for step in self.plan.callbacks:
+            node = step.node
+            where = origin.locate(node.origins)
+            text = f"no native form, calls back into NumPy: {', '.join(names[t] for t in node.outputs)}"
+            lines.append(f"{text} = {node.op.name}(...)" + (f" at {where}" if where else ""))
+        return lines
+
     # ---- the program --------------------------------------------------------------------------------
 
     def program(self, cast: bool) -> NativeProgram:
