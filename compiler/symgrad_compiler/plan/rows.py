@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from symgrad.dims import Dim, Shape, product
+from symgrad.dims import Dim, Shape, floordiv, maximum, product
 from symgrad.ir.values import Scalar
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.proofs import is_never_negative
@@ -46,8 +46,6 @@ BLOCK_BYTES = 128 * 1024
 MOST_ROW_BYTES = 1024 * 1024
 #: Below this everything stays in the cache anyway.
 LEAST_BYTES = 256 * 1024
-#: Rows of a block where the length of a row is not known.
-BLOCK_OF_UNKNOWN = 16
 #: The most kernels of a loop; how many loops are open at a time.
 MOST_STEPS, OPEN = 64, 6
 
@@ -392,10 +390,11 @@ def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
     return _Cutter(group, alone, rows, block).loop()
 
 
-def _block(rows: Dim, row_bytes: Dim) -> int | None:
-    """How many rows a block has; None where blocks gain nothing."""
+def _block(rows: Dim, row_bytes: Dim) -> Dim | None:
+    """How many rows a block has; None where blocks gain nothing. Of rows whose length is not known, a number
+    that each call computes."""
     if not isinstance(row_bytes, int):
-        return BLOCK_OF_UNKNOWN
+        return maximum(1, floordiv(BLOCK_BYTES, row_bytes))
     if row_bytes > MOST_ROW_BYTES or row_bytes <= 0:
         return None
     block = max(1, BLOCK_BYTES // row_bytes)
@@ -409,12 +408,12 @@ def _block(rows: Dim, row_bytes: Dim) -> int | None:
 class _Cutter:
     """Makes the steps of a group steps over a block."""
 
-    def __init__(self, group: _Group, alone: Collection[Storage], rows: Dim, block: int) -> None:
+    def __init__(self, group: _Group, alone: Collection[Storage], rows: Dim, block: Dim) -> None:
         self.group = group
         self.rows = rows
         self.block = block
         self.k = len(group.rows)
-        even = isinstance(rows, int) and rows % block == 0
+        even = isinstance(rows, int) and isinstance(block, int) and rows % block == 0
         self.count: Dim = block if even else ROWS
         self.own = {s for s in alone if all(u.is_own for u in group.uses[s])}
         self.before: list[Step] = []

@@ -338,7 +338,7 @@ class RowLoop:
     to the next stays in the cache. Memory that only they touch has room for one block."""
 
     rows: Dim
-    block: int
+    block: Dim
     #: The steps over all rows, and the same over a block: its first row is `ROW`, its length `ROWS`.
     whole: tuple[RowStep, ...]
     body: tuple[RowStep, ...]
