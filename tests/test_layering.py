@@ -65,6 +65,7 @@ LAZY = {
     "symgrad_compiler.backends.llvm.compile": ("symgrad_runtime.blas",),
     "symgrad_compiler.driver": ("symgrad_compiler.backends.llvm.compile",),
     "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),
+    "symgrad_compiler.plan.recompute": ("symgrad.interop.networkx",),
 }
 
 RULES = Rules(LAYERS, FIRST_USER, FACES, THIRD_PARTY, OWNERS, LAZY)

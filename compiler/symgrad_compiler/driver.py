@@ -25,6 +25,7 @@ from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.checks import as_passes
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.passes.release import release
+from symgrad_compiler.plan.budget import Memory
 from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
 
@@ -41,6 +42,8 @@ class Options:
     validate: bool = False
     nan_guard: bool = False
     cast: bool = False
+    #: Bytes for intermediate results.
+    memory_budget: int | None = None
 
 
 class Compiled(Protocol):
@@ -59,6 +62,10 @@ class Compiled(Protocol):
 
     def code(self, kind: str) -> str:
         """Generated text: "numpy", "llvm" or "asm"."""
+
+    @property
+    def memory(self) -> Memory:
+        """The arena and the operations."""
 
     def report(self) -> str:
         """The plan as text."""
@@ -98,7 +105,7 @@ class _WithLlvm:
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         native = _native()
-        self._compilation = native.Compilation(graph, passes, options.validate)
+        self._compilation = native.Compilation(graph, passes, options.validate, options.memory_budget)
         self.program = self._compilation.program(options.cast)
 
     @property
@@ -115,6 +122,11 @@ class _WithLlvm:
 
     def code(self, kind: str) -> str:
         return self._source if kind == "numpy" else str(self._compilation.code(kind))
+
+    @property
+    def memory(self) -> Memory:
+        found: Memory = self._compilation.memory
+        return found
 
     def report(self) -> str:
         return str(self._compilation.report())

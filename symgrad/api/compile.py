@@ -25,6 +25,7 @@ from symgrad_compiler.driver import (
     native_instance,
 )
 from symgrad_compiler.passes.pipeline import Pass
+from symgrad_compiler.plan.budget import Memory
 from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
 
@@ -109,6 +110,19 @@ class Function:
             raise CompileError(f"there is no {kind!r} code", facts=[("available", ", ".join(CODE_KINDS))])
         return self._compiled.code(kind)
 
+    @property
+    def memory(self) -> Memory:
+        """The memory for intermediate results, `peak` bytes, and the operations that a call takes, `flops`;
+        both also as they are without a memory budget. Nothing smaller than `lower_bound` could hold what is
+        live at once.
+
+        >>> import symgrad as sg
+        >>> x = sg.vector("x", size=1000)
+        >>> sg.function([x], sg.sum(sg.cumsum(sg.exp(x)))).memory.peak
+        8000
+        """
+        return self._compiled.memory
+
     def plan(self) -> str:
         """The steps with their loops, flops and bytes, and the memory, as text."""
         return self._compiled.report()
@@ -174,7 +188,8 @@ def function(
         name: an identifier.
         backend: "llvm" (the default where it runs) or "numpy", the reference; see `set_backend`.
         on_unused_input: "raise", "warn" or "ignore".
-        memory_budget: not available yet.
+        memory_budget: bytes for intermediate results (not for inputs, results and state), where all sizes
+            are numbers: what does not fit is computed again instead of being kept, see `Function.memory`.
         nan_guard: check every op, and name the first that makes a NaN or an infinity; this runs on NumPy, op
             by op.
         passes: the pipeline, default `symgrad.passes.default`.
@@ -194,8 +209,6 @@ def function(
     >>> f(3.0)
     {'value': np.float64(9.0), 'slope': np.float64(6.0)}
     """
-    if memory_budget is not None:
-        raise CompileError("memory_budget is not available yet")
     if on_unused_input not in ("raise", "warn", "ignore"):
         raise CompileError(
             f"on_unused_input cannot be {on_unused_input!r}", facts=[("choices", "raise, warn, ignore")]
@@ -212,6 +225,7 @@ def function(
         validate=validate,
         nan_guard=nan_guard,
         cast=cast,
+        memory_budget=memory_budget,
     )
     return _make_function(graph, form, options)
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import networkx
 
 from symgrad.ir.graph import Graph
+
+
+def minimum_cut(
+    edges: Iterable[tuple[Hashable, Hashable, float | None]], source: Hashable, sink: Hashable
+) -> tuple[set[Any], set[Any]]:
+    """The two sides of a minimum cut of a directed network. A capacity of None is infinite.
+
+    >>> near, far = minimum_cut([("s", "a", None), ("a", "b", 1.0), ("b", "t", 2.0)], "s", "t")
+    >>> sorted(near), sorted(far)
+    (['a', 's'], ['b', 't'])
+    """
+    network = networkx.DiGraph()
+    network.add_nodes_from((source, sink))
+    for start, end, capacity in edges:
+        network.add_edge(start, end, **({} if capacity is None else {"capacity": capacity}))
+    _, (near, far) = networkx.minimum_cut(network, source, sink)
+    return near, far
 
 
 def to_networkx(graph: Graph) -> Any:

@@ -78,8 +78,8 @@ class Arena:
     @property
     def total(self) -> Dim:
         """The size, but for the rounding of symbolic parts."""
-        total: Dim = 0
-        for region in self.regions:
+        total: Dim = self.fixed_bytes
+        for region in self.regions[1:]:
             total = total + region.size + region.slack
         return total
 

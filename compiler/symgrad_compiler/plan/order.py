@@ -55,12 +55,18 @@ def best(tasks: Tasks) -> list[int]:
 
 def peak(tasks: Tasks, order: Sequence[int]) -> int:
     """The most bytes that are live at once."""
+    return max(live(tasks, order), default=0)
+
+
+def live(tasks: Tasks, order: Sequence[int]) -> list[int]:
+    """The bytes that are live while each task of the order runs."""
     users = [0] * len(tasks.sizes)
     for touched in tasks.touches:
         for piece in touched:
             users[piece] += 1
     left = list(users)
-    live = most = 0
+    now = 0
+    amounts: list[int] = []
     for task in order:
         taken = freed = 0
         for piece in tasks.touches[task]:
@@ -69,9 +75,9 @@ def peak(tasks: Tasks, order: Sequence[int]) -> int:
             left[piece] -= 1
             if not left[piece]:
                 freed += tasks.sizes[piece]
-        most = max(most, live + taken - (min(taken, freed) if tasks.in_place[task] else 0))
-        live += taken - freed
-    return most
+        amounts.append(now + taken - (min(taken, freed) if tasks.in_place[task] else 0))
+        now += taken - freed
+    return amounts
 
 
 def eager(tasks: Tasks, order: Sequence[int]) -> list[int]:

@@ -29,13 +29,14 @@ def node_orders(graph: Graph) -> list[list[Node]]:
     nodes = list(graph.nodes)
     if len(nodes) > MANY:
         return [nodes]
-    chosen = best(_tasks(graph))
+    chosen = best(node_tasks(graph))
     if all(i == number for number, i in enumerate(chosen)):
         return [nodes]
     return [nodes, [nodes[i] for i in chosen]]
 
 
-def _tasks(graph: Graph) -> Tasks:
+def node_tasks(graph: Graph) -> Tasks:
+    """The nodes as tasks; results have memory of their own, which does not count."""
     tasks = Tasks()
     results = {*graph.outputs, *graph.updates.values()}
     made: dict[Node, int] = {}
@@ -44,7 +45,7 @@ def _tasks(graph: Graph) -> Tasks:
         made[node] = number
         tasks.before.append(sorted({made[t.node] for t in node.inputs if t.node in made}))
         for tensor in node.outputs:
-            if _is_view(node):
+            if is_view(node):
                 pieces[tensor] = pieces[node.inputs[0]]
             elif not isinstance(node.op, WITHOUT_MEMORY) and not is_leaf(tensor) and tensor not in results:
                 pieces[tensor] = len(tasks.sizes)
@@ -55,6 +56,7 @@ def _tasks(graph: Graph) -> Tasks:
     return tasks
 
 
-def _is_view(node: Node) -> bool:
+def is_view(node: Node) -> bool:
+    """Whether the outputs lie where the first operand does."""
     op = node.op
     return isinstance(op, Barrier) or (isinstance(op, TensorOp) and op.strided is not None)

@@ -26,6 +26,8 @@ from symgrad_compiler.backends.llvm.module import LAYOUT, PROGRAM, emit_module
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
+from symgrad_compiler.plan import budget
+from symgrad_compiler.plan.budget import Memory
 from symgrad_compiler.plan.describe import describe
 from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
@@ -53,16 +55,31 @@ class _Built:
 class Compilation:
     """One graph on its way; the stages are made once, when they are first needed."""
 
-    def __init__(self, graph: Graph, passes: Sequence[Pass], validate: bool) -> None:
+    def __init__(
+        self, graph: Graph, passes: Sequence[Pass], validate: bool, memory_budget: int | None = None
+    ) -> None:
         self.graph = graph
         self.passes = tuple(passes)
         self.validate = validate
+        self.memory_budget = memory_budget
         self.target: Target = host()
 
     @cached_property
     def optimized(self) -> Graph:
-        """The graph after the passes."""
-        return pipeline.run(self.graph, self.passes, validate=self.validate)
+        """The graph after the passes, and with what is computed again to stay within the memory budget."""
+        return self._within_budget[0]
+
+    @cached_property
+    def _within_budget(self) -> tuple[Graph, Memory | None]:
+        graph = pipeline.run(self.graph, self.passes, validate=self.validate)
+        if self.memory_budget is None:
+            return graph, None
+        return budget.within(graph, self.memory_budget, lambda g: make_plan(g).arena)
+
+    @property
+    def memory(self) -> Memory:
+        """The arena and the operations, with the budget and without."""
+        return self._within_budget[1] or Memory.of(self.optimized, self.plan.arena)
 
     @cached_property
     def plan(self) -> Plan:
@@ -91,7 +108,8 @@ class Compilation:
         return text, axis, node.op.reduction if isinstance(node.op, TensorOp) else ""
 
     def report(self) -> str:
-        return describe(self.plan)
+        said = describe(self.plan)
+        return said if self.memory_budget is None else f"{said}\n{self.memory}"
 
     def called_back(self) -> list[str]:
         """A line for each node without native form, which calls back into NumPy."""
@@ -108,7 +126,11 @@ class Compilation:
 
     def program(self, cast: bool) -> NativeProgram:
         """The program, from the cache where there is one."""
-        key = None if self.validate else program_key(self.graph, self.passes, self.target.key())
+        key = (
+            None
+            if self.validate
+            else program_key(self.graph, self.passes, self.target.key(), self.memory_budget)
+        )
         built = self._load(key)
         callbacks: Callbacks | None = None
         if built is None:

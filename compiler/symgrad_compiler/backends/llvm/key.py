@@ -26,7 +26,12 @@ from symgrad_runtime import cache as runtime_cache
 _PACKAGES = ("symgrad", "symgrad_compiler", "symgrad_runtime")
 
 
-def program_key(graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target: str) -> str | None:
+def program_key(
+    graph: Graph,
+    passes: Sequence[Callable[[Graph], Graph]],
+    target: str,
+    memory_budget: int | None = None,
+) -> str | None:
     """The key; None where the program depends on code that is not ours, a user's op or pass, which may
     change."""
     if not all(isinstance(step, FunctionType) and _is_ours(step) for step in passes):
@@ -36,7 +41,7 @@ def program_key(graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target
     def feed(*parts: Any) -> None:
         digest.update(repr(parts).encode())
 
-    feed(_sources(), numpy.__version__, target, dims.assumptions())
+    feed(_sources(), numpy.__version__, target, dims.assumptions(), memory_budget)
     feed([f"{p.__module__}.{pass_name(p)}" for p in passes])
     numbers: dict[Tensor, int] = {}
     for tensor in (*graph.inputs, *graph.states):
