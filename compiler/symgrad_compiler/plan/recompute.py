@@ -26,7 +26,7 @@ from symgrad.ops.contract import MatMul
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad_compiler.plan.arena import nominal
-from symgrad_compiler.plan.nodes import COSTLY, is_costly
+from symgrad_compiler.plan.cost import COSTLY, is_costly
 from symgrad_compiler.plan.order import best, live
 from symgrad_compiler.plan.order_nodes import WITHOUT_MEMORY, is_view, node_tasks
 from symgrad_compiler.plan.updates import sums_of
