@@ -15,8 +15,8 @@ from symgrad.ops.select import masked_multiply
 from symgrad.ops.shape import Broadcast, broadcast_to, reshape
 from symgrad.ops.softmax import LogSoftmax, Softmax, SoftmaxFromLog, log_softmax, softmax
 from symgrad.ops.transcendental import exp
-from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
-from symgrad_compiler.passes.rewriting import Rewriting
+from symgrad_compiler.passes.rewriting import Rewriting, applies
+from symgrad_compiler.passes.stabilize import NORMAL as BEFORE
 from symgrad_compiler.rewrite.pattern import attribute, spread, var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
@@ -25,10 +25,10 @@ A = attribute("axes")
 
 ROWS: list[Rule] = [
     # e^(x - logsumexp(x)) = e^x / sum e^x
-    rule(exp(log_softmax(x, axis=A)), softmax(x, axis=A), "rounding", "softmax"),
+    rule(exp(log_softmax(x, axis=A)), softmax(x, axis=A), "rounding", "exp_of_log_softmax"),
     # (-z)(x - y) = z (y - x), but for the sign of a zero
-    rule(negative(z) * (x - y), z * (y - x), "rounding", "negative"),
-    rule(spread(negative(z), A) * (x - y), spread(z, A) * (y - x), "rounding", "negative"),
+    rule(negative(z) * (x - y), z * (y - x), "rounding", "negative_factor"),
+    rule(spread(negative(z), A) * (x - y), spread(z, A) * (y - x), "rounding", "negative_factor_repeated"),
 ]
 
 
@@ -149,9 +149,11 @@ RULES: list[Rule] = [
     *masked_by_a_number,
     *sum_of_one_hot,
 ]
-_apply = Rewriting("simplify", RULES, normal=CANONICAL)
+NORMAL: list[Rule] = [*BEFORE, *RULES]
+_apply = Rewriting("simplify", RULES, normal=NORMAL)
 
 
+@applies(_apply)
 def simplify(graph: Graph) -> Graph:
     """Apply the simplifying table to a canonical graph; what changes is brought into canonical form again."""
     return _apply(graph)

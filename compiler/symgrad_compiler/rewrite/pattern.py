@@ -229,18 +229,18 @@ def instantiate(pattern: Pattern, bound: Bindings, like: TensorType) -> Tensor:
     assert isinstance(pattern, Application)
     values = {k: bound[v.name] if isinstance(v, Attribute) else v for k, v in pattern.attributes.items()}
     if isinstance(pattern.op, Elementwise):
-        inner = _operand_type(pattern, bound) or like
-        return apply(pattern.op, *[instantiate(p, bound, inner) for p in pattern.operands])
+        return apply(pattern.op, *_instantiate_aligned(pattern, bound, like))
     operands = [instantiate(p, bound, like) for p in pattern.operands]
     if pattern.op is Broadcast and "shape" not in values:
         values["shape"] = like.shape
     return apply(pattern.op(**values), *operands)
 
 
-def _operand_type(pattern: Application, bound: Bindings) -> TensorType | None:
-    """The type that numbers among the operands take: that of the first variable among them."""
-    for operand in pattern.operands[pattern.op.conditions :]:
-        if isinstance(operand, Variable):
-            found: TensorType = bound[operand.name].type
-            return found
-    return None
+def _instantiate_aligned(pattern: Application, bound: Bindings, like: TensorType) -> list[Tensor]:
+    """The operands of an elementwise op; numbers among them take the type of the first that is none."""
+    made = [None if isinstance(p, Number) else instantiate(p, bound, like) for p in pattern.operands]
+    values = made[pattern.op.conditions :]
+    beside = next((t.type for t in values if t is not None), like)
+    return [
+        instantiate(p, bound, beside) if t is None else t for p, t in zip(pattern.operands, made, strict=True)
+    ]

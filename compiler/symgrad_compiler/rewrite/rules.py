@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Node, Tensor
 from symgrad_compiler.rewrite.pattern import Application, Pattern, as_pattern, instantiate, match, root_of
 
@@ -21,6 +22,10 @@ class Rule(Protocol):
     def name(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def unshared(self) -> bool:
+        """Whether it pays only where what it takes apart has no other use."""
+
     @property
     def maths(self) -> str:
         """What the rule says, in a line."""
@@ -40,6 +45,9 @@ class PatternRule:
     replacement: Pattern
     kind: str
     name: str
+    unshared: bool = False
+    #: The kinds of dtypes for which it holds; empty for all.
+    dtypes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         operands = enumerate(self.pattern.operands)
@@ -68,10 +76,15 @@ class PatternRule:
         return False
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+        if self.dtypes and tensor.dtype.kind not in self.dtypes:
+            return None
         bound = match(self.pattern, tensor, barriers)
         if bound is None:
             return None
-        result = instantiate(self.replacement, bound, tensor.type)
+        try:
+            result = instantiate(self.replacement, bound, tensor.type)
+        except DTypeError:  # an op of the replacement is not for this dtype, complex say
+            return None
         return result if result.type == tensor.type else None
 
 
@@ -84,7 +97,8 @@ class FunctionRule:
     kind: str
     name: str
     #: The ops, one of which some operand must be made by; empty where any will do.
-    operands: tuple[type, ...] = ()
+    operands: tuple[Any, ...] = ()
+    unshared: bool = False
 
     @property
     def maths(self) -> str:
@@ -92,13 +106,27 @@ class FunctionRule:
 
     def plausible(self, node: Node) -> bool:
         wanted = self.operands
-        return not wanted or any([t.node.op.__class__ in wanted for t in node.inputs])
+        if not wanted:
+            return True
+        for tensor in node.inputs:
+            op = tensor.node.op
+            if op.__class__ in wanted or op in wanted:
+                return True
+        return False
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
         return self.function(tensor, barriers)
 
 
-def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None = None) -> PatternRule:
+def rule(
+    pattern: Any,
+    replacement: Any,
+    kind: str = "exact",
+    name: str | None = None,
+    *,
+    unshared: bool = False,
+    dtypes: tuple[str, ...] = (),
+) -> PatternRule:
     """A rewrite rule in the operators of the language.
 
     Args:
@@ -106,6 +134,10 @@ def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None =
         replacement: an expression over the same variables, of the same type.
         kind: "exact", "rounding", "stable" or "fast".
         name: what origins call the rule; the replaced op unless given.
+        unshared: whether the rule pays only where what the pattern takes apart has no other use: then it
+            applies there alone.
+        dtypes: the kinds of dtypes ("bool", "uint", "int", "float", "complex") for which it holds; all unless
+            given.
 
     >>> from symgrad_compiler.rewrite.pattern import var
     >>> x = var("x")
@@ -116,15 +148,23 @@ def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None =
         raise ValueError(f"a rule is {', '.join(KINDS)}; not {kind!r}")
     if not isinstance(pattern, Application):
         raise TypeError("the root of a pattern must be an op")
-    return PatternRule(pattern, as_pattern(replacement), kind, name or pattern.op.name)
+    return PatternRule(pattern, as_pattern(replacement), kind, name or pattern.op.name, unshared, dtypes)
 
 
 def function_rule(
-    *keys: Any, kind: str = "exact", operands: tuple[type, ...] = ()
+    *keys: Any, kind: str = "exact", operands: tuple[Any, ...] = (), unshared: bool = False
 ) -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
-    """Decorator: a rule as a function, for each of the given roots (elementwise ops or classes of ops)."""
+    """Decorator: a rule as a function, for each of the given roots (elementwise ops or classes of ops).
+
+    Args:
+        keys: the roots.
+        kind: as for `rule`.
+        operands: where given, some operand must be made by one of these.
+        unshared: as for `rule`.
+    """
 
     def make(function: Callable[..., Tensor | None]) -> list[FunctionRule]:
-        return [FunctionRule(function, key, kind, function.__name__.strip("_"), operands) for key in keys]
+        name = function.__name__.strip("_")
+        return [FunctionRule(function, key, kind, name, operands, unshared) for key in keys]
 
     return make
