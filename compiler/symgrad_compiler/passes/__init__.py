@@ -11,13 +11,13 @@
     reduce_strength    powers as products, divisions, constants joined              rounding
     simplify_sums      sums of what is repeated, moved or scaled; gradients of
                        slices put together                                          rounding
-    simplify_products  matrix products: transposes, batches, one-hot, cheapest order  rounding, stable
+    simplify_products  matrix products: batches, one-hot, cheapest order, ...       rounding, stable
     eliminate          updates that change nothing; whatever no result needs        exact
 
     fast               what may change NaN and infinities: not in `default`         fast
 
-The class is that of the loosest rule in the pass; a pass of rules has them as its attribute `rules`. A graph holds
-only what its results depend on, so what a pass leaves unused is gone when it returns.
+The class is that of the loosest rule in the pass; a pass of rules has them as its attribute `rules`. A
+graph holds only what its results depend on, so what a pass leaves unused is gone when it returns.
 """
 
 from symgrad_compiler.passes.canonicalize import canonicalize

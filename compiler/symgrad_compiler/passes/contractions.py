@@ -170,7 +170,8 @@ def product_of_equal_terms(tensor: Tensor, barriers: Collection[Tensor]) -> Tens
 
 @function_rule(MatMul, kind="rounding", operands=(Broadcast,))
 def product_of_batch(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """A batch of matrices times one matrix is one product, the batch joined to the rows, where they lie in a row."""
+    """A batch of matrices times one matrix is one product, the batch joined to the rows, where they lie in
+    a row."""
     op, (a, b) = _op(tensor), tensor.node.inputs
     spread = b.node.op
     batch = tensor.ndim - 2
@@ -190,8 +191,8 @@ def _lies_in_rows(tensor: Tensor) -> bool:
 
 @function_rule(Sum, kind="rounding", operands=(MatMul,), unshared=True)
 def sum_of_batch(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """sum over the batch of a^T b = a^T b with the batch joined to the rows of both: one product, and no array of
-    products."""
+    """sum over the batch of a^T b = a^T b with the batch joined to the rows of both: one product, and no
+    array of products."""
     inner = tensor.node.inputs[0]
     sum_op = tensor.node.op
     assert isinstance(sum_op, Sum)
@@ -240,8 +241,8 @@ def one_hot_transposed_times(tensor: Tensor, barriers: Collection[Tensor]) -> Te
 
 @function_rule(add, subtract, kind="rounding", operands=(MatMul,), unshared=True)
 def common_matrix(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """x a + x b = x (a + b) where x has at least as many rows as columns; x a + y a = (x + y) a where a has at least
-    as many columns as rows: then the sum that is left is not larger than the one that was."""
+    """x a + x b = x (a + b) where x has at least as many rows as columns; x a + y a = (x + y) a where a has
+    at least as many columns as rows: then the sum that is left is not larger than the one that was."""
     p, q = tensor.node.inputs
     if not (isinstance(p.node.op, MatMul) and p.node.op == q.node.op) or p is q:
         return None

@@ -1,4 +1,5 @@
-"""Moves cancel: reshapes, permutations, broadcasts and conversions that undo, repeat or pass each other. Exact.
+"""Moves cancel: reshapes, permutations, broadcasts and conversions that undo, repeat or pass each other.
+Exact.
 
 The normal form has broadcasts outermost, slices and joins innermost, and no two moves where one will do. The
 moves of parts (slice, concat, unslice) are in `parts.py`.
@@ -15,7 +16,6 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import AsType
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise
-from symgrad.ops.reduce import Sum
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape, SpecifyShape
 from symgrad.types import DType
 from symgrad_compiler.passes import parts
@@ -77,7 +77,8 @@ def broadcast_of_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tens
 
 @function_rule(AsType)
 def astype_of_astype(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """astype(astype(x, wide), d) = astype(x, d), where `wide` holds every number of x's dtype: x, if d is it."""
+    """astype(astype(x, wide), d) = astype(x, d), where `wide` holds every number of x's dtype: x, if d is
+    it."""
     operand = tensor.node.inputs[0]
     if operand.dtype is tensor.dtype:
         return operand
@@ -141,16 +142,6 @@ def broadcast_along_ones(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor
     if any(op.shape[a] != 1 for a in op.axes):
         return None
     return apply(Reshape(tensor.shape), tensor.node.inputs[0])
-
-
-@function_rule(Sum)
-def sum_of_one(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """A sum over axes of size 1 is a reshape."""
-    op, operand = tensor.node.op, tensor.node.inputs[0]
-    assert isinstance(op, Sum)
-    if all(operand.shape[a] == 1 for a in op.axes):
-        return apply(Reshape(tensor.shape), operand)
-    return None
 
 
 # ---- broadcasts outermost ---------------------------------------------------------------------------
@@ -273,8 +264,8 @@ _HOIST_MOVE = function_rule(
 
 @function_rule(Reshape, PermuteDims, operands=(Reshape, PermuteDims))
 def chain_of_moves(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """reshape(permute(reshape(x))), and the like, is one reshape or permutation of x, where it keeps or permutes
-    whole axes."""
+    """reshape(permute(reshape(x))), and the like, is one reshape or permutation of x, where it keeps or
+    permutes whole axes."""
     chain = [tensor]
     source = tensor.node.inputs[0]
     while isinstance(source.node.op, (Reshape, PermuteDims)) and source not in barriers and len(chain) < 4:
@@ -343,7 +334,6 @@ RULES: list[Rule] = [
     *known_shape,
     *permute_of_ones,
     *broadcast_along_ones,
-    *sum_of_one,
     *broadcast_of_reshape,
     *permute_of_broadcast,
     *reshape_of_broadcast,

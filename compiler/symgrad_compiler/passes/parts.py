@@ -180,8 +180,8 @@ def _apart(a: tuple[Dim, Dim, int, Dim], b: tuple[Dim, Dim, int, Dim]) -> bool:
 
 @function_rule(Concat)
 def concat_of_parts(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """concat(x[a:b], x[b:c]) = x[a:c]; of one tensor, that tensor; concat(concat(x, y), z) = concat(x, y, z); parts
-    without elements are nothing."""
+    """concat(x[a:b], x[b:c]) = x[a:c]; of one tensor, that tensor; concat(concat(x, y), z) = concat(x, y,
+    z); parts without elements are nothing."""
     op, inputs = tensor.node.op, tensor.node.inputs
     assert isinstance(op, Concat)
     axis = op.axis
@@ -263,8 +263,8 @@ def set_slice_of_all(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | N
 
 @function_rule(add, kind="rounding", operands=(Unslice,), unshared=True)
 def sum_of_unslices(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """Parts written at adjacent places and added are joined and written once; x + part + part likewise. But for
-    the sign of a zero: 0 + -0 is not computed."""
+    """Parts written at adjacent places and added are joined and written once; x + part + part likewise. But
+    for the sign of a zero: 0 + -0 is not computed."""
     for first, second in (tensor.node.inputs, tensor.node.inputs[::-1]):
         if not _is_part(second, barriers):
             continue

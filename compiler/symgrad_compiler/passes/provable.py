@@ -28,8 +28,8 @@ def at_least(a: Dim, b: Dim) -> bool:
 
 
 def never_dearer(a: Dim, b: Dim) -> bool:
-    """Whether a cost a <= b for all sizes of 1 or more, as the coefficients of b - a in sizes less 1 tell: what is
-    empty costs nothing in any way.
+    """Whether a cost a <= b for all sizes of 1 or more, as the coefficients of b - a in sizes less 1 tell:
+    what is empty costs nothing in any way.
 
     >>> from symgrad.dims import size
     >>> n = size("n")
@@ -58,7 +58,8 @@ def is_whole(start: Dim, stop: Dim, step: int, extent: Dim) -> bool:
 def compose(
     first: tuple[Dim, Dim, int, Dim], second: tuple[Dim, Dim, int, Dim]
 ) -> tuple[Dim, Dim, int] | None:
-    """One axis of x[first][second], each a (start, stop, step, number of elements read), as one slice of x."""
+    """One axis of x[first][second], each a (start, stop, step, number of elements read), as one slice of
+    x."""
     (start, stop, step, _), (then, until, stride, count) = first, second
     if stride == step == 1:
         return start + then, start + until, 1
@@ -116,7 +117,8 @@ def inserts_ones(small: Shape, large: Shape) -> tuple[int, ...] | None:
 
 
 def piece_of(tensor: Tensor, axis: int) -> tuple[Tensor, Dim, Dim] | None:
-    """x, start and stop, where the tensor is x[start:stop] along an axis, whole along the others; else None."""
+    """x, start and stop, where the tensor is x[start:stop] along an axis, whole along the others; else
+    None."""
     op = tensor.node.op
     if isinstance(op, Split) and op.axis == axis and all(at_least(d, 0) for d in op.sizes):
         begin: Dim = 0

@@ -36,10 +36,14 @@ def _axes(tensor: Tensor) -> tuple[int, ...]:
     return op.axes
 
 
-@function_rule(Sum)
-def sum_over_nothing(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """The sum over no axes is x."""
-    return None if _axes(tensor) else tensor.node.inputs[0]
+@function_rule(Sum, kind="rounding")
+def sum_of_one(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """A sum over axes of size 1, or none, is a reshape; but for the sign of a zero: 0 + -0 is not
+    computed."""
+    operand = tensor.node.inputs[0]
+    if any(operand.shape[a] != 1 for a in _axes(tensor)):
+        return None
+    return operand if operand.shape == tensor.shape else apply(Reshape(tensor.shape), operand)
 
 
 @function_rule(Sum, kind="rounding", operands=(Sum,), unshared=True)
@@ -189,8 +193,8 @@ def sum_of_negative(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | No
 
 @function_rule(Sum, kind="rounding", operands=(multiply,), unshared=True)
 def sum_of_scaled(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """sum(c x) = c sum(x), for c that is the same along the axes of the sum. Of numbers, those of size 1 or more:
-    a sum of what is not scaled down yet may overflow."""
+    """sum(c x) = c sum(x), for c that is the same along the axes of the sum. Of numbers, those of size 1 or
+    more: a sum of what is not scaled down yet may overflow."""
     inner, axes = tensor.node.inputs[0], _axes(tensor)
     if inner in barriers:
         return None
@@ -212,7 +216,8 @@ def sum_of_scaled(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None
 
 @function_rule(Sum, kind="rounding", operands=(multiply,), unshared=True)
 def sum_of_outer_product(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """sum over k of a[i, k] b[k, j] = (a @ b)[i, j], however the axes lie: no array of all products is needed."""
+    """sum over k of a[i, k] b[k, j] = (a @ b)[i, j], however the axes lie: no array of all products is
+    needed."""
     inner, axes = tensor.node.inputs[0], _axes(tensor)
     if inner in barriers:
         return None
@@ -242,7 +247,7 @@ def _is_one(size: Dim) -> bool:
 
 #: Broadcasts, and what has them as operands, come to the sum of products first.
 RULES: list[Rule] = [
-    *sum_over_nothing,
+    *sum_of_one,
     *sum_of_sum,
     *sum_of_permute,
     *sum_of_reshape,

@@ -1,7 +1,7 @@
 """The stabilising table: what is naively written, and the form that keeps its digits and does not overflow.
 
-Checked against correctly rounded references in `tests/compiler/test_stable.py`, where the naive forms fail. Rows
-also hold before differentiation, so each has the derivative of what it replaces wherever that has one.
+Checked against correctly rounded references in `tests/compiler/test_stable.py`, where the naive forms fail.
+Rows also hold before differentiation, so each has the derivative of what it replaces wherever that has one.
 """
 
 from __future__ import annotations

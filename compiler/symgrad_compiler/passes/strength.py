@@ -1,5 +1,5 @@
-"""Dear operations become cheap ones: small powers products, divisions by powers of two products, two constants
-one. What rounds otherwise says so."""
+"""Dear operations become cheap ones: small powers products, divisions by powers of two products, two
+constants one. What rounds otherwise says so."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ MOST_REPEATED, LEAST_REPEATED = 8, -4
 
 @function_rule(pow, kind="rounding", operands=(Fill,))
 def small_power(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """x^3 = x x^2, x^4 = (x^2)^2, ... to x^8; x^-n = (1/x)^n, to n = 4: for integers the same, for floats within
-    4 units in the last place."""
+    """x^3 = x x^2, x^4 = (x^2)^2, ... to x^8; x^-n = (1/x)^n, to n = 4: for integers the same, for floats
+    within 4 units in the last place."""
     base, exponent = tensor.node.inputs
     n = fill_value(exponent)
     if n is None or isinstance(n, complex) or not math.isfinite(n) or n != int(n):
@@ -83,8 +83,8 @@ _NOT_NEGATIVE = frozenset({abs, square, exp, exp2, sigmoid, cosh})
 
 @function_rule(pow, kind="rounding", operands=(Fill,))
 def power_one_half(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """x^(1/2) = sqrt(x) and x^(-1/2) = 1 / sqrt(x), for an x that is known to be neither -0 nor negative: the root of
-    -0 is -0, and of -inf NaN."""
+    """x^(1/2) = sqrt(x) and x^(-1/2) = 1 / sqrt(x), for an x that is known to be neither -0 nor negative:
+    the root of -0 is -0, and of -inf NaN."""
     base, exponent = tensor.node.inputs
     n = fill_value(exponent)
     if n not in (0.5, -0.5) or tensor.dtype.kind not in FLOATS:
@@ -170,8 +170,8 @@ def _is_ordinary(c: PyScalar | None) -> bool:
 
 @function_rule(multiply, divide, kind="rounding", operands=(Fill,))
 def constants_of_products(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """(x c) d = x (c d), (x / c) d = x (d / c), (c / x) d = (c d) / x, (x c) / d = x (c / d), (x / c) / d = x / (c d),
-    for numbers c and d, not 0 or infinite."""
+    """(x c) d = x (c d), (x / c) d = x (d / c), (c / x) d = (c d) / x, (x c) / d = x (c / d), (x / c) / d =
+    x / (c d), for numbers c and d, not 0 or infinite."""
     op, (a, b) = tensor.node.op, tensor.node.inputs
     if tensor.dtype.kind not in (*FLOATS, *INTEGERS):
         return None
@@ -202,7 +202,8 @@ def constants_of_products(tensor: Tensor, barriers: Collection[Tensor]) -> Tenso
 
 @function_rule(add, kind="rounding", operands=(Fill,))
 def constants_of_sums(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """(x + c) + d = x + (c + d), for integers, and for numbers of one sign: those of two may cancel on purpose."""
+    """(x + c) + d = x + (c + d), for integers, and for numbers of one sign: those of two may cancel on
+    purpose."""
     a, b = tensor.node.inputs
     if isinstance(a.node.op, Fill):
         a, b = b, a
