@@ -100,6 +100,20 @@ def test_before_and_after(name: str, golden: Golden) -> None:
     golden(FOLDER / f"{name}.sg", "\n\n".join(parts) + "\n")
 
 
+#: Rules that have their turn before differentiation, where `maximum(x, 0)` is not yet `relu(x)`.
+SHADOWED = {"softplus_maximum", "binary_cross_entropy_maximum"}
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES) - SHADOWED))
+def test_every_rule_has_its_turn(name: str) -> None:
+    """No other rule takes away what a rule waits for: the whole pipeline applies it to its own first
+    graph."""
+    is_fast = RULES[name][0].kind == "fast"
+    with recording() as counts:
+        sg.optimize(sg.parse(texts(name)[1][0]), [*sg.passes.default, *[sg.passes.fast] * is_fast])
+    assert name in {rule.name for rule in counts}, f"only {sorted({r.name for r in counts})} are applied"
+
+
 # ---- the same numbers -------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
     merge              common subexpressions (commutative operands too)             exact
     fold_constants     what depends on nothing is computed now                      exact
     canonicalize       one form for things that can be said in several ways         exact
+    combine_products   products with neighbouring columns of one matrix             rounding
     cancel_moves       reshapes, transposes, slices, joins that undo each other     exact
     merge_selections   nested `where` become one                                    exact
     simplify_indices   gathers and scatters at known indices                        rounding (signs of zeros)
@@ -32,6 +33,7 @@ from symgrad_compiler.passes.pipeline import Pass, run
 from symgrad_compiler.passes.reductions import simplify_sums
 from symgrad_compiler.passes.rewriting import Rewriting, rules_of
 from symgrad_compiler.passes.selections import merge_selections
+from symgrad_compiler.passes.siblings import combine_products
 from symgrad_compiler.passes.simplify import simplify
 from symgrad_compiler.passes.stabilize import stabilize
 from symgrad_compiler.passes.strength import reduce_strength
@@ -41,6 +43,7 @@ default: tuple[Pass, ...] = (
     merge,
     fold_constants,
     canonicalize,
+    combine_products,
     cancel_moves,
     merge_selections,
     simplify_indices,
@@ -59,6 +62,7 @@ __all__ = [
     "Rewriting",
     "cancel_moves",
     "canonicalize",
+    "combine_products",
     "default",
     "eliminate",
     "fast",

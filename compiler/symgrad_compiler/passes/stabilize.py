@@ -12,14 +12,16 @@ from collections.abc import Collection, Iterable
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.traverse import ancestors
-from symgrad.ops.arithmetic import add, divide, log, multiply
+from symgrad.ops.arithmetic import add, divide, log, multiply, negative
 from symgrad.ops.create import Constant, Fill, fill, fill_value
 from symgrad.ops.gather import Gather, Take, TakeAlongAxis
+from symgrad.ops.kinds import FLOATS
 from symgrad.ops.reduce import Sum
+from symgrad.ops.select import where
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
 from symgrad.ops.softmax import LogSumExp, Softmax
-from symgrad.ops.transcendental import exp, logaddexp, sigmoid
+from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid
 from symgrad.registry import provide
 from symgrad_compiler.passes.canonicalize import BEFORE_DIFFERENTIATION
 from symgrad_compiler.passes.indices import RULES as INDICES
@@ -125,10 +127,29 @@ def log_of_scaled_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | 
     return apply(log, total) - apply(log, y) if is_sum and total not in barriers else None
 
 
+@function_rule(log, log1p, kind="stable", operands=(negative,))
+def log_of_one_minus_exp(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """log(1 - e^x) = log(-expm1(x)) near 0, where the difference cancels, and log1p(-e^x) below -log 2,
+    where the logarithm of nearly 1 loses digits."""
+    inner = tensor.node.inputs[0]
+    if inner.node.op is not negative or inner in barriers:
+        return None
+    term = inner.node.inputs[0]
+    if term.node.op is not (expm1 if tensor.node.op is log else exp) or term in barriers:
+        return None
+    (x,) = term.node.inputs
+    if x.node.op is where or x.dtype.kind not in FLOATS:
+        return None  # it is one of the two already
+    near = x > -math.log(2)
+    beside, below = where(near, x, -1), where(near, -1, x)
+    return where(near, log(-expm1(beside)), log1p(-exp(below)))
+
+
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
 
 RULES: list[Rule] = [
     *log_of_moved,
+    *log_of_one_minus_exp,
     *FIRST,
     *log_of_terms,
     *log_of_weighted_sum,

@@ -12,7 +12,7 @@ from symgrad.ops.arithmetic import abs, cbrt, log, reciprocal, sqrt, square
 from symgrad.ops.inverse import asinh, atanh
 from symgrad.ops.kinds import FLOATS
 from symgrad.ops.reduce import max, prod, sum
-from symgrad.ops.select import maximum, relu, where
+from symgrad.ops.select import maximum, relu
 from symgrad.ops.softmax import log_softmax, logsumexp, softmax
 from symgrad.ops.special import erf, erfc, erfinv, logit, ndtr, xlogx
 from symgrad.ops.transcendental import (
@@ -47,6 +47,7 @@ FIRST: list[Rule] = [
     # log(1 + e^x) overflows for large x and loses digits for small
     _stable(log(1 + exp(x)), softplus(x), "softplus"),
     _stable(log1p(exp(x)), softplus(x), "softplus_log1p"),
+    _stable(log(exp(x) + exp(y)), logaddexp(x, y), "logaddexp"),
 ]
 
 # Earlier rows win, so the special forms stand before the general ones.
@@ -54,7 +55,6 @@ ROWS: list[Rule] = [
     *FIRST,
     # log(sum e^x): shift by the maximum
     _stable(log(sum(exp(x), axis=A)), logsumexp(x, axis=A), "logsumexp"),
-    _stable(log(exp(x) + exp(y)), logaddexp(x, y), "logaddexp"),
     # log cosh x = log(e^x + e^-x) - log 2
     _stable(log(cosh(x)), logaddexp(x, -x) - math.log(2), "log_cosh"),
     # the same to other bases
@@ -76,12 +76,6 @@ ROWS: list[Rule] = [
     _stable(log1p(-sigmoid(x)), -softplus(x), "log1p_sigmoid"),
     _stable(log(exp(x)), x, "log_exp"),
     _stable(log1p(expm1(x)), x, "log1p_expm1"),
-    # log(1 - e^x): near 0 the difference cancels, below -log 2 the logarithm of nearly 1 loses digits
-    _stable(
-        log(1 - exp(x)),
-        where(x > -math.log(2), log(-expm1(x)), log1p(-exp(x))),
-        "log1mexp",
-    ),
     # log(e^x - 1) = x + log(1 - e^-x), where e^x overflows
     _stable(log(expm1(x)), x + log(-expm1(-x)), "log_expm1"),
     _stable(log(1 + x), log1p(x), "log1p"),
@@ -150,11 +144,11 @@ ROWS: list[Rule] = [
     _stable(sqrt(square(x)), abs(x), "abs"),
     _stable(sqrt(exp(x)), exp(0.5 * x), "root_of_exp"),
     _stable(cbrt(x * square(x)), x, "cube_root_of_cube"),
-    # max(x, 0) + log(1 + e^-|x|), with its derivative at 0
-    _stable(relu(x) + log1p(exp(-abs(x))), softplus(x), "softplus_relu"),
-    _stable(maximum(x, 0) + log1p(exp(-abs(x))), softplus(x), "softplus_maximum"),
-    _stable((relu(x) - y) + log1p(exp(-abs(x))), softplus(x) - y, "binary_cross_entropy"),
-    _stable((maximum(x, 0) - y) + log1p(exp(-abs(x))), softplus(x) - y, "binary_cross_entropy_maximum"),
+    # max(x, 0) + log(1 + e^-|x|), with its derivative at 0 (the logarithm is a softplus already)
+    _stable(relu(x) + softplus(-abs(x)), softplus(x), "softplus_relu"),
+    _stable(maximum(x, 0) + softplus(-abs(x)), softplus(x), "softplus_maximum"),
+    _stable((relu(x) - y) + softplus(-abs(x)), softplus(x) - y, "binary_cross_entropy"),
+    _stable((maximum(x, 0) - y) + softplus(-abs(x)), softplus(x) - y, "binary_cross_entropy_maximum"),
     # log(1 + e^x) - x = log(1 + e^-x) cancels for large x
     _stable(softplus(x) - x, softplus(-x), "softplus_minus"),
     _stable(x - softplus(x), -softplus(-x), "minus_softplus"),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from symgrad.ir.op import attributes
-from symgrad.ir.tensor import Operators, Tensor, apply
+from symgrad.ir.tensor import Operators, Tensor, apply, is_leaf
 from symgrad.ir.values import Scalar
 from symgrad.ops.create import Fill, fill_value
 from symgrad.ops.kinds import Elementwise
@@ -173,7 +173,7 @@ def _match(
         found = bound.get(pattern.name)
         if found is None:
             yield {**bound, pattern.name: tensor}
-        elif found is tensor or _equal_fills(found, tensor):
+        elif found is tensor or _is_same(found, tensor, barriers):
             yield bound
         return
     if isinstance(pattern, Number):
@@ -215,8 +215,18 @@ def _match_attributes(pattern: Application, found: Mapping[str, Any], bound: Bin
     return bound
 
 
-def _equal_fills(a: Tensor, b: Tensor) -> bool:
-    return isinstance(a.node.op, Fill) and a.node.op == b.node.op
+def _is_same(a: Tensor, b: Tensor, barriers: Collection[Tensor], depth: int = 3) -> bool:
+    """Whether two tensors are the same expression, written twice: as far as a short look tells, and without a
+    barrier in one that is not the other's."""
+    if a is b:
+        return True
+    node, other = a.node, b.node
+    if not depth or a in barriers or b in barriers or node.op.__class__ is not other.op.__class__:
+        return False
+    if is_leaf(a) or a.index != b.index or len(node.inputs) != len(other.inputs) or node.op != other.op:
+        return False
+    pairs = zip(node.inputs, other.inputs, strict=True)
+    return all([_is_same(x, y, barriers, depth - 1) for x, y in pairs])
 
 
 def instantiate(pattern: Pattern, bound: Bindings, like: TensorType) -> Tensor:
