@@ -1,4 +1,4 @@
-"""The stabilising table against references of 60 digits, where the naive forms fail: values and derivatives.
+"""The stabilising table against references of 700 digits, where the naive forms fail: values and derivatives.
 
 Each row: the naive form, what it is (in mpmath's terms), and points. At each point the pipeline's value and
 first derivative are within a few units in the last place; at one of them at least, the naive form is not.
