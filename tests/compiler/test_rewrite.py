@@ -119,11 +119,10 @@ def test_stabilising_rows_agree_where_the_naive_form_is_good(r: Any) -> None:
         bound["x"] = sg.scalar("x")
     inputs = list(bound.values())
     bound["axes"] = (0,)
-    reduced = r.name in ("logsumexp", "log_softmax_term")
-    like = TensorType(FLOAT64, () if reduced else (4,))
+    like = TensorType(FLOAT64, (4,))
     before, after = instantiate(r.pattern, bound, like), instantiate(r.replacement, bound, like)
     f = sg.function(inputs, [before, after], passes=())
-    point = np.array([0.3, -0.7, 1.1, 0.9])
+    point = np.array([0.3, -0.7, 1.1, 0.9]) * (-1 if r.name == "log1mexp" else 1)
     old, new = f(*[(point if t.ndim else 0.3) * (i + 1) for i, t in enumerate(inputs)])
     np.testing.assert_allclose(old, new, rtol=1e-13, atol=1e-15)
 

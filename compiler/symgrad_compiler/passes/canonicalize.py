@@ -4,144 +4,167 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from symgrad import registry
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import negative, reciprocal, square
-from symgrad.ops.compare import logical_not
-from symgrad.ops.create import Fill
-from symgrad.ops.kinds import Elementwise
+from symgrad.ops.arithmetic import (
+    abs,
+    add,
+    bitwise_and,
+    bitwise_invert,
+    bitwise_or,
+    bitwise_xor,
+    ceil,
+    floor,
+    multiply,
+    negative,
+    reciprocal,
+    sign,
+    square,
+    subtract,
+    trunc,
+)
+from symgrad.ops.compare import (
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    not_equal,
+)
+from symgrad.ops.create import Fill, fill, fill_value, zeros_like
+from symgrad.ops.kinds import BITS, FLOATS, INTEGERS, Elementwise
 from symgrad.ops.power import pow
-from symgrad.ops.reduce import Sum
-from symgrad.ops.select import maximum, minimum, where
-from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
-from symgrad_compiler.passes.rewriting import Rewriting
+from symgrad.ops.select import masked_multiply, maximum, minimum, relu, where
+from symgrad.types import BOOL
+from symgrad_compiler.passes.moves import RULES as MOVES
+from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.rewrite.pattern import var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
 c, x, y = var("c"), var("x"), var("y")
 
+#: Those that also make the form in which a cost is differentiated: none changes a derivative.
 IDENTITIES: list[Rule] = [
-    rule(x * 1, x),
-    rule(x * -1, -x),
-    rule(x / 1, x),
-    rule(x / -1, -x),
-    rule(x - 0, x),  # not x + 0, which makes 0 of -0
-    rule(x + -0.0, x),
-    rule(negative(-x), x),
-    rule(x + -y, x - y),
-    rule(x - -y, x + y),
-    rule(-x * -y, x * y),
-    rule(1 / x, reciprocal(x)),
-    rule(x * x, square(x)),
-    rule(square(-x), square(x)),
-    rule(pow(x, 1), x),
-    rule(pow(x, 2), square(x)),
-    rule(maximum(x, x), x),
-    rule(minimum(x, x), x),
-    rule(where(c, x, x), x),
-    rule(where(logical_not(c), x, y), where(c, y, x)),
-    rule(logical_not(logical_not(c)), c),
+    rule(x * 1, x, name="times_one"),
+    rule(x * -1, -x, name="times_minus_one"),
+    rule(x / 1, x, name="over_one"),
+    rule(x / -1, -x, name="over_minus_one"),
+    rule(x - 0, x, name="minus_zero"),  # not x + 0, which makes 0 of -0
+    rule(x + -0.0, x, name="plus_negative_zero"),
+    rule(negative(-x), x, name="negative_twice"),
+    rule(x + -y, x - y, name="plus_negative"),
+    rule(x - -y, x + y, name="minus_negative"),
+    rule(-x * -y, x * y, name="product_of_negatives"),
+    rule(1 / x, reciprocal(x), name="one_over"),
+    rule(x * x, square(x), name="square"),
+    rule(square(-x), square(x), name="square_of_negative"),
+    rule(pow(x, 1), x, name="power_one"),
+    rule(pow(x, 2), square(x), name="power_two"),
+    rule(maximum(x, x), x, name="maximum_of_same"),
+    rule(minimum(x, x), x, name="minimum_of_same"),
+    rule(where(c, x, x), x, name="where_same"),
+    rule(where(logical_not(c), x, y), where(c, y, x), name="where_not"),
+    rule(logical_not(logical_not(c)), c, name="not_not"),
+]
+
+#: The others.
+MORE_IDENTITIES: list[Rule] = [
+    rule(pow(x, 0), 1, name="power_zero"),  # of NaN too
+    rule(abs(-x), abs(x), name="abs_of_negative", dtypes=("int", "float")),
+    rule(abs(abs(x)), abs(x), name="abs_twice"),
+    rule(relu(relu(x)), relu(x), name="relu_twice"),
+    rule(floor(floor(x)), floor(x), name="floor_twice"),
+    rule(ceil(ceil(x)), ceil(x), name="ceil_twice"),
+    rule(trunc(trunc(x)), trunc(x), name="trunc_twice"),
+    rule(sign(sign(x)), sign(x), name="sign_twice"),
+    rule(bitwise_invert(bitwise_invert(x)), x, name="invert_twice"),
+    rule(bitwise_and(x, x), x, name="and_of_same_bits"),
+    rule(bitwise_or(x, x), x, name="or_of_same_bits"),
+    rule(bitwise_xor(x, x), 0, name="xor_of_same_bits"),
+    # logic
+    rule(logical_and(c, c), c, name="and_of_same"),
+    rule(logical_or(c, c), c, name="or_of_same"),
+    rule(logical_and(c, 1), c, name="and_true"),
+    rule(logical_and(c, 0), 0, name="and_false"),
+    rule(logical_or(c, 0), c, name="or_false"),
+    rule(logical_or(c, 1), 1, name="or_true"),
+    rule(logical_and(c, logical_not(c)), 0, name="and_of_opposites"),
+    rule(logical_or(c, logical_not(c)), 1, name="or_of_opposites"),
+    # not x < y is not y <= x: both are false beside NaN
+    rule(logical_not(equal(x, y)), not_equal(x, y), name="not_equal"),
+    rule(logical_not(not_equal(x, y)), equal(x, y), name="not_not_equal"),
 ]
 
 
-@function_rule(Reshape)
-def reshape_of_reshape(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """reshape(reshape(x)) = reshape(x), and reshape(x) = x where the shape is x's."""
-    operand = tensor.node.inputs[0]
-    if operand.shape == tensor.shape:
-        return operand
-    inner = operand.node
-    if isinstance(inner.op, Fill):
-        return apply(Fill(inner.op.value, tensor.shape))
-    if not isinstance(inner.op, Reshape) or operand in barriers:
-        return None
-    source = inner.inputs[0]
-    return source if source.shape == tensor.shape else apply(Reshape(tensor.shape), source)
-
-
-@function_rule(PermuteDims)
-def permute_of_permute(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """permute(permute(x, p), q) = permute(x, p[q]), and permute(x) = x where the order is kept."""
-    op, operand = tensor.node.op, tensor.node.inputs[0]
-    assert isinstance(op, PermuteDims)
-    inner = operand.node
-    if op.axes == tuple(range(len(op.axes))):
-        return operand
-    if isinstance(inner.op, Fill):
-        return apply(Fill(inner.op.value, tensor.shape))
-    if not isinstance(inner.op, PermuteDims) or operand in barriers:
-        return None
-    order = tuple(inner.op.axes[a] for a in op.axes)
-    source = inner.inputs[0]
-    return source if order == tuple(range(len(order))) else apply(PermuteDims(order), source)
-
-
-@function_rule(Broadcast)
-def broadcast_of_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """broadcast(broadcast(x)) = broadcast(x); a broadcast of one number is that number everywhere."""
-    op, operand = tensor.node.op, tensor.node.inputs[0]
-    assert isinstance(op, Broadcast)
-    if not op.axes:
-        return operand
-    inner = operand.node
-    if isinstance(inner.op, Fill):
-        return apply(Fill(inner.op.value, tensor.shape))
-    if not isinstance(inner.op, Broadcast) or operand in barriers:
-        return None
-    kept = [i for i in range(tensor.ndim) if i not in op.axes]
-    axes = sorted({*op.axes, *(kept[a] for a in inner.op.axes)})
-    return apply(Broadcast(op.shape, tuple(axes)), inner.inputs[0])
-
-
-@function_rule(Sum)
-def sum_of_one(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """A sum over axes of size 1 is a reshape."""
-    op, operand = tensor.node.op, tensor.node.inputs[0]
-    assert isinstance(op, Sum)
-    if all(operand.shape[a] == 1 for a in op.axes):
-        return apply(Reshape(tensor.shape), operand)
+@function_rule(add, operands=(Fill,))
+def plus_zero(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """x + 0 = x, for integers: a float may be -0."""
+    for x, zero in (tensor.node.inputs, tensor.node.inputs[::-1]):
+        if tensor.dtype.kind in INTEGERS and fill_value(zero) == 0:
+            return x
     return None
 
 
-def hoist_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """f(broadcast(x), 2, broadcast(y)) = broadcast(f(x, 2, y)): compute before copying."""
-    spread: Broadcast | None = None
-    for operand in tensor.node.inputs:
-        op = operand.node.op
-        if isinstance(op, Broadcast) and (spread is None or op == spread) and operand not in barriers:
-            spread = op
-        elif not isinstance(op, Fill):
-            return None
-    if spread is None:
+@function_rule(subtract)
+def minus_itself(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """x - x = 0, for integers: a float may be infinite."""
+    x, y = tensor.node.inputs
+    return zeros_like(x) if x is y and tensor.dtype.kind in INTEGERS else None
+
+
+@function_rule(multiply, masked_multiply, operands=(Fill,))
+def times_zero(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """x 0 = 0, for integers; of a strong zero, for all numbers."""
+    x, y = tensor.node.inputs
+    is_strong = tensor.node.op is masked_multiply
+    for zero in (x,) if is_strong and tensor.dtype.kind in FLOATS else (x, y):
+        if (tensor.dtype.kind in INTEGERS or is_strong) and fill_value(zero) == 0:
+            return zeros_like(x)
+    return None
+
+
+#: What a comparison of numbers that are not NaN is where it does not hold.
+_OPPOSITES = {less: greater_equal, greater_equal: less, greater: less_equal, less_equal: greater}
+
+
+@function_rule(logical_not, operands=tuple(_OPPOSITES))
+def not_less(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """not x < y is x >= y, for integers: beside NaN neither holds. And so on."""
+    compared = tensor.node.inputs[0]
+    op = compared.node.op
+    assert isinstance(op, Elementwise)
+    if compared in barriers or compared.node.inputs[0].dtype.kind not in BITS:
         return None
-    small = next(
-        t.node.inputs[0].shape
-        for t in tensor.node.inputs
-        if t.node.op is not None and isinstance(t.node.op, Broadcast)
-    )
-    operands = [
-        apply(Fill(t.node.op.value, small)) if isinstance(t.node.op, Fill) else t.node.inputs[0]
-        for t in tensor.node.inputs
-    ]
-    return apply(spread, apply(tensor.node.op, *operands))
+    return apply(_OPPOSITES[op], *compared.node.inputs)
 
 
-_HOIST = function_rule(
-    *[op for op in registry.ops.values() if isinstance(op, Elementwise)], operands=(Broadcast,)
-)(hoist_broadcast)
+@function_rule(equal, not_equal, less, greater, less_equal, greater_equal)
+def compared_with_itself(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """x == x, x <= x and x >= x are true, x != x, x < x and x > x false, for integers: NaN is not itself."""
+    x, y = tensor.node.inputs
+    if x is not y or x.dtype.kind not in BITS:
+        return None
+    return fill(tensor.node.op in (equal, less_equal, greater_equal), tensor.shape, BOOL)
 
+
+#: The form in which a cost is differentiated.
+BEFORE_DIFFERENTIATION: list[Rule] = [*IDENTITIES, *MOVES]
 RULES: list[Rule] = [
     *IDENTITIES,
-    *reshape_of_reshape,
-    *permute_of_permute,
-    *broadcast_of_broadcast,
-    *sum_of_one,
-    *_HOIST,
+    *MORE_IDENTITIES,
+    *plus_zero,
+    *minus_itself,
+    *times_zero,
+    *not_less,
+    *compared_with_itself,
 ]
 _apply = Rewriting("canonicalize", RULES)
 
 
+@applies(_apply)
 def canonicalize(graph: Graph) -> Graph:
     """Apply the exact identities."""
     return _apply(graph)

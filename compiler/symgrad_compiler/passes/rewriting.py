@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
 from symgrad.errors import CompileError
 from symgrad.ir.graph import Graph
-from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.passes.pipeline import Pass, replace_results
 from symgrad_compiler.rewrite.engine import index, rewrite
 from symgrad_compiler.rewrite.rules import Rule
+
+
+def applies(rewriting: Rewriting) -> Callable[[Pass], Pass]:
+    """Decorator of a pass that applies a table: its rules become the function's attribute `rules`."""
+
+    def decorate(step: Pass) -> Pass:
+        step.__dict__["rules"] = rewriting.rules
+        return step
+
+    return decorate
+
+
+def rules_of(step: Pass) -> tuple[Rule, ...]:
+    """The rules of a pass; none for one that is not made of rules.
+
+    >>> import symgrad as sg
+    >>> rules_of(sg.passes.stabilize)[1].name, rules_of(sg.passes.merge)
+    ('softplus', ())
+    """
+    rules: tuple[Rule, ...] = getattr(step, "rules", ())
+    return rules
 
 
 class Rewriting:
@@ -42,7 +63,8 @@ class Rewriting:
 
     def __call__(self, graph: Graph) -> Graph:
         every, first = self._tables
-        return replace_results(graph, rewrite(graph.nodes, every, unchanged=first))
+        results = (*graph.outputs, *graph.updates.values())
+        return replace_results(graph, rewrite(graph.nodes, every, unchanged=first, results=results))
 
     def __repr__(self) -> str:
         return f"<pass {self.__name__}: {len(self.rules)} rules>"

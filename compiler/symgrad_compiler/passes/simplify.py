@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy
+
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.arithmetic import multiply, negative, reciprocal, subtract
@@ -15,8 +17,8 @@ from symgrad.ops.select import masked_multiply
 from symgrad.ops.shape import Broadcast, broadcast_to, reshape
 from symgrad.ops.softmax import LogSoftmax, Softmax, SoftmaxFromLog, log_softmax, softmax
 from symgrad.ops.transcendental import exp
-from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
-from symgrad_compiler.passes.rewriting import Rewriting
+from symgrad_compiler.passes.rewriting import Rewriting, applies
+from symgrad_compiler.passes.stabilize import NORMAL as BEFORE
 from symgrad_compiler.rewrite.pattern import attribute, spread, var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
@@ -25,10 +27,10 @@ A = attribute("axes")
 
 ROWS: list[Rule] = [
     # e^(x - logsumexp(x)) = e^x / sum e^x
-    rule(exp(log_softmax(x, axis=A)), softmax(x, axis=A), "rounding", "softmax"),
+    rule(exp(log_softmax(x, axis=A)), softmax(x, axis=A), "rounding", "exp_of_log_softmax"),
     # (-z)(x - y) = z (y - x), but for the sign of a zero
-    rule(negative(z) * (x - y), z * (y - x), "rounding", "negative"),
-    rule(spread(negative(z), A) * (x - y), spread(z, A) * (y - x), "rounding", "negative"),
+    rule(negative(z) * (x - y), z * (y - x), "rounding", "negative_factor"),
+    rule(spread(negative(z), A) * (x - y), spread(z, A) * (y - x), "rounding", "negative_factor_repeated"),
 ]
 
 
@@ -106,16 +108,32 @@ def _behind_casts(tensor: Tensor) -> Tensor:
     return tensor
 
 
-@function_rule(ScatterAddAlongAxis, kind="exact")
+@function_rule(ScatterAddAlongAxis, kind="rounding")
 def scattered_number(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """A number scattered to one place in each row is that number times a one-hot tensor."""
+    """A number scattered to one place in each row is that number times a one-hot tensor: a strong product,
+    unless it is known to be finite. But for the sign of a zero."""
     op, (g, at) = tensor.node.op, tensor.node.inputs
     assert isinstance(op, ScatterAddAlongAxis)
-    if not _is_number(g) or g in barriers or at.shape[op.axis] != 1:
+    if not _is_number(g) or g in barriers or at.shape[op.axis] != 1 or g.dtype.kind == "bool":
         return None
     index = reshape(at, tuple(d for i, d in enumerate(at.shape) if i != op.axis))
     hot = apply(OneHot(op.axis, op.shape[op.axis], g.dtype), index)
-    return hot if fill_value(g) == 1 else apply(multiply, broadcast_to(_number(g), hot.shape), hot)
+    if fill_value(g) == 1:
+        return hot
+    scale = broadcast_to(_number(g), hot.shape)
+    return apply(multiply, scale, hot) if _never_infinite(g) else apply(masked_multiply, hot, scale)
+
+
+def _never_infinite(tensor: Tensor) -> bool:
+    """Whether a number is finite: a known one, or the inverse of a size (of none, there is nothing to
+    scale)."""
+    op = tensor.node.op
+    while op is negative or isinstance(op, Broadcast):
+        tensor = tensor.node.inputs[0]
+        op = tensor.node.op
+    if isinstance(op, Fill):
+        return bool(numpy.isfinite(op.value.numpy))
+    return op is reciprocal and isinstance(_behind_casts(tensor.node.inputs[0]).node.op, SizeOf)
 
 
 def _number(tensor: Tensor) -> Tensor:
@@ -149,9 +167,11 @@ RULES: list[Rule] = [
     *masked_by_a_number,
     *sum_of_one_hot,
 ]
-_apply = Rewriting("simplify", RULES, normal=CANONICAL)
+NORMAL: list[Rule] = [*BEFORE, *RULES]
+_apply = Rewriting("simplify", RULES, normal=NORMAL)
 
 
+@applies(_apply)
 def simplify(graph: Graph) -> Graph:
     """Apply the simplifying table to a canonical graph; what changes is brought into canonical form again."""
     return _apply(graph)

@@ -12,81 +12,24 @@ from collections.abc import Collection, Iterable
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.traverse import ancestors
-from symgrad.ops.arithmetic import abs, add, divide, log, multiply, reciprocal, sqrt, square
+from symgrad.ops.arithmetic import add, divide, log, multiply, negative
 from symgrad.ops.create import Constant, Fill, fill, fill_value
 from symgrad.ops.gather import Gather, Take, TakeAlongAxis
-from symgrad.ops.reduce import Sum, sum
+from symgrad.ops.kinds import FLOATS
+from symgrad.ops.reduce import Sum
+from symgrad.ops.select import where
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
-from symgrad.ops.softmax import LogSumExp, Softmax, log_softmax, logsumexp, softmax
-from symgrad.ops.special import erf, erfc, logit, ndtr, xlogx
-from symgrad.ops.transcendental import cosh, exp, expm1, log1p, log2, log10, logaddexp, sigmoid, softplus
+from symgrad.ops.softmax import LogSumExp, Softmax
+from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid
 from symgrad.registry import provide
-from symgrad_compiler.passes.canonicalize import RULES as CANONICAL
-from symgrad_compiler.passes.rewriting import Rewriting
+from symgrad_compiler.passes.canonicalize import BEFORE_DIFFERENTIATION
+from symgrad_compiler.passes.indices import RULES as INDICES
+from symgrad_compiler.passes.rewriting import Rewriting, applies
+from symgrad_compiler.passes.selections import NORMAL as BEFORE
+from symgrad_compiler.passes.stable_forms import FIRST, ROWS
 from symgrad_compiler.rewrite.engine import index, rewrite
-from symgrad_compiler.rewrite.pattern import attribute, spread, var
-from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
-
-x, y = var("x"), var("y")
-A = attribute("axes")
-
-# Earlier rows win, so the special forms stand before the general ones.
-ROWS: list[Rule] = [
-    # log(1 + e^x) overflows for large x and loses digits for small
-    rule(log(1 + exp(x)), softplus(x), "stable", "softplus"),
-    rule(log1p(exp(x)), softplus(x), "stable", "softplus"),
-    # log(sum e^x): shift by the maximum
-    rule(log(sum(exp(x), axis=A)), logsumexp(x, axis=A), "stable", "logsumexp"),
-    rule(log(exp(x) + exp(y)), logaddexp(x, y), "stable", "logaddexp"),
-    # log cosh x = log(e^x + e^-x) - log 2
-    rule(log(cosh(x)), logaddexp(x, -x) - math.log(2), "stable", "log_cosh"),
-    # the same to other bases
-    *[
-        row
-        for base, factor in ((log2, 1 / math.log(2)), (log10, 1 / math.log(10)))
-        for row in (
-            rule(base(1 + exp(x)), softplus(x) * factor, "stable", "softplus"),
-            rule(base(sum(exp(x), axis=A)), logsumexp(x, axis=A) * factor, "stable", "logsumexp"),
-        )
-    ],
-    # log(e^x / sum e^x) underflows
-    rule(log(softmax(x, axis=A)), log_softmax(x, axis=A), "stable", "log_softmax"),
-    rule(log(sigmoid(x)), -softplus(-x), "stable", "log_sigmoid"),
-    rule(log(exp(x)), x, "stable", "log_exp"),
-    rule(log(1 + x), log1p(x), "stable", "log1p"),
-    # e^x / sum e^x
-    rule(exp(x) / spread(sum(exp(x), axis=A), A), softmax(x, axis=A), "stable", "softmax"),
-    # the same for one term: log(e^x / sum e^y) = x - logsumexp(y)
-    rule(log(exp(x) / sum(exp(y), axis=A)), x - logsumexp(y, axis=A), "stable", "log_softmax_term"),
-    rule(
-        log(exp(x) / spread(sum(exp(y), axis=A), A)),
-        x - spread(logsumexp(y, axis=A), A),
-        "stable",
-        "log_softmax",
-    ),
-    # e^x / (e^x + e^y)
-    rule(exp(x) / (exp(x) + exp(y)), sigmoid(x - y), "stable", "sigmoid"),
-    # 1 / (1 + e^-x), e^x / (1 + e^x), 1 - sigmoid(x)
-    rule(exp(x) / (1 + exp(x)), sigmoid(x), "stable", "sigmoid"),
-    rule(reciprocal(1 + exp(-x)), sigmoid(x), "stable", "sigmoid"),
-    rule(reciprocal(1 + exp(x)), sigmoid(-x), "stable", "sigmoid"),
-    rule(1 - sigmoid(x), sigmoid(-x), "stable", "sigmoid"),
-    # e^x - 1 cancels near 0
-    rule(exp(x) - 1, expm1(x), "stable", "expm1"),
-    # the square of a large x overflows
-    rule(sqrt(square(x)), abs(x), "stable", "abs"),
-    # erf x is 1 or -1 for large |x|
-    rule(1 - erf(x), erfc(x), "stable", "erfc"),
-    rule(1 + erf(x), erfc(-x), "stable", "erfc"),
-    rule(1 - ndtr(x), ndtr(-x), "stable", "ndtr"),
-    # 0 log 0 is NaN where its limit is 0
-    rule(x * log(x), xlogx(x), "stable", "xlogx"),
-    rule(-x * log(x), -xlogx(x), "stable", "xlogx"),
-    rule(x * -log(x), -xlogx(x), "stable", "xlogx"),
-    # x / (1 - x) is nearly 1 around 1/2
-    rule(log(x / (1 - x)), logit(x), "stable", "logit"),
-]
+from symgrad_compiler.rewrite.rules import Rule, function_rule
 
 
 @function_rule(log, kind="stable")
@@ -184,20 +127,41 @@ def log_of_scaled_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | 
     return apply(log, total) - apply(log, y) if is_sum and total not in barriers else None
 
 
+@function_rule(log, log1p, kind="stable", operands=(negative,))
+def log_of_one_minus_exp(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """log(1 - e^x) = log(-expm1(x)) near 0, where the difference cancels, and log1p(-e^x) below -log 2,
+    where the logarithm of nearly 1 loses digits."""
+    inner = tensor.node.inputs[0]
+    if inner.node.op is not negative or inner in barriers:
+        return None
+    term = inner.node.inputs[0]
+    if term.node.op is not (expm1 if tensor.node.op is log else exp) or term in barriers:
+        return None
+    (x,) = term.node.inputs
+    if x.node.op is where or x.dtype.kind not in FLOATS:
+        return None  # it is one of the two already
+    near = x > -math.log(2)
+    beside, below = where(near, x, -1), where(near, -1, x)
+    return where(near, log(-expm1(beside)), log1p(-exp(below)))
+
+
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
 
 RULES: list[Rule] = [
     *log_of_moved,
-    *ROWS[:2],
+    *log_of_one_minus_exp,
+    *FIRST,
     *log_of_terms,
     *log_of_weighted_sum,
     *log_of_scaled_sum,
-    *ROWS[2:],
+    *[row for row in ROWS if row not in FIRST],
 ]
-_apply = Rewriting("stabilize", RULES, normal=CANONICAL)
-_EVERY = index([*RULES, *CANONICAL])
+NORMAL: list[Rule] = [*BEFORE, *INDICES, *RULES]
+_apply = Rewriting("stabilize", RULES, normal=NORMAL)
+_BEFORE_DIFFERENTIATION = index([*RULES, *BEFORE_DIFFERENTIATION])
 
 
+@applies(_apply)
 def stabilize(graph: Graph) -> Graph:
     """Apply the stabilising table to a canonical graph; what changes is brought into canonical form again."""
     return _apply(graph)
@@ -207,5 +171,5 @@ def stabilize(graph: Graph) -> Graph:
 def stabilize_tensors(tensors: Iterable[Tensor], barriers: Iterable[Tensor]) -> dict[Tensor, Tensor]:
     """Each of `tensors` with its stable form; nothing looks behind `barriers`."""
     tensors = list(tensors)
-    replaced = rewrite(ancestors(tensors), _EVERY, barriers)
+    replaced = rewrite(ancestors(tensors), _BEFORE_DIFFERENTIATION, barriers, results=tensors)
     return {t: replaced.get(t, t) for t in tensors}

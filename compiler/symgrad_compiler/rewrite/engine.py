@@ -2,6 +2,9 @@
 
 Rules are looked up by the op at their root, so the walk is linear in the graph. What a rule makes is walked
 in turn, until no rule applies; a budget per node turns a cycle of rules into an error.
+
+Some rules pay only where what they take apart has no other use, since it would be computed as well: they say
+so (`unshared`), and see tensors with other uses as barriers.
 """
 
 from __future__ import annotations
@@ -52,14 +55,31 @@ def rewrite(
     rules: Mapping[Any, Sequence[Rule]],
     barriers: Iterable[Tensor] = (),
     unchanged: Mapping[Any, Sequence[Rule]] | None = None,
+    results: Iterable[Tensor] = (),
 ) -> dict[Tensor, Tensor]:
     """Apply rules to `nodes` (inputs before users); returns tensor -> replacement, where there is one.
 
     No rule looks behind a tensor in `barriers`: the form of what makes it stays hidden to its users. Where
     `nodes` are known to be in normal form for some of the rules, `unchanged` holds the others: it serves
-    nodes whose operands have not changed.
+    nodes whose operands have not changed. `results` are used from outside, as a graph's outputs are.
     """
-    return _Rewriter(rules, set(barriers), rules if unchanged is None else unchanged).run(nodes)
+    hidden = set(barriers)
+    frugal = any(r.unshared for row in rules.values() for r in row)
+    shared = shared_tensors(nodes, [*results, *hidden]) if frugal else set()
+    return _Rewriter(rules, hidden, shared, rules if unchanged is None else unchanged).run(nodes)
+
+
+def shared_tensors(nodes: Sequence[Node], results: Iterable[Tensor]) -> set[Tensor]:
+    """The tensors that more than one operand of `nodes`, or something outside, reads."""
+    read: set[Tensor] = set()
+    shared = set(results)
+    for node in nodes:
+        for tensor in node.inputs:
+            if tensor in read:
+                shared.add(tensor)
+            else:
+                read.add(tensor)
+    return shared
 
 
 class _Rewriter:
@@ -67,11 +87,13 @@ class _Rewriter:
         self,
         rules: Mapping[Any, Sequence[Rule]],
         barriers: set[Tensor],
+        shared: set[Tensor],
         unchanged: Mapping[Any, Sequence[Rule]],
     ) -> None:
         self.rules = rules
         self.unchanged = unchanged
         self.barriers = barriers
+        self.shared = shared
         self.replaced: dict[Tensor, Tensor] = {}
         self.record = _record.get()
 
@@ -98,7 +120,7 @@ class _Rewriter:
                 continue
             before = origin.swap(node.origins)
             try:
-                result = r.apply(tensor, self.barriers)
+                result = r.apply(tensor, self.shared if r.unshared else self.barriers)
             finally:
                 origin.swap(before)
             if result is not None:
@@ -119,6 +141,8 @@ class _Rewriter:
                 hint="what a rule makes must not fit it again, by itself or through another rule",
             )
         fresh = _fresh_nodes(result, tensor.node.id)
+        if not fresh:  # it was there before, for others
+            self.shared.add(result)
         origins = tuple([o.then("rule", r.name) for o in tensor.node.origins])
         for made in fresh:  # by the rule just now, so nobody has seen them yet
             made.origins = origins
@@ -142,6 +166,8 @@ class _Rewriter:
             self.replaced[old] = new
             if old in self.barriers:
                 self.barriers.add(new)
+            if old in self.shared:
+                self.shared.add(new)
 
 
 def _check_replacement(r: Rule, tensor: Tensor, result: object) -> None:

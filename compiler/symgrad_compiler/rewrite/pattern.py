@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from symgrad.ir.op import attributes
-from symgrad.ir.tensor import Operators, Tensor, apply
+from symgrad.ir.tensor import Operators, Tensor, apply, is_leaf
 from symgrad.ir.values import Scalar
 from symgrad.ops.create import Fill, fill_value
 from symgrad.ops.kinds import Elementwise
@@ -181,7 +181,7 @@ def _match(
         found = bound.get(pattern.name)
         if found is None:
             yield {**bound, pattern.name: tensor}
-        elif found is tensor or _equal_fills(found, tensor):
+        elif found is tensor or _is_same(found, tensor, barriers):
             yield bound
         return
     if isinstance(pattern, Number):
@@ -223,8 +223,18 @@ def _match_attributes(pattern: Application, found: Mapping[str, Any], bound: Bin
     return bound
 
 
-def _equal_fills(a: Tensor, b: Tensor) -> bool:
-    return isinstance(a.node.op, Fill) and a.node.op == b.node.op
+def _is_same(a: Tensor, b: Tensor, barriers: Collection[Tensor], depth: int = 3) -> bool:
+    """Whether two tensors are the same expression, written twice: as far as a short look tells, and without a
+    barrier in one that is not the other's."""
+    if a is b:
+        return True
+    node, other = a.node, b.node
+    if not depth or a in barriers or b in barriers or node.op.__class__ is not other.op.__class__:
+        return False
+    if is_leaf(a) or a.index != b.index or len(node.inputs) != len(other.inputs) or node.op != other.op:
+        return False
+    pairs = zip(node.inputs, other.inputs, strict=True)
+    return all([_is_same(x, y, barriers, depth - 1) for x, y in pairs])
 
 
 def instantiate(pattern: Pattern, bound: Bindings, like: TensorType) -> Tensor:
@@ -237,18 +247,18 @@ def instantiate(pattern: Pattern, bound: Bindings, like: TensorType) -> Tensor:
     assert isinstance(pattern, Application)
     values = {k: bound[v.name] if isinstance(v, Attribute) else v for k, v in pattern.attributes.items()}
     if isinstance(pattern.op, Elementwise):
-        inner = _operand_type(pattern, bound) or like
-        return apply(pattern.op, *[instantiate(p, bound, inner) for p in pattern.operands])
+        return apply(pattern.op, *_instantiate_aligned(pattern, bound, like))
     operands = [instantiate(p, bound, like) for p in pattern.operands]
     if pattern.op is Broadcast and "shape" not in values:
         values["shape"] = like.shape
     return apply(pattern.op(**values), *operands)
 
 
-def _operand_type(pattern: Application, bound: Bindings) -> TensorType | None:
-    """The type that numbers among the operands take: that of the first variable among them."""
-    for operand in pattern.operands[pattern.op.conditions :]:
-        if isinstance(operand, Variable):
-            found: TensorType = bound[operand.name].type
-            return found
-    return None
+def _instantiate_aligned(pattern: Application, bound: Bindings, like: TensorType) -> list[Tensor]:
+    """The operands of an elementwise op; numbers among them take the type of the first that is none."""
+    made = [None if isinstance(p, Number) else instantiate(p, bound, like) for p in pattern.operands]
+    values = made[pattern.op.conditions :]
+    beside = next((t.type for t in values if t is not None), like)
+    return [
+        instantiate(p, bound, beside) if t is None else t for p, t in zip(pattern.operands, made, strict=True)
+    ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from symgrad import registry
-from symgrad.errors import CompileError
+from symgrad.errors import CompileError, DTypeError
 from symgrad.ir import origin
 from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Tensor
@@ -48,6 +48,10 @@ class Rule(Protocol):
     @property
     def kind(self) -> str: ...
     @property
+    def unshared(self) -> bool:
+        """Whether it pays only where what it takes apart has no other use."""
+
+    @property
     def maths(self) -> str:
         """What the rule says, in a line."""
 
@@ -66,6 +70,9 @@ class PatternRule:
     replacement: Pattern
     kind: str
     name: str
+    unshared: bool = False
+    #: The kinds of dtypes for which it holds; empty for all.
+    dtypes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         operands = enumerate(self.pattern.operands)
@@ -95,10 +102,15 @@ class PatternRule:
         return False
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-        if _only_real(self, tensor):
+        if _only_real(self, tensor) or (self.dtypes and tensor.dtype.kind not in self.dtypes):
             return None
         bound = match(self.pattern, tensor, barriers)
-        return None if bound is None else instantiate(self.replacement, bound, tensor.type)
+        if bound is None:
+            return None
+        try:
+            return instantiate(self.replacement, bound, tensor.type)
+        except DTypeError:  # an op of the replacement is not for this dtype, complex say
+            return None
 
     def __repr__(self) -> str:
         return described(self)
@@ -113,7 +125,8 @@ class FunctionRule:
     kind: str
     name: str
     #: The ops, one of which some operand must be made by; empty where any will do.
-    operands: tuple[type, ...] = ()
+    operands: tuple[Any, ...] = ()
+    unshared: bool = False
 
     def __post_init__(self) -> None:
         _remember(self)
@@ -124,7 +137,13 @@ class FunctionRule:
 
     def plausible(self, node: Node) -> bool:
         wanted = self.operands
-        return not wanted or any([t.node.op.__class__ in wanted for t in node.inputs])
+        if not wanted:
+            return True
+        for tensor in node.inputs:
+            op = tensor.node.op
+            if op.__class__ in wanted or op in wanted:
+                return True
+        return False
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
         return None if _only_real(self, tensor) else self.function(tensor, barriers)
@@ -147,7 +166,15 @@ def _remember(made: Rule) -> None:
     _rules[next(_numbers)] = made
 
 
-def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None = None) -> PatternRule:
+def rule(
+    pattern: Any,
+    replacement: Any,
+    kind: str = "exact",
+    name: str | None = None,
+    *,
+    unshared: bool = False,
+    dtypes: tuple[str, ...] = (),
+) -> PatternRule:
     """A rewrite rule in the operators of the language.
 
     Args:
@@ -155,6 +182,10 @@ def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None =
         replacement: an expression over the same variables, of the same type.
         kind: "exact", "rounding", "stable" or "fast".
         name: what origins call the rule; the replaced op unless given.
+        unshared: whether the rule pays only where what the pattern takes apart has no other use: then it
+            applies there alone.
+        dtypes: the kinds of dtypes ("bool", "uint", "int", "float", "complex") for which it holds; all unless
+            given.
 
     Raises:
         CompileError: a kind that there is not, a pattern that is a variable, a number or a tensor, a
@@ -182,7 +213,7 @@ def rule(pattern: Any, replacement: Any, kind: str = "exact", name: str | None =
             "a replacement is made of what the pattern has found",
             ("rule", f"{pattern} = {by}"),
         )
-    return PatternRule(pattern, by, kind, name or pattern.op.name)
+    return PatternRule(pattern, by, kind, name or pattern.op.name, unshared, dtypes)
 
 
 def _variables(pattern: Pattern) -> Iterator[str]:
@@ -205,7 +236,7 @@ def _fault(what: str, hint: str | None = None, *facts: tuple[str, object]) -> Co
 
 
 def function_rule(
-    *keys: Any, kind: str = "exact", operands: tuple[type, ...] = ()
+    *keys: Any, kind: str = "exact", operands: tuple[Any, ...] = (), unshared: bool = False
 ) -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
     """Decorator: a rule as a function, for each of the given roots.
 
@@ -216,7 +247,8 @@ def function_rule(
     Args:
         keys: ops by name ("sum"), elementwise ops, or classes of ops.
         kind: "exact", "rounding", "stable" or "fast".
-        operands: classes of ops, one of which must have made some operand, for a first, cheap look.
+        operands: ops or classes of ops, one of which must have made some operand, for a first, cheap look.
+        unshared: as for `rule`.
 
     Raises:
         CompileError: a kind or an op that there is not, a function that does not take these two.
@@ -243,7 +275,8 @@ def function_rule(
                 f"{function.__name__} must take two arguments",
                 "the tensor, and the tensors that it must not look behind: def rule(tensor, barriers)",
             ) from None
-        return [FunctionRule(function, key, kind, function.__name__.strip("_"), operands) for key in roots]
+        name = function.__name__.strip("_")
+        return [FunctionRule(function, key, kind, name, operands, unshared) for key in roots]
 
     return make
 
