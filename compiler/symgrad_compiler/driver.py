@@ -19,12 +19,14 @@ from typing import Any, Protocol
 from symgrad.errors import CompileError
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
-from symgrad_compiler.backends.numpy import compile_numpy
+from symgrad_compiler.backends.numpy import arena_of, compile_numpy
 from symgrad_compiler.passes import default as default_passes
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.checks import as_passes
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.passes.release import release
+from symgrad_compiler.plan import budget
+from symgrad_compiler.plan.arena import Arena
 from symgrad_compiler.plan.budget import Memory
 from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
@@ -77,9 +79,22 @@ class _WithNumPy:
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         self._optimized = pipeline.run(graph, passes, validate=options.validate)
+        self._nan_guard = options.nan_guard
+        self._within: Memory | None = None
+        if options.memory_budget is not None:
+            self._optimized, self._within = budget.within(
+                self._optimized, options.memory_budget, self._arena_of
+            )
         program = compile_numpy(self._optimized, cast=options.cast, nan_guard=options.nan_guard)
         self.program = program
         self._source, self._report = program.source, program.report
+
+    def _arena_of(self, graph: Graph) -> Arena:
+        return arena_of(graph, nan_guard=self._nan_guard)
+
+    @property
+    def memory(self) -> Memory:
+        return self._within or Memory.of(self._optimized, self._arena_of(self._optimized))
 
     @property
     def optimized(self) -> Graph:
@@ -96,7 +111,8 @@ class _WithNumPy:
         )
 
     def report(self) -> str:
-        return self._report()
+        said = self._report()
+        return said if self._within is None else f"{said}\n{self._within}"
 
 
 class _WithLlvm:

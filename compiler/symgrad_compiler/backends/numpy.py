@@ -19,12 +19,12 @@ import itertools
 import keyword
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy
 
-from symgrad.dims import symbols
+from symgrad.dims import Dim, symbols
 from symgrad.errors import CompileError, ExecutionError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
@@ -37,7 +37,8 @@ from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.shape import Broadcast
 from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, typed
-from symgrad_compiler.plan.buffers import Buffer, Buffers
+from symgrad_compiler.plan.arena import Arena, aligned
+from symgrad_compiler.plan.buffers import Buffer, assign
 from symgrad_compiler.plan.schedule import schedule, source
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
@@ -47,8 +48,8 @@ from symgrad_runtime.signals import Uninterrupted
 PART = 1000
 RESERVED = frozenset(
     {
-        *("numpy", "numeric", "special", "guard", "uninterrupted", "allocate", "results"),
-        *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex"),
+        *("numpy", "numeric", "special", "guard", "uninterrupted", "allocate", "results", "arena"),
+        *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
 )
 _serial = itertools.count(1)
@@ -66,6 +67,7 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
         "numeric": numeric,
         "guard": emitter.guard,
         "uninterrupted": Uninterrupted,
+        "aligned": aligned,
         **emitter.constants,
     }
     if emitter.needs_special:
@@ -93,6 +95,11 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
     )
 
 
+def arena_of(graph: Graph, *, nan_guard: bool = False) -> Arena:
+    """The arena of a graph's program."""
+    return _Emitter(graph, nan_guard).buffers.arena
+
+
 class _Source:
     """Lets tracebacks show generated code: `linecache` asks the `__loader__` of a frame's globals."""
 
@@ -117,10 +124,7 @@ class _Emitter:
         self.function = self._claim(graph.name)
         self.names: dict[Tensor, str] = {}
         self.constants: dict[str, Any] = {}
-        self.buffers = Buffers()
         self._buffer_names: dict[Buffer, str] = {}
-        self.buffer_of: dict[Tensor, Buffer] = {}
-        self.reads = dict(self.schedule.reads)
         self.statements: list[tuple[str, Node]] = []
         self.ending: list[str] = []
         self.needs_special = False
@@ -128,6 +132,10 @@ class _Emitter:
         self.commit: list[tuple[str, Node]] = []
         self.in_place = {} if nan_guard else self._assign_in_place()
         self._spare_of = self._assign_spares()
+        self.order = [n for n in self.schedule.steps if n.outputs[0] not in self.in_place]
+        self.order += [value.node for value in self.in_place]
+        elsewhere = {*self.results, *self.in_place, *self._spare_of}
+        self.buffers = assign(self.schedule, self.order, elsewhere)
 
     # ---- names --------------------------------------------------------------------------------------
 
@@ -202,14 +210,12 @@ class _Emitter:
         graph = self.graph
         inputs = [self._name(t) for t in graph.inputs]
         states = [self._name(t) for t in graph.states]
-        for node in self.schedule.steps:
-            if node.outputs[0] not in self.in_place:
-                self._step(node)
-        for value in self.in_place:
+        for node in self.order:
             before = len(self.statements)
-            self._step(value.node)
-            self.commit += self.statements[before:]
-            del self.statements[before:]
+            self._step(node)
+            if node.outputs[0] in self.in_place:
+                self.commit += self.statements[before:]
+                del self.statements[before:]
         results = self._results()
         updated = [s for s in graph.states if self.swaps(s)]
         spares = [self._spare(s) for s in updated]
@@ -248,8 +254,6 @@ class _Emitter:
             single -= 1
             fields[op.operands[-1].rstrip("*")] = f"({', '.join(operands[single:])},)"
         fields.update(zip(op.operands[:single], operands[:single], strict=True))
-        for tensor in node.inputs:
-            self.reads[source(tensor, self.schedule.virtual)] -= 1
         out = self._out(node) if "{out}" in op.numpy else "None"
         expression = op.numpy.format(out=out, **fields)
         targets = ", ".join(self._name(t) for t in node.outputs)
@@ -258,9 +262,6 @@ class _Emitter:
             self._guarded.append(node)
             values = ", ".join(operands)
             self.statements.append((f"guard({len(self._guarded) - 1}, ({targets},), ({values},))", node))
-        if op.view and node.inputs:
-            self._share(node)
-        self._free(node)
 
     def _attribute(self, value: Any) -> str:
         if not isinstance(value, ArrayData):
@@ -299,53 +300,7 @@ class _Emitter:
             return self._spare_of[tensor]
         if tensor in self.results:
             return f"numpy.empty({self.sizes.shape(tensor.shape)}, {dtype_code(tensor.dtype)})"
-        buffer = self._dying(node) or self.buffers.take(tensor.type)
-        buffer.readers += self.reads.get(tensor, 0)
-        self.buffer_of[tensor] = buffer
-        return self._buffer_name(buffer)
-
-    def _dying(self, node: Node) -> Buffer | None:
-        """The buffer of an operand that nothing reads after this step."""
-        if not isinstance(node.op, Elementwise):
-            return None
-        for tensor in node.inputs:
-            buffer = self.buffer_of.get(tensor)
-            if buffer is None or tensor.type != node.outputs[0].type:
-                continue
-            own = sum(
-                1 for t in node.inputs if self.buffer_of.get(source(t, self.schedule.virtual)) is buffer
-            )
-            same = sum(1 for t in node.inputs if t is tensor)
-            is_view = isinstance(tensor.node.op, TensorOp) and tensor.node.op.view
-            if buffer.readers == own == same and not is_view and buffer.type == tensor.type:
-                return buffer
-        return None
-
-    def _share(self, node: Node) -> None:
-        """A view reads the memory of its base."""
-        base = source(node.inputs[0], self.schedule.virtual)
-        buffer = self.buffer_of.get(base)
-        if buffer is None:
-            return
-        for tensor in node.outputs:
-            self.buffer_of[tensor] = buffer
-            buffer.readers += self.reads.get(tensor, 0)
-
-    def _free(self, node: Node) -> None:
-        """Give back the buffers that this step read last."""
-        touched: dict[Buffer, None] = {}
-        for tensor in node.inputs:
-            buffer = self.buffer_of.get(source(tensor, self.schedule.virtual))
-            if buffer is not None:
-                buffer.readers -= 1
-                touched[buffer] = None
-        for tensor in node.outputs:
-            buffer = self.buffer_of.get(tensor)
-            if buffer is not None:
-                touched[buffer] = None
-        for buffer in touched:
-            if buffer.readers == 0:
-                self.buffers.release(buffer)
+        return self._buffer_name(self.buffers.of[tensor])
 
     def _results(self) -> str:
         """The returned tuple: arrays that share memory with nothing else, scalars where 0-d."""
@@ -366,17 +321,7 @@ class _Emitter:
 
     def _assemble(self, head: list[tuple[str, list[str]]], results: str) -> list[_Unit]:
         sizes = list(self.sizes.variables.values())
-        shapes = [
-            f"numpy.empty({self.sizes.shape(b.type.shape)}, {dtype_code(b.type.dtype)}),"
-            for b in self.buffers.all
-        ]
-        allocate = [
-            f"def allocate({', '.join(sizes)}):",
-            "    return (",
-            *[f"        {s}" for s in shapes],
-            "    )",
-            "",
-        ]
+        allocate = [f"def allocate({', '.join(sizes)}):", *self._views(), ""]
         signature = f"def {self.function}(inputs, state, spare, sizes, buffers):"
         unpack = [f"    {', '.join(names)}, = {what}" for what, names in head if names]
         tail = [f"    {line}" for line in self.ending]
@@ -394,6 +339,29 @@ class _Emitter:
         return self._parts(
             _Unit([*allocate, ""]), [signature, *unpack], {n for _, names in head for n in names}, tail
         )
+
+    def _views(self) -> Iterator[str]:
+        """The arena, and the buffers as views of it."""
+        arena = self.buffers.arena
+        starts, end = ["0"], str(arena.fixed_bytes)
+        for i, region in enumerate(arena.regions[1:], 1):
+            starts.append(self._claim(f"region_{i}"))
+            yield f"    {starts[-1]} = {end}"
+            end = f"{starts[-1]} + {self._room(region.size, region.slack)}"
+        yield f"    arena = numpy.empty({end}, numpy.uint8)"
+        yield "    return ("
+        for buffer in self.buffers.all:
+            slot, type_ = buffer.slot, buffer.type
+            room = self._room(slot.offset, slot.slack)
+            start = room if not slot.region else f"{starts[slot.region]} + {room}"
+            shape = self.sizes.shape(type_.shape)
+            yield f"        numpy.ndarray({shape}, {dtype_code(type_.dtype)}, arena, {start}),"
+        yield "    )"
+
+    def _room(self, bytes: Dim, slack: int) -> str:
+        if isinstance(bytes, int):
+            return str(bytes + slack)
+        return f"aligned({self.sizes.code(bytes)})" + (f" + {slack}" if slack else "")
 
     def _parts(self, first: _Unit, opening: list[str], known: set[str], tail: list[str]) -> list[_Unit]:
         """Parts of `PART` statements; each loads from `frame` what it reads, stores what later parts read."""
@@ -449,8 +417,10 @@ class _Emitter:
         """Steps and buffers, as text."""
         lines = [f"{self.graph.name}: {len(self.schedule.steps)} steps, {len(self.schedule.virtual)} inlined"]
         lines += [f"  {text}" for text, _ in self.statements]
-        lines.append(f"buffers: {len(self.buffers.all)}, {self.buffers.bytes()} bytes")
-        lines += [f"  {self._buffer_name(b)}: {b.type}" for b in self.buffers.all]
+        arena = self.buffers.arena
+        lines.append(arena.summary())
+        for buffer in self.buffers.all:
+            lines.append(f"  {self._buffer_name(buffer)}: {buffer.type} at {arena.position(buffer.slot)}")
         return "\n".join(lines)
 
 

@@ -26,6 +26,8 @@ ALIGNMENT = 64
 _WORD = 8
 #: The most blocks that are packed by size, at a quadratic price; beyond, by time alone.
 MAX_BY_SIZE = 2000
+#: How many sums of sizes are shown, where none is known to be the largest.
+MAX_SHOWN = 4
 #: The most sums of sizes that are kept, where none is known to be the largest.
 MAX_SUMS = 16
 #: What symbolic sizes count as where two ways to use memory must be compared.
@@ -82,6 +84,20 @@ class Arena:
         for region in self.regions[1:]:
             total = total + region.size + region.slack
         return total
+
+    def summary(self) -> str:
+        """Its size, and how much of it is needed at once."""
+        said = f"arena: {self.total} bytes"
+        if not self.slots:
+            return said
+        most = [str(size) for size in self.live[:MAX_SHOWN]] + ["..."] * (len(self.live) > MAX_SHOWN)
+        largest = most[0] if len(most) == 1 else f"max({', '.join(most)})"
+        return f"{said}, of which {largest} are live at once"
+
+    def position(self, slot: Slot) -> str:
+        """Where a slot starts."""
+        unit = self.regions[slot.region].unit
+        return str(slot.offset) if isinstance(unit, int) else f"{slot.offset} of the region of {unit}"
 
 
 @dataclass(eq=False)
@@ -165,7 +181,7 @@ def _symbolic(blocks: Sequence[Block], sizes: Sequence[int]) -> Packed:
     """
     offsets, room = _offsets(blocks, sizes)
     slacks = [0] * len(sizes)
-    if all(size % ALIGNMENT == 0 for size in sizes):
+    if all(size % ALIGNMENT == 0 for size in sizes) or not any(offsets):
         return room, offsets, slacks, 0
     upwards = sorted(range(len(sizes)), key=lambda i: offsets[i])
     if len(sizes) > MAX_BY_SIZE:

@@ -13,6 +13,7 @@ from functools import reduce
 from symgrad.dims import Dim, Size, maximum
 from symgrad.errors import CompileError
 from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Tensor
 from symgrad_compiler.plan.arena import Arena, nominal
 from symgrad_compiler.plan.recompute import Choice, Recomputation, operations
 
@@ -97,11 +98,13 @@ class _Candidate:
 def _choose(graph: Graph, budget: int, plan: Callable[[Graph], Arena]) -> _Candidate | None:
     """The graph with the fewest operations among those that fit; else the one with the lowest peak."""
     r = Recomputation(graph)
-    tried: list[_Candidate] = []
+    tried: dict[frozenset[Tensor], _Candidate] = {}
 
     def fits(choice: Choice) -> bool:
-        tried.append(_Candidate.of(r.rebuilt(choice), plan))
-        return tried[-1].peak <= budget
+        kept = frozenset(r.kept(choice))
+        if kept not in tried:
+            tried[kept] = _Candidate.of(r.rebuilt(kept), plan)
+        return tried[kept].peak <= budget
 
     for price in PRICES:
         for segments in _counts(len(r.wanted)):
@@ -114,10 +117,10 @@ def _choose(graph: Graph, budget: int, plan: Callable[[Graph], Arena]) -> _Candi
                     high = middle
                 else:
                     low = middle
-    fitting = [c for c in tried if c.peak <= budget]
+    fitting = [c for c in tried.values() if c.peak <= budget]
     if fitting:
         return min(fitting, key=lambda c: (c.flops, c.peak))
-    return min(tried, key=lambda c: c.peak, default=None)
+    return min(tried.values(), key=lambda c: c.peak, default=None)
 
 
 def _counts(most: int) -> Iterator[int]:

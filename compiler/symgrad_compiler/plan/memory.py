@@ -13,9 +13,6 @@ from symgrad_compiler.plan.steps import ARENA, Access, Kernel, RowLoop, Step, St
 
 __all__ = ["ALIGNMENT", "aligned", "assign", "bytes_of", "lines", "live_bytes"]
 
-#: How many sums of sizes are shown, where none is known to be the largest.
-MAX_SHOWN = 4
-
 
 def assign(steps: Sequence[Step]) -> Arena:
     """Give every arena storage a slot (`storage.index`)."""
@@ -77,23 +74,11 @@ def live_bytes(steps: Sequence[Step]) -> int:
 
 def lines(arena: Arena) -> list[str]:
     """The arena as text."""
-    said = f"arena: {arena.total} bytes"
-    if arena.slots:
-        most = [str(size) for size in arena.live[:MAX_SHOWN]] + ["..."] * (len(arena.live) > MAX_SHOWN)
-        said += f", of which {_largest(most)} are live at once"
-    text = [said]
-    for number, slot in enumerate(arena.slots):
-        text.append(f"  buffer{number}: {slot.size} bytes at {_position(arena, slot.region, slot.offset)}")
-    return text
-
-
-def _largest(sizes: Sequence[str]) -> str:
-    return sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})"
-
-
-def _position(arena: Arena, region: int, offset: Dim) -> str:
-    unit = arena.regions[region].unit
-    return str(offset) if isinstance(unit, int) else f"{offset} of the region of {unit}"
+    slots = enumerate(arena.slots)
+    return [
+        arena.summary(),
+        *[f"  buffer{i}: {slot.size} bytes at {arena.position(slot)}" for i, slot in slots],
+    ]
 
 
 def _blocks(steps: Sequence[Step]) -> dict[Storage, Block]:

@@ -14,7 +14,7 @@ Everything is computed by the same ops from the same numbers, so results are the
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -162,9 +162,9 @@ class Recomputation:
 
     # ---- the graph ----------------------------------------------------------------------------------
 
-    def rebuilt(self, choice: Choice) -> Graph:
-        """The graph that computes again what the choice does not keep."""
-        return _Rebuilding(self, self.kept(choice)).graph()
+    def rebuilt(self, keep: Collection[Tensor]) -> Graph:
+        """The graph that keeps no more than this for later, and computes the rest again."""
+        return _Rebuilding(self, keep).graph()
 
 
 class _Crossing:
@@ -193,7 +193,7 @@ class _Crossing:
 class _Rebuilding:
     """All nodes once more, in order; before each reader after the turn, the clones that it needs."""
 
-    def __init__(self, r: Recomputation, keep: set[Tensor]) -> None:
+    def __init__(self, r: Recomputation, keep: Collection[Tensor]) -> None:
         self.r = r
         self.keep = keep
         self.first: dict[Tensor, Tensor] = {}

@@ -14,6 +14,7 @@ from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.shape import Broadcast
+from symgrad_compiler.plan.order_nodes import node_orders
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,17 @@ class Schedule:
 
 
 def schedule(graph: Graph) -> Schedule:
-    """The steps of `graph`, in its order."""
+    """The steps of `graph`, in its order or in one that needs less memory."""
     results = {*graph.outputs, *graph.updates.values()}
     virtual: set[Tensor] = set()
-    for node in graph.nodes:
+    nodes = node_orders(graph)[-1]
+    for node in nodes:
         if isinstance(node.op, (Fill, Broadcast)):
             tensor = node.outputs[0]
             readers = graph.consumers(tensor)
             if tensor not in results and readers and all(isinstance(n.op, Elementwise) for n in readers):
                 virtual.add(tensor)
-    steps = tuple(n for n in graph.nodes if n.outputs[0] not in virtual)
+    steps = tuple(n for n in nodes if n.outputs[0] not in virtual)
     reads: Counter[Tensor] = Counter()
     for node in steps:
         for tensor in node.inputs:
