@@ -119,7 +119,7 @@ class Function:
         >>> import symgrad as sg
         >>> x = sg.vector("x", size=1000)
         >>> sg.function([x], sg.sum(sg.cumsum(sg.exp(x)))).memory.peak
-        8000
+        16000
         """
         return self._compiled.memory
 
