@@ -16,8 +16,8 @@ def case(request: pytest.FixtureRequest) -> tuple[str, Network]:
 
 
 def test_no_pass_makes_work(case: tuple[str, Network]) -> None:
-    """Nodes may come in, layouts above all, where a product then serves a whole batch; operations may not, but
-    for stable forms, and in the end there are no more."""
+    """Nodes may come in, layouts above all, where a product then serves a whole batch; operations may not,
+    but for stable forms, and in the end there are no more."""
     _, network = case
     told = sg.explain(network.graph)
     flops = [flops_of(g) for g in (network.graph, *(p.graph for p in told.passes))]
