@@ -1,6 +1,7 @@
 """How tests run: hypothesis profiles, chosen by SYMGRAD_TEST_PROFILE; backends; the `golden` fixture.
 
-Tests that run programs do so on both backends. Compiled code is kept in a folder of the session's own.
+Tests that run programs do so on both backends. Compiled code is kept in a folder of the session's own. All
+that `sg.function` compiles is validated, pass by pass (SYMGRAD_VALIDATE=0 switches that off, to measure it).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.golden_text import Golden
 
 _cache = tempfile.TemporaryDirectory(prefix="symgrad-tests-")
 os.environ["SYMGRAD_CACHE_DIR"] = _cache.name
+os.environ.setdefault("SYMGRAD_VALIDATE", "1")
 
 #: Test modules and folders whose tests run once on each backend.
 ON_BOTH = ("tests.ops.", "tests.autodiff.", "tests.runtime.", "tests.test_check", "tests.test_examples")

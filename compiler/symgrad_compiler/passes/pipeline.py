@@ -10,6 +10,8 @@ from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.align import own_literals
+from symgrad_compiler.rewrite.engine import recording
+from symgrad_compiler.validate.validator import Validator
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
@@ -17,16 +19,27 @@ Pass: TypeAlias = Callable[[Graph], Graph]
 @without_collections
 @own_literals()
 def run(graph: Graph, passes: Sequence[Pass], *, validate: bool = False) -> Graph:
-    """`graph` after all passes, in order; with `validate`, each result is verified."""
+    """`graph` after all passes, in order.
+
+    With `validate`, each result is verified, evaluated, and held against the graph before it; see
+    `symgrad_compiler.validate`. What is asked of it follows from the rules that were applied, unless the pass
+    has an attribute `kind`: "exact", "rounding", "stable" or "fast".
+
+    Raises:
+        CompileError: a pass returns no graph; or, with `validate`, one that computes something else.
+        GraphError: with `validate`, the graph that a pass returns is not well formed.
+    """
+    watch = Validator(graph) if validate else None
     for step in passes:
-        graph = step(graph)
+        with recording() as rules:
+            graph = step(graph)
         if not isinstance(graph, Graph):
             raise CompileError(
                 f"the pass {pass_name(step)} returned {type(graph).__name__}",
                 hint="a pass takes a Graph and returns one",
             )
-        if validate:
-            graph.verify()
+        if watch is not None:
+            watch.check(pass_name(step), graph, rules, getattr(step, "kind", None))
     return graph
 
 

@@ -27,13 +27,16 @@ _record: ContextVar[Counter[Rule] | None] = ContextVar("_record", default=None)
 
 @contextmanager
 def recording() -> Iterator[Counter[Rule]]:
-    """Count the rules that are applied inside: rule -> how many times."""
+    """Count the rules that are applied inside: rule -> how many times. An outer recording counts them too."""
     counts: Counter[Rule] = Counter()
+    outer = _record.get()
     before = _record.set(counts)
     try:
         yield counts
     finally:
         _record.reset(before)
+        if outer is not None:
+            outer.update(counts)
 
 
 def index(rules: Iterable[Rule]) -> dict[Any, list[Rule]]:

@@ -97,7 +97,7 @@ class Compilation:
 
     def program(self, cast: bool) -> NativeProgram:
         """The program, from the cache where there is one."""
-        key = None if self.validate else program_key(self.graph, self.passes, self.target.key())
+        key = program_key(self.graph, self.passes, self.target.key(), self.validate)
         built = self._load(key)
         callbacks: Callbacks | None = None
         if built is None:

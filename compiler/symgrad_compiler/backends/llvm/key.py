@@ -26,9 +26,11 @@ from symgrad_runtime import cache as runtime_cache
 _PACKAGES = ("symgrad", "symgrad_compiler", "symgrad_runtime")
 
 
-def program_key(graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target: str) -> str | None:
+def program_key(
+    graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target: str, validated: bool
+) -> str | None:
     """The key; None where the program depends on code that is not ours, a user's op or pass, which may
-    change."""
+    change. What was validated when it was compiled is kept as such: the arguments would be the same again."""
     if not all(isinstance(step, FunctionType) and _is_ours(step) for step in passes):
         return None
     digest = hashlib.sha256()
@@ -36,7 +38,7 @@ def program_key(graph: Graph, passes: Sequence[Callable[[Graph], Graph]], target
     def feed(*parts: Any) -> None:
         digest.update(repr(parts).encode())
 
-    feed(_sources(), numpy.__version__, target, dims.assumptions())
+    feed(_sources(), numpy.__version__, target, dims.assumptions(), validated)
     feed([f"{p.__module__}.{pass_name(p)}" for p in passes])
     numbers: dict[Tensor, int] = {}
     for tensor in (*graph.inputs, *graph.states):
