@@ -192,18 +192,17 @@ def _in_a_line(value: Array) -> str:
 
 def _check_types(name: str, before: Graph, after: Graph) -> None:
     """Raise unless both graphs take the same arguments and give results of the same types."""
-    pairs = [
-        ("the inputs", before.inputs, after.inputs),
-        ("the types of the outputs", [t.type for t in before.outputs], [t.type for t in after.outputs]),
-    ]
-    for what, old, new in pairs:
-        if list(old) != list(new):
-            raise CompileError(
-                f"the pass {name} changes {what}",
-                facts=[("before", ", ".join(map(str, old))), ("after", ", ".join(map(str, new)))],
-            )
+    if len(before.inputs) != len(after.inputs) or set(before.inputs) != set(after.inputs):
+        raise CompileError(f"the pass {name} changes the inputs")
+    old, new = ([t.type for t in g.outputs] for g in (before, after))
+    if old != new:
+        raise CompileError(
+            f"the pass {name} changes the types of the outputs",
+            facts=[("before", ", ".join(map(str, old))), ("after", ", ".join(map(str, new)))],
+        )
+    known = set(before.states)
     for state, value in after.updates.items():
-        if state.type != value.type or state not in before.states:
+        if state.type != value.type or state not in known:
             raise CompileError(f"the pass {name} updates {after.names[state]} with a tensor of another type")
 
 
