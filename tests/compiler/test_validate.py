@@ -250,3 +250,22 @@ def test_the_classes() -> None:
     assert not verdict("rounding", 3, 4)
     assert verdict("rounding", 3, 4, spread=inf)
     assert not verdict("exact", complex(0, 0.0), complex(0, -0.0))
+
+
+# ---- what it has found ----------------------------------------------------------------------------------
+
+
+def test_a_sum_over_one_element_begins_with_zero() -> None:
+    """So it is no reshape, bit by bit: 0 + -0 is 0."""
+    v = sg.tensor("v", (3, 1))
+    f = sg.function([v], sg.sum(v, axis=1), passes=())
+    assert not np.signbit(f(np.full((3, 1), -0.0))).any()
+    assert sg.function([v], sg.sum(v, axis=1), validate=True).optimized.stats()["ops"] == {"reshape": 1}
+
+
+def test_a_power_is_not_rounded_as_a_square_is() -> None:
+    v = sg.vector("v", size="n")
+    a = np.random.default_rng(0).uniform(0.1, 3, 10_000)
+    powers = np.power(a, np.full(a.shape, 2.0))
+    assert (powers != a * a).any()
+    assert sg.function([v], v**2, validate=True).optimized.stats()["ops"] == {"square": 1}

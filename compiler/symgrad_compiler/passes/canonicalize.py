@@ -1,4 +1,7 @@
-"""One form for what can be said in several ways. Every rule here is exact: bits, NaN and inf the same."""
+"""One form for what can be said in several ways.
+
+Rules here are exact (bits, NaN and inf the same), unless they say otherwise.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ IDENTITIES: list[Rule] = [
     rule(x * x, square(x)),
     rule(square(-x), square(x)),
     rule(pow(x, 1), x),
-    rule(pow(x, 2), square(x)),
+    rule(pow(x, 2), square(x), "stable"),  # rounded once; libraries' powers are off by up to a unit
     rule(maximum(x, x), x),
     rule(minimum(x, x), x),
     rule(where(c, x, x), x),
@@ -94,9 +97,9 @@ def broadcast_of_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tens
     return apply(Broadcast(op.shape, tuple(axes)), inner.inputs[0])
 
 
-@function_rule(Sum)
+@function_rule(Sum, kind="rounding")
 def sum_of_one(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """A sum over axes of size 1 is a reshape."""
+    """A sum over axes of size 1 is a reshape, but for the sign of a zero: it begins with 0, and 0 + -0 is 0."""
     op, operand = tensor.node.op, tensor.node.inputs[0]
     assert isinstance(op, Sum)
     if all(operand.shape[a] == 1 for a in op.axes):
