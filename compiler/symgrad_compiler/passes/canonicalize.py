@@ -99,7 +99,7 @@ def broadcast_of_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tens
 
 @function_rule(Sum, kind="rounding")
 def sum_of_one(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """A sum over axes of size 1 is a reshape, but for the sign of a zero: it begins with 0, and 0 + -0 is 0."""
+    """A sum over axes of size 1 is a reshape, but for the sign of a zero: it begins with 0, 0 + -0 = 0."""
     op, operand = tensor.node.op, tensor.node.inputs[0]
     assert isinstance(op, Sum)
     if all(operand.shape[a] == 1 for a in op.axes):
