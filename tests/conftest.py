@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def golden(request: pytest.FixtureRequest) -> Golden:
     """`golden(name_or_path, text)` compares text with a file in tests/golden; see tests/golden_text.py."""
     return Golden(Path(__file__).parent / "golden", update=request.config.getoption("--update-golden"))
+
+
+_reports: list[str] = []
+
+
+@pytest.fixture
+def report() -> Callable[..., None]:
+    """`report(*lines)`: what is to be read when all tests have run."""
+
+    def add(*lines: str) -> None:
+        _reports.extend(lines)
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _reports:
+        terminalreporter.section("reports")
+        for line in _reports:
+            terminalreporter.write_line(line)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from symgrad.ir.graph import Graph
-from symgrad.ir.tensor import Tensor, apply
+from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ir.traverse import ancestors
 from symgrad.ops.arithmetic import abs, add, divide, log, multiply, reciprocal, sqrt, square
 from symgrad.ops.create import Constant, Fill, fill, fill_value
@@ -186,13 +188,47 @@ def log_of_scaled_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | 
 
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
 
+
+@dataclass(frozen=True, eq=False)
+class OfReals:
+    """A rule where values are real. log(exp z) is not z, and log(z / w) not log z - log w, for complex
+    numbers."""
+
+    of: Rule
+
+    @property
+    def key(self) -> Any:
+        return self.of.key
+
+    @property
+    def name(self) -> str:
+        return self.of.name
+
+    @property
+    def kind(self) -> str:
+        return self.of.kind
+
+    @property
+    def maths(self) -> str:
+        return self.of.maths
+
+    def plausible(self, node: Node) -> bool:
+        return node.output.dtype.kind != "complex" and self.of.plausible(node)
+
+    def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+        return self.of.apply(tensor, barriers)
+
+
 RULES: list[Rule] = [
-    *log_of_moved,
-    *ROWS[:2],
-    *log_of_terms,
-    *log_of_weighted_sum,
-    *log_of_scaled_sum,
-    *ROWS[2:],
+    OfReals(r)
+    for r in (
+        *log_of_moved,
+        *ROWS[:2],
+        *log_of_terms,
+        *log_of_weighted_sum,
+        *log_of_scaled_sum,
+        *ROWS[2:],
+    )
 ]
 _apply = Rewriting("stabilize", RULES, normal=CANONICAL)
 _EVERY = index([*RULES, *CANONICAL])

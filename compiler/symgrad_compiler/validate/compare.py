@@ -68,7 +68,8 @@ def agree(
     if kind == "fast":
         wrong = ~close & finite & still
     elif kind == "stable":
-        new_nan = numpy.isnan(after) & ~numpy.isnan(before)
+        new_nan = numpy.isnan(after) & ~numpy.isnan(before) & ~known.may_be_nan
+        new_nan &= moderate | numpy.isfinite(known.spread)
         wrong = (~close & finite) | new_nan
     elif moderate:
         wrong = ~close

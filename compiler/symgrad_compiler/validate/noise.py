@@ -6,7 +6,8 @@
 
 Here each floating-point result of a node is moved by one unit in the last place, up or down, in each run. Ops
 that add many numbers up round inside too: their operands are moved as well (a backward error: the sum of
-x_i (1 + e_i) is as far from the sum of x_i as the roundings of any order of summation put it). Ops that move,
+x_i (1 + e_i) is as far from the sum of x_i as the roundings of any order of summation put it), and taken in
+another order, since only some orders may overflow. Ops that move,
 choose or compare values are exact, and stay so. Arguments are what they are: exact.
 
 For an element with value v, whose runs spread by s (the largest distance from v), results of programs that
@@ -18,6 +19,9 @@ FACTOR is so large because few runs tell a spread only to within a digit or so, 
 libraries are off by several units, and sums by more. Where runs do not even agree on whether the element is
 finite, the spread is infinite. Integers and bools that differ between runs (comparisons of nearly equal
 numbers, roundings, orders of nearly equal numbers) are open.
+
+Two things that C leaves open are open here, too: the integer that a float outside its range becomes, and the
+sign of a zero that is the larger of 0 and -0, or a sum of several.
 """
 
 from __future__ import annotations
@@ -49,6 +53,7 @@ EXACT = frozenset(
         *("cumulative_min", "negative", "abs", "sign", "copysign", "floor", "ceil", "trunc", "round"),
     }
 )
+_LARGER_OR_SMALLER = frozenset({"maximum", "minimum", "relu", "max", "min", "supremum"})
 #: Elementwise ops that give 0 for operands that are not 0 only where the result is exactly 0.
 _NEVER_UNDERFLOWS = frozenset({"add", "subtract", "remainder", "floor_divide", "log", "sin", "cos"})
 
@@ -58,11 +63,12 @@ class Estimate:
     """What is known of one result: its value, and what rounding may do to each element.
 
     `spread` is a float64 array, infinite where anything may come out. Of integers and bools, it is 0 where
-    all runs agree.
+    all runs agree. `may_be_nan` is where a run gave NaN.
     """
 
     value: Array
     spread: Array
+    may_be_nan: Array
 
     @property
     def allowed(self) -> Array:
@@ -111,25 +117,25 @@ class Estimates:
             except (IndexError, ValueError):  # an index that rounding decides
                 found.append(None)
         return [
-            Estimate(value, _spread(value, [None if r is None else r[i] for r in found]))
-            for i, value in enumerate(values)
+            _estimate(value, [None if r is None else r[i] for r in found]) for i, value in enumerate(values)
         ]
 
 
-def _spread(value: Array, runs: Sequence[Array | None]) -> Array:
-    spread = numpy.zeros(value.shape)
+def _estimate(value: Array, runs: Sequence[Array | None]) -> Estimate:
+    spread, nan = numpy.zeros(value.shape), numpy.zeros(value.shape, bool)
     with numpy.errstate(all="ignore"):
         for found in runs:
             if found is None:
-                return numpy.full(value.shape, numpy.inf)
+                return Estimate(value, numpy.full(value.shape, numpy.inf), ~nan)
             if value.dtype.kind not in "fc":
                 spread[found != value] = numpy.inf
                 continue
+            nan |= numpy.isnan(found)
             distance = numpy.abs(found - value).astype(numpy.float64)
             same = (found == value) | (numpy.isnan(found) & numpy.isnan(value))
             both = numpy.isfinite(found) & numpy.isfinite(value)
             spread = numpy.maximum(spread, numpy.where(same, 0, numpy.where(both, distance, numpy.inf)))
-    return spread
+    return Estimate(value, spread, nan)
 
 
 class Noise:
@@ -140,17 +146,37 @@ class Noise:
         self._rng = numpy.random.default_rng([seed, run])
 
     def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]:
-        """Of an op that adds many numbers up, each moved; of others, as they are."""
+        """Of an op that adds many numbers up, each moved, and in another order; of others, as they are."""
         if isinstance(node.op, Elementwise) or _is_exact(node):
             return values
-        return [self._move(v, v != 0) for v in values]
+        return self._reorder(node, [self._move(v, v != 0) for v in values])
+
+    def _reorder(self, node: Node, values: list[Array]) -> list[Array]:
+        """The terms of a sum or product in a random order: partial results may overflow in some only."""
+        if node.op.name in ("sum", "prod"):
+            axes: Sequence[int] = attributes(node.op)["axes"]
+        elif node.op.name == "matmul":
+            axes = (values[0].ndim - 1,)
+        else:
+            return values
+        for axis in axes:
+            order = self._rng.permutation(values[0].shape[axis])
+            values[0] = values[0].take(order, axis)
+            if len(values) == 2:
+                values[1] = values[1].take(order, max(values[1].ndim - 2, 0))
+        return values
 
     def results(self, node: Node, operands: Sequence[Array], values: Sequence[Array]) -> Sequence[Array]:
         """The results of an op that rounds, moved; zeros only where a product or a function underflows."""
+        if node.op.name in _LARGER_OR_SMALLER:
+            return [self._any_zero(values[0])]
         if _is_exact(node):
             return values
+        if node.op.name == "astype" and values[0].dtype.kind in "iu":
+            return [self._any_integer(operands[0], values[0])]
         if not isinstance(node.op, Elementwise) or node.op.name in _NEVER_UNDERFLOWS:
-            return [self._move(v, v != 0) for v in values]
+            moved = [self._move(v, v != 0) for v in values]
+            return moved if isinstance(node.op, Elementwise) else [self._any_zero(v) for v in moved]
         value = values[0]
         moved = value != 0
         if not moved.all():
@@ -175,6 +201,18 @@ class Noise:
                 step = self._signs(value.shape, part) + 1j * self._signs(value.shape, part)
                 moved = (value + unit * step).astype(value.dtype)
         return numpy.asarray(numpy.where(where, moved, value))
+
+    def _any_zero(self, value: Array) -> Array:
+        """Zeros of either sign."""
+        if value.dtype.kind != "f" or (value != 0).all():
+            return value
+        return numpy.where(value == 0, self._signs(value.shape, value.dtype) * value.dtype.type(0), value)
+
+    def _any_integer(self, source: Array, value: Array) -> Array:
+        """Any integers for numbers that are none, or too large."""
+        info = numpy.iinfo(value.dtype)
+        known = numpy.isfinite(source) & (source.real > info.min - 1.0) & (source.real < info.max + 1.0)
+        return value if known.all() else numpy.where(known, value, value.dtype.type(self.run))
 
     def _signs(self, shape: tuple[int, ...], dtype: Any) -> Array:
         if self.run < 2:
