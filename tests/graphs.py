@@ -225,7 +225,7 @@ def graphs(draw: st.DrawFn, max_nodes: int = 12) -> sg.Graph:
 
 def _graph(pool: Pool) -> sg.Graph:
     """The graph of the latest tensors and some others."""
-    chosen = [*pool.tensors[::-1][: 1 + pool.below(3)], *[pool.pick() for _ in range(pool.below(3))]]
+    chosen = [*pool.tensors[::-1][: 1 + pool.below(6)], *[pool.pick() for _ in range(pool.below(3))]]
     outputs: Any = {f"out{i}": t for i, t in enumerate(chosen)} if pool.below(2) else chosen
     updates = {}
     for state in pool.states:
