@@ -14,6 +14,7 @@ larger sizes, then dropped.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -56,29 +57,34 @@ class Arguments:
         return self.kind in ("ordinary", "positive")
 
 
-def arguments(graph: Graph, seed: int = 0) -> Iterator[tuple[Arguments, Interpreter]]:
+def arguments(
+    graph: Graph, seed: int = 0, kinds: Sequence[str] | None = None
+) -> Iterator[tuple[Arguments, Interpreter]]:
     """Sets of arguments that `graph` accepts, each with the interpreter that has computed it.
 
-    There are 3 special ones for a large graph, up to 15 for one of a few nodes.
+    One for each of `kinds`. Unless these are given, there are some of all kinds, with 3 special ones for a
+    large graph, up to 15 for one of a few nodes.
 
     >>> import symgrad as sg
     >>> x = sg.vector("x", size="n")
-    >>> [a.kind for a, _ in arguments(sg.Graph([x], sg.sum(x)))][:3]
-    ['ordinary', 'positive', 'huge']
+    >>> [a.kind for a, _ in arguments(sg.Graph([x], sg.sum(x)))][:4]
+    ['ordinary', 'positive', 'huge', 'special']
     """
-    special = min(max(BUDGET // (len(graph.nodes) + 1), FEWEST), MOST)
     names = sorted({n for t in graph.inputs for d in t.shape for n in symbols(d)})
-    kinds = ["ordinary", "positive", "huge", *["special"] * special, *["empty"] * bool(names)]
+    special = min(max(BUDGET // (len(graph.nodes) + 1), FEWEST), MOST)
+    usual = ["ordinary", "positive", "huge", *["special"] * special, *["empty"] * bool(names)]
     indexing = _indices(graph)
-    for number, kind in enumerate(kinds):
+    count: Counter[str] = Counter()
+    for number, kind in enumerate(usual if kinds is None else kinds):
         rng = numpy.random.default_rng([seed, number])
-        first = (0, 0, 0) if kind == "empty" else _SIZES[number % len(_SIZES)]
+        first = (0, 0, 0) if kind == "empty" else _SIZES[(seed + number) % len(_SIZES)]
         for pattern in (first, *(_INSTEAD if names and kind != "empty" else ())):
             sizes = {n: pattern[i % 3] for i, n in enumerate(names)}
-            made = _attempt(graph, Maker(kind, max(number - 3, 0), rng, indexing), sizes)
+            made = _attempt(graph, Maker(kind, seed + count[kind], rng, indexing), sizes)
             if made is not None:
                 yield made
                 break
+        count[kind] += 1
 
 
 def _attempt(graph: Graph, maker: Maker, sizes: dict[str, int]) -> tuple[Arguments, Interpreter] | None:
