@@ -73,9 +73,11 @@ def astype(x: Array, dtype: Any, out: Out = None) -> Array:
 
 
 def where(c: Array, x: Array, y: Array, out: Out = None) -> Array:
-    """x where c holds, else y; `out` may be the array of x or y."""
+    """x where c holds, else y; `out` may be the array of c, x or y."""
     if out is None:
         return numpy.where(c, x, y)
+    if out is c:
+        return copy(numpy.where(c, x, y), out)
     if y.__class__ is not numpy.ndarray and _is_zero(y) and _has_bits(x) and c.__class__ is numpy.ndarray:
         return _keep(c, x, out)
     if out is x:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +45,13 @@ def test_every_function_of_the_generator_fits_something(f: Any) -> None:
         except (sg.SymgradError, TypeError):
             continue
     assert made
+
+
+def test_a_choice_among_bools_into_the_memory_of_its_condition() -> None:
+    """Found by the campaign: the NumPy backend reused the condition's array, and overwrote it first."""
+    a = sg.tensor("a", (4, 4), "bool")
+    f = sg.function([a], sg.reshape(sg.tril(a), (16,)), backend="numpy")
+    np.testing.assert_array_equal(f(np.ones((4, 4), bool)), np.tri(4, dtype=bool).ravel())
 
 
 class Coverage:
