@@ -1,6 +1,6 @@
 """NumPy forms that write into the array of an operand give what they give into an array of their own.
 
-The NumPy backend reuses the arrays of operands that nothing reads any more, so every elementwise form must have
+The NumPy backend reuses arrays of operands that nothing reads any more, so every elementwise form must have
 read what it needs of an operand before it writes there. Twice that was not so, which random graphs found.
 """
 
