@@ -1,13 +1,14 @@
 """How tests run: hypothesis profiles, chosen by SYMGRAD_TEST_PROFILE; backends; the `golden` fixture.
 
-Tests that run programs do so on both backends. Compiled code is kept in a folder of the session's own.
+Tests that run programs do so on both backends. Compiled code is kept in a folder of the session's own. All
+that `sg.function` compiles is validated, pass by pass (SYMGRAD_VALIDATE=0 switches that off, to measure it).
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.golden_text import Golden
 
 _cache = tempfile.TemporaryDirectory(prefix="symgrad-tests-")
 os.environ["SYMGRAD_CACHE_DIR"] = _cache.name
+os.environ.setdefault("SYMGRAD_VALIDATE", "1")
 
 #: Test modules and folders whose tests run once on each backend.
 ON_BOTH = ("tests.ops.", "tests.autodiff.", "tests.runtime.", "tests.test_check", "tests.test_examples")
@@ -56,6 +58,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def golden(request: pytest.FixtureRequest) -> Golden:
     """`golden(name_or_path, text)` compares text with a file in tests/golden; see tests/golden_text.py."""
     return Golden(Path(__file__).parent / "golden", update=request.config.getoption("--update-golden"))
+
+
+_reports: list[str] = []
+
+
+@pytest.fixture
+def report() -> Callable[..., None]:
+    """`report(*lines)`: what is to be read when all tests have run."""
+
+    def add(*lines: str) -> None:
+        _reports.extend(lines)
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _reports:
+        terminalreporter.section("reports")
+        for line in _reports:
+            terminalreporter.write_line(line)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -30,6 +30,7 @@ LAYERS = (
     ("symgrad.ops",),
     ("symgrad.nn", "symgrad.optim", "symgrad.linalg", "symgrad.special"),
     ("symgrad_compiler.autodiff", "symgrad_compiler.rewrite"),
+    ("symgrad_compiler.validate",),
     ("symgrad_compiler.passes",),
     ("symgrad_compiler.plan",),
     ("symgrad_compiler.backends",),
@@ -64,6 +65,7 @@ LAZY = {
     "symgrad_compiler.backends.numpy": ("symgrad_compiler.backends.special",),
     "symgrad_compiler.backends.llvm.compile": ("symgrad_runtime.blas",),
     "symgrad_compiler.driver": ("symgrad_compiler.backends.llvm.compile",),
+    "symgrad_compiler.validate.interpret": ("symgrad_compiler.backends.special",),
     "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),
     "symgrad_compiler.plan.recompute": ("symgrad.interop.networkx",),
 }

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import platform
 import sys
 import sysconfig
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Protocol
 
@@ -35,13 +36,18 @@ BACKENDS = ("llvm", "numpy")
 CODE_KINDS = ("numpy", "llvm", "asm")
 
 
+def validates() -> bool:
+    """Whether passes are validated unless said otherwise: the environment variable SYMGRAD_VALIDATE is 1."""
+    return os.environ.get("SYMGRAD_VALIDATE", "") == "1"
+
+
 @dataclass(frozen=True)
 class Options:
     """How to compile."""
 
     backend: str = "numpy"
     passes: Sequence[Pass] | None = None
-    validate: bool = False
+    validate: bool = field(default_factory=validates)
     nan_guard: bool = False
     cast: bool = False
     #: Bytes for intermediate results.

@@ -23,6 +23,7 @@ from symgrad_compiler.driver import (
     check_backend,
     default_backend,
     native_instance,
+    validates,
 )
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan.budget import Memory
@@ -175,7 +176,7 @@ def function(
     memory_budget: int | None = None,
     nan_guard: bool = False,
     passes: Sequence[Pass] | None = None,
-    validate: bool = False,
+    validate: bool | None = None,
     cast: bool = False,
 ) -> Function:
     """Compile a graph to a Python callable.
@@ -193,11 +194,15 @@ def function(
         nan_guard: check every op, and name the first that makes a NaN or an infinity; this runs on NumPy, op
             by op.
         passes: the pipeline, default `symgrad.passes.default`.
-        validate: verify the graph after each pass.
+        validate: after each pass, verify the graph, run it on random and special arguments, and compare with
+            the graph before it: bit by bit where only exact rules were applied, else to within what rounding
+            may do. Graphs of more than 2,000 nodes or 1,000,000 elements are verified only. Default: whether
+            the environment variable SYMGRAD_VALIDATE is 1.
         cast: convert arguments even where that loses digits.
 
     Raises:
-        GraphError, ShapeError, CompileError: here, when the graph is not right.
+        GraphError, ShapeError, CompileError: here, when the graph is not right, or a pass is not
+            (`validate`).
         InputError: at a call, when an argument is not.
 
     One call checks its arguments, computes all outputs and all new state from the old state, and then
@@ -222,7 +227,7 @@ def function(
     options = Options(
         backend=backend or _default["backend"] or default_backend(),
         passes=passes,
-        validate=validate,
+        validate=validates() if validate is None else validate,
         nan_guard=nan_guard,
         cast=cast,
         memory_budget=memory_budget,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
 
+from symgrad import dims
 from symgrad.dims import Size
 from symgrad.ir.op import Op, attributes
 from symgrad.ir.tensor import Node
@@ -33,32 +34,48 @@ def can_evaluate(node: Node) -> bool:
     return not any(isinstance(v, Size) for v in values)
 
 
-def evaluate(op: Op, operands: Sequence[Any]) -> Any:
-    """The op's value on arrays; floating-point errors pass silently, as in a compiled function."""
+#: What templates may name; `special` (scipy.special) is for callers that have loaded it.
+MODULES: Mapping[str, Any] = {"numpy": numpy, "numeric": numeric}
+
+
+def evaluate(
+    op: Op,
+    operands: Sequence[Any],
+    sizes: Mapping[str, int] | None = None,
+    modules: Mapping[str, Any] = MODULES,
+) -> Any:
+    """The op's value on arrays; floating-point errors pass silently, as in a compiled function.
+
+    `sizes` gives the symbolic sizes among its attributes; `modules`, what its template names.
+    """
     assert isinstance(op, TensorOp)
     function = _compiled.get(op.name)
     if function is None:
-        function = _compiled[op.name] = _compile(op)
+        function = _compiled[op.name] = _compile(op, modules)
     single = len(op.operands) - 1 if op.operands and op.operands[-1].endswith("*") else len(operands)
     values = [*operands[:single], *([operands[single:]] if single < len(op.operands) else [])]
+    given = {name: _value(name, v, sizes or {}) for name, v in attributes(op).items()}
     with numpy.errstate(all="ignore"):
-        return function(*values, **{k: _value(v) for k, v in attributes(op).items()})
+        return function(*values, **given)
 
 
-def _compile(op: TensorOp) -> Callable[..., Any]:
+def _compile(op: TensorOp, modules: Mapping[str, Any]) -> Callable[..., Any]:
     """The op's template as a function of its operands and attributes."""
     names = [o.rstrip("*") for o in op.operands] + list(attributes(op))
     body = op.numpy.format(out="None", **{n: n for n in names})
     # The text is the template of an op's declaration, never a user's.
-    function: Callable[..., Any] = eval(
-        f"lambda {', '.join(names)}: {body}", {"numpy": numpy, "numeric": numeric}
-    )
+    function: Callable[..., Any] = eval(f"lambda {', '.join(names)}: {body}", dict(modules))
     return function
 
 
-def _value(attribute: Any) -> Any:
+def _value(name: str, attribute: Any, sizes: Mapping[str, int]) -> Any:
     if isinstance(attribute, DType):
         return attribute.numpy
     if isinstance(attribute, Scalar):
         return attribute.numpy
+    if isinstance(attribute, Size):
+        number = dims.evaluate(attribute, sizes)
+        return max(number, 0) if name == "shape" else number  # n - 1 elements are none where n is 0
+    if isinstance(attribute, tuple) and sizes:
+        return tuple([_value(name, v, sizes) for v in attribute])
     return attribute.array if isinstance(attribute, ArrayData) else attribute

@@ -73,9 +73,11 @@ def astype(x: Array, dtype: Any, out: Out = None) -> Array:
 
 
 def where(c: Array, x: Array, y: Array, out: Out = None) -> Array:
-    """x where c holds, else y; `out` may be the array of x or y."""
+    """x where c holds, else y; `out` may be the array of c, x or y."""
     if out is None:
         return numpy.where(c, x, y)
+    if out is c:
+        return copy(numpy.where(c, x, y), out)
     if y.__class__ is not numpy.ndarray and _is_zero(y) and _has_bits(x) and c.__class__ is numpy.ndarray:
         return _keep(c, x, out)
     if out is x:
@@ -157,11 +159,11 @@ def sigmoid_difference(x: Array, y: Array, out: Out = None) -> Array:
 def logaddexp(x: Array, y: Array, out: Out = None) -> Array:
     """max + log(1 + exp(-|x - y|)), with the difference not rounded; near 0, where these cancel, from exponentials
     of twice the digits."""
-    larger = numpy.maximum(x, y)
+    larger, smaller = numpy.maximum(x, y), numpy.minimum(x, y)
     result = numpy.asarray(numpy.add(larger, numpy.log1p(_exp_of_distance(x, y)), out=out))
     near = (larger > fits.CANCELS_FROM) & (larger < 0)
     if result.dtype == numpy.float64 and near.any():
-        smaller = numpy.maximum(numpy.minimum(x, y), fits.LEAST_EXPONENT)
+        smaller = numpy.maximum(smaller, fits.LEAST_EXPONENT)
         a, b = numpy.broadcast_arrays(larger, smaller)
         result[near] = _log_of_sum(a[near], b[near])
     return result if result.ndim else result[()]

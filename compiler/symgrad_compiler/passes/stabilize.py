@@ -147,6 +147,7 @@ def log_of_one_minus_exp(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor
 
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
 
+
 RULES: list[Rule] = [
     *log_of_moved,
     *log_of_one_minus_exp,

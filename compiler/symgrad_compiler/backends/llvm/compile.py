@@ -126,10 +126,8 @@ class Compilation:
 
     def program(self, cast: bool) -> NativeProgram:
         """The program, from the cache where there is one."""
-        key = (
-            None
-            if self.validate
-            else program_key(self.graph, self.passes, self.target.key(), self.memory_budget)
+        key = program_key(
+            self.graph, self.passes, self.target.key(), self.memory_budget, validated=self.validate
         )
         built = self._load(key)
         callbacks: Callbacks | None = None

@@ -31,9 +31,11 @@ def program_key(
     passes: Sequence[Callable[[Graph], Graph]],
     target: str,
     memory_budget: int | None = None,
+    *,
+    validated: bool = False,
 ) -> str | None:
     """The key; None where the program depends on code that is not ours, a user's op or pass, which may
-    change."""
+    change. What was validated when it was compiled is kept as such: the arguments would be the same again."""
     if not all(isinstance(step, FunctionType) and _is_ours(step) for step in passes):
         return None
     digest = hashlib.sha256()
@@ -41,7 +43,7 @@ def program_key(
     def feed(*parts: Any) -> None:
         digest.update(repr(parts).encode())
 
-    feed(_sources(), numpy.__version__, target, dims.assumptions(), memory_budget)
+    feed(_sources(), numpy.__version__, target, dims.assumptions(), memory_budget, validated)
     feed([f"{p.__module__}.{pass_name(p)}" for p in passes])
     numbers: dict[Tensor, int] = {}
     for tensor in (*graph.inputs, *graph.states):

@@ -1,0 +1,132 @@
+"""A graph on arrays: every node by its op's own NumPy form, results kept.
+
+So that equal graphs give equal bits, every result is stored in row-major order (NumPy adds up in the order of
+memory), and the one thing that NumPy leaves open, whether the larger of 0 and -0 is 0 or -0, is settled as
+IEEE 754-2019 has it: maximum(0, -0) = 0, minimum(0, -0) = -0.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol, TypeAlias
+
+import numpy
+
+from symgrad.ir.graph import Graph
+from symgrad.ir.op import attributes
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.custom import RULE_OPS, value_of
+from symgrad.ops.evaluate import MODULES, evaluate
+from symgrad.ops.kinds import TensorOp
+
+Array: TypeAlias = numpy.ndarray[tuple[int, ...], numpy.dtype[Any]]
+
+
+class Disturbance(Protocol):
+    """What may be done to the operands and to the results of a node (see `noise`)."""
+
+    def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]: ...
+    def results(self, node: Node, operands: Sequence[Array], values: Sequence[Array]) -> Sequence[Array]: ...
+
+
+class Interpreter:
+    """Computes graphs that share leaves, for one set of values of those.
+
+    A tensor is computed once, however many graphs it is part of: passes keep the nodes that they do not
+    change.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size="n")
+    >>> run = Interpreter({x: numpy.array([1.0, 2.0])}, {"n": 2})
+    >>> run(sg.Graph([x], x * 2))
+    [array([2., 4.])]
+    """
+
+    def __init__(
+        self,
+        leaves: Mapping[Tensor, Array],
+        sizes: Mapping[str, int],
+        disturbance: Disturbance | None = None,
+    ) -> None:
+        self.values: dict[Tensor, Array] = dict(leaves)
+        self.sizes = sizes
+        self._disturbance = disturbance
+
+    def __call__(self, graph: Graph) -> list[Array]:
+        """The outputs, then the new values of the states, oldest state first.
+
+        Raises what the ops raise: IndexError, ShapeError, ValueError.
+        """
+        values = self.values
+        with numpy.errstate(all="ignore"):
+            for node in graph.nodes:
+                if node.outputs[0] not in values:
+                    values.update(zip(node.outputs, self._compute(node), strict=True))
+        return [values[t] for t in (*graph.outputs, *new_states(graph))]
+
+    def _compute(self, node: Node) -> Sequence[Array]:
+        if isinstance(node.op, RULE_OPS):
+            return [self.values[t] for t in value_of(node)]
+        operands: Sequence[Array] = [self.values[t] for t in node.inputs]
+        if self._disturbance is not None:
+            operands = self._disturbance.operands(node, operands)
+        found = evaluate(node.op, operands, self.sizes, _modules(_needs_special(node)))
+        settle = _SETTLED.get(node.op.name)
+        results = [_row_major(v) for v in (found if len(node.outputs) > 1 else (found,))]
+        if settle is not None:
+            results = [settle(node, operands, results[0])]
+        if self._disturbance is not None:
+            return self._disturbance.results(node, operands, results)
+        return results
+
+
+def new_states(graph: Graph) -> list[Tensor]:
+    """The value that each state of the graph has after a call."""
+    return [graph.updates.get(s, s) for s in graph.states]
+
+
+def _row_major(value: Any) -> Array:
+    return numpy.asarray(value, order="C")
+
+
+def _needs_special(node: Node) -> bool:
+    return isinstance(node.op, TensorOp) and "special." in node.op.numpy
+
+
+@cache
+def _modules(special: bool) -> Mapping[str, Any]:
+    if not special:
+        return MODULES
+    return {**MODULES, "special": importlib.import_module("symgrad_compiler.backends.special").special}
+
+
+# ---- zeros --------------------------------------------------------------------------------------------
+
+
+def _settle_pair(node: Node, operands: Sequence[Array], result: Array) -> Array:
+    """Of 0 and -0: their sum is 0, and -0 where both are -0. The smaller one is the reverse."""
+    x, y = operands if len(operands) == 2 else (operands[0], numpy.zeros_like(operands[0]))
+    if result.dtype.kind != "f":
+        return result
+    zero = (x == 0) & (y == 0)
+    both = -(-x + -y) if node.op.name == "minimum" else x + y
+    return numpy.asarray(numpy.where(zero, both, result))
+
+
+def _settle_axes(node: Node, operands: Sequence[Array], result: Array) -> Array:
+    """The same along axes: 0 unless all zeros are -0; and the reverse."""
+    if result.dtype.kind != "f" or not (result == 0).any():
+        return result
+    axes, x = attributes(node.op)["axes"], operands[0]
+    wanted = (x == 0) & (numpy.signbit(x) == (node.op.name == "min"))
+    zero = numpy.where(wanted.any(axis=axes), numpy.zeros_like(result), -numpy.zeros_like(result))
+    zero = -zero if node.op.name == "min" else zero
+    return numpy.asarray(numpy.where(result == 0, zero, result))
+
+
+_SETTLED = {
+    **dict.fromkeys(("maximum", "minimum", "relu"), _settle_pair),
+    **dict.fromkeys(("max", "min", "supremum"), _settle_axes),
+}

@@ -1,0 +1,234 @@
+"""What rounding may do to a result: discrete stochastic arithmetic.
+
+    CESTAC (M. La Porte, J. Vignes 1974; J. Vignes, "Discrete stochastic arithmetic for validating results of
+    numerical software", Numerical Algorithms 37, 2004): compute several times, rounding every result up or
+    down at random. Digits that all runs share are significant; where runs differ, rounding decides.
+
+Here each floating-point result of a node is moved by one unit in the last place, up or down, in each run. Ops
+that add many numbers up round inside too: their operands are moved as well (a backward error: the sum of
+x_i (1 + e_i) is as far from the sum of x_i as the roundings of any order of summation put it), and taken in
+another order, since only some orders may overflow. Ops that move,
+choose or compare values are exact, and stay so. Arguments are what they are: exact.
+
+For an element with value v, whose runs spread by s (the largest distance from v), results of programs that
+say the same differ by at most
+
+    FACTOR s + ULPS eps |v|
+
+FACTOR is so large because few runs tell a spread only to within a digit or so, and because the functions of
+libraries are off by several units, and sums by more. Where runs do not even agree on whether the element is
+finite, the spread is infinite. Integers and bools that differ between runs (comparisons of nearly equal
+numbers, roundings, orders of nearly equal numbers) are open.
+
+Two things that C leaves open are open here, too: the integer that a float outside its range becomes, and the
+sign of a zero that is the larger of 0 and -0, or a sum of several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from symgrad.ir.graph import Graph
+from symgrad.ir.op import attributes
+from symgrad.ir.tensor import Node
+from symgrad.ops.kinds import Elementwise
+from symgrad_compiler.validate.interpret import Array, Interpreter
+
+#: How many times a graph is computed with noise; the first two runs move all results up, and down.
+RUNS = 5
+FACTOR = 128.0
+ULPS = 64.0
+
+#: Ops whose results are not rounded: they move, choose, compare, or change a sign.
+EXACT = frozenset(
+    {
+        *("fill", "constant", "size_of", "iota", "reshape", "broadcast", "permute_dims", "specify_shape"),
+        *("slice", "unslice", "set_slice", "concat", "split", "gather", "take", "take_along_axis", "one_hot"),
+        *("main_diagonal", "diagonal_matrix", "barrier", "stop_gradient", "positive"),
+        *("where", "maximum", "minimum", "relu", "max", "min", "supremum", "cumulative_max"),
+        *("cumulative_min", "negative", "abs", "sign", "copysign", "floor", "ceil", "trunc", "round"),
+    }
+)
+_LARGER_OR_SMALLER = frozenset({"maximum", "minimum", "relu", "max", "min", "supremum"})
+#: Elementwise ops that give 0 for operands that are not 0 only where the result is exactly 0.
+_NEVER_UNDERFLOWS = frozenset({"add", "subtract", "remainder", "floor_divide", "log", "sin", "cos"})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known of one result: its value, and what rounding may do to each element.
+
+    `spread` is a float64 array, infinite where anything may come out. Of integers and bools, it is 0 where
+    all runs agree. `may_be_nan` is where a run gave NaN.
+    """
+
+    value: Array
+    spread: Array
+    may_be_nan: Array
+
+    @property
+    def allowed(self) -> Array:
+        """How far another program for the same may be from `value`, element by element."""
+        with numpy.errstate(all="ignore"):
+            size = numpy.abs(self.value).astype(numpy.float64)
+            ulps = ULPS * _eps(self.value) * size
+            return numpy.where(numpy.isfinite(ulps), FACTOR * self.spread + ulps, FACTOR * self.spread)
+
+
+def estimate(graph: Graph, plain: Interpreter, seed: int = 0, runs: int = RUNS) -> list[Estimate]:
+    """The results of a graph (as `Interpreter` orders them), each with what rounding may do to it.
+
+    `plain` holds the arguments; the graph is computed there, and `runs` times with noise.
+
+    >>> import symgrad as sg
+    >>> x = sg.vector("x", size=2)
+    >>> run = Interpreter({x: numpy.array([1e-8, 1.0])}, {})
+    >>> [cancelling] = estimate(sg.Graph([x], 1 + x - 1), run)
+    >>> bool(1e-17 < cancelling.spread[0] < 1e-15)
+    True
+    """
+    return Estimates(plain, seed, runs)(graph)
+
+
+class Estimates:
+    """`estimate` for several graphs that share nodes, which are computed once."""
+
+    def __init__(self, plain: Interpreter, seed: int = 0, runs: int = RUNS) -> None:
+        self.plain = plain
+        self.seed, self.runs = seed, runs
+        self._noisy: list[Interpreter] | None = None
+
+    def __call__(self, graph: Graph) -> list[Estimate]:
+        values = self.plain(graph)
+        if self._noisy is None:
+            leaves = [t for t in (*graph.inputs, *graph.states) if t in self.plain.values]
+            given = {t: self.plain.values[t] for t in leaves}
+            self._noisy = [
+                Interpreter(given, self.plain.sizes, Noise(k, self.seed)) for k in range(self.runs)
+            ]
+        found: list[list[Array] | None] = []
+        for run in self._noisy:
+            try:
+                found.append(run(graph))
+            except (IndexError, ValueError):  # an index that rounding decides
+                found.append(None)
+        return [
+            _estimate(value, [None if r is None else r[i] for r in found]) for i, value in enumerate(values)
+        ]
+
+
+def _estimate(value: Array, runs: Sequence[Array | None]) -> Estimate:
+    spread, nan = numpy.zeros(value.shape), numpy.zeros(value.shape, bool)
+    with numpy.errstate(all="ignore"):
+        for found in runs:
+            if found is None:
+                return Estimate(value, numpy.full(value.shape, numpy.inf), ~nan)
+            if value.dtype.kind not in "fc":
+                spread[found != value] = numpy.inf
+                continue
+            nan |= numpy.isnan(found)
+            distance = numpy.abs(found - value).astype(numpy.float64)
+            same = (found == value) | (numpy.isnan(found) & numpy.isnan(value))
+            both = numpy.isfinite(found) & numpy.isfinite(value)
+            spread = numpy.maximum(spread, numpy.where(same, 0, numpy.where(both, distance, numpy.inf)))
+    return Estimate(value, spread, nan)
+
+
+class Noise:
+    """Rounds results up (run 0), down (run 1), or at random."""
+
+    def __init__(self, run: int, seed: int) -> None:
+        self.run = run
+        self._rng = numpy.random.default_rng([seed, run])
+
+    def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]:
+        """Of an op that adds many numbers up, each moved, and in another order; of others, as they are."""
+        if isinstance(node.op, Elementwise) or _is_exact(node):
+            return values
+        return self._reorder(node, [self._move(v, v != 0) for v in values])
+
+    def _reorder(self, node: Node, values: list[Array]) -> list[Array]:
+        """The terms of a sum or product in a random order: partial results may overflow in some only."""
+        if node.op.name in ("sum", "prod"):
+            axes: Sequence[int] = attributes(node.op)["axes"]
+        elif node.op.name == "matmul":
+            axes = (values[0].ndim - 1,)
+        else:
+            return values
+        for axis in axes:
+            order = self._rng.permutation(values[0].shape[axis])
+            values[0] = values[0].take(order, axis)
+            if len(values) == 2:
+                values[1] = values[1].take(order, max(values[1].ndim - 2, 0))
+        return values
+
+    def results(self, node: Node, operands: Sequence[Array], values: Sequence[Array]) -> Sequence[Array]:
+        """The results of an op that rounds, moved; zeros only where a product or a function underflows."""
+        if node.op.name in _LARGER_OR_SMALLER:
+            return [self._any_zero(values[0])]
+        if _is_exact(node):
+            return values
+        if node.op.name == "astype" and values[0].dtype.kind in "iu":
+            return [self._any_integer(operands[0], values[0])]
+        if not isinstance(node.op, Elementwise) or node.op.name in _NEVER_UNDERFLOWS:
+            moved = [self._move(v, v != 0) for v in values]
+            return moved if isinstance(node.op, Elementwise) else [self._any_zero(v) for v in moved]
+        value = values[0]
+        moved = value != 0
+        if not moved.all():
+            underflows = numpy.ones(value.shape, bool)
+            for x in operands[node.op.conditions :]:
+                underflows &= numpy.isfinite(x) & (x != 0)
+            moved |= underflows
+        return [self._move(value, moved)]
+
+    def _move(self, value: Array, where: Any) -> Array:
+        """`value` up or down by a unit in the last place; of a complex number, along both axes by such a unit
+        of its size, since its product is only that accurate."""
+        if value.dtype.kind not in "fc":
+            return value
+        where = where & numpy.isfinite(value)
+        with numpy.errstate(all="ignore"):
+            if value.dtype.kind == "f":
+                moved = numpy.nextafter(value, self._signs(value.shape, value.dtype) * numpy.inf)
+            else:
+                unit = _eps(value) * numpy.abs(value)
+                part = unit.dtype
+                step = self._signs(value.shape, part) + 1j * self._signs(value.shape, part)
+                moved = (value + unit * step).astype(value.dtype)
+        return numpy.asarray(numpy.where(where, moved, value))
+
+    def _any_zero(self, value: Array) -> Array:
+        """Zeros of either sign."""
+        if value.dtype.kind != "f" or (value != 0).all():
+            return value
+        return numpy.where(value == 0, self._signs(value.shape, value.dtype) * value.dtype.type(0), value)
+
+    def _any_integer(self, source: Array, value: Array) -> Array:
+        """Any integers for numbers that are none, or too large."""
+        info = numpy.iinfo(value.dtype)
+        known = numpy.isfinite(source) & (source.real > info.min - 1.0) & (source.real < info.max + 1.0)
+        return value if known.all() else numpy.where(known, value, value.dtype.type(self.run))
+
+    def _signs(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        if self.run < 2:
+            return numpy.full(shape, 1 - 2 * self.run, dtype)
+        return (self._rng.integers(0, 2, shape) * 2 - 1).astype(dtype)
+
+
+def _is_exact(node: Node) -> bool:
+    name = node.op.name
+    if name == "scatter":
+        return attributes(node.op)["mode"] in ("set", "max", "min")
+    if name == "astype":
+        source, made = node.inputs[0].dtype, node.outputs[0].dtype
+        return bool(numpy.can_cast(source.numpy, made.numpy, "safe"))
+    return name in EXACT
+
+
+def _eps(value: Array) -> float:
+    return float(numpy.finfo(value.dtype).eps) if value.dtype.kind in "fc" else 0.0

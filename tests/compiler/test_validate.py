@@ -1,0 +1,290 @@
+"""Validation catches rules that do other than they say, and says which, where and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad.errors import CompileError
+from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import Tensor, apply
+from symgrad.ops.arithmetic import add, divide
+from symgrad.ops.reduce import Sum
+from symgrad.ops.transcendental import sech_squared
+from symgrad_compiler.rewrite import rule, var
+from symgrad_compiler.rewrite.rules import function_rule
+from symgrad_compiler.validate import Estimate, Interpreter, agree, estimate
+from symgrad_compiler.validate.compare import same_bits
+from symgrad_compiler.validate.inputs import arguments
+
+x, y, z = var("x"), var("y"), var("z")
+
+
+def refused(rules: Any, build: Callable[..., Any], *inputs: Tensor) -> CompileError:
+    """The error of compiling what `build` makes of the inputs, with a pass of these rules."""
+    step = sg.passes.Rewriting("suspect", rules)
+    with pytest.raises(CompileError) as caught:
+        sg.function(inputs, build(*inputs), passes=[step], validate=True)
+    return caught.value
+
+
+def facts(error: CompileError) -> dict[str, Any]:
+    return dict(error.facts)
+
+
+def test_a_lost_minus_zero() -> None:
+    error = refused([rule(x + 0, x)], lambda v: (v + 0).named("y"), sg.vector("v"))
+    assert error.what == "the pass suspect changes the value of y"
+    assert facts(error)["class"] == "exact, so the same bits"
+    assert facts(error)["rule"] == "add (exact): x + 0 = x"
+    assert (facts(error)["before"], facts(error)["after"]) == ("np.float64(0.0)", "np.float64(-0.0)")
+    assert "-0." in facts(error)["v"]
+    assert error.at is not None
+    assert "test_validate.py" in error.at
+    assert "lambda v: (v + 0)" in error.at
+
+
+def test_a_rounding_rule_that_says_exact() -> None:
+    error = refused([rule((x + y) - y, x)], lambda v, w: (v + w) - w, sg.scalar("v"), sg.scalar("w"))
+    assert facts(error)["rule"] == "subtract (exact): (x + y) - y = x"
+    assert "class: exact, so the same bits" in str(error)
+
+
+def test_sums_in_another_order_are_not_exact_but_rounding() -> None:
+    def swapped(kind: str) -> list[Any]:
+        return [rule((x - y) - z, x - (y + z), kind)]
+
+    args = [sg.vector(n, size="n") for n in "abc"]
+    error = refused(swapped("exact"), lambda a, b, c: (a - b) - c, *args)
+    assert "the pass suspect changes" in error.what
+    f = sg.function(
+        args,
+        (args[0] - args[1]) - args[2],
+        passes=[sg.passes.Rewriting("s", swapped("rounding"))],
+        validate=True,
+    )
+    assert f.optimized.outputs[0].node.inputs[0] is args[0]
+
+
+@pytest.mark.parametrize("kind", ["rounding", "stable"])
+def test_a_nan_that_was_not_there(kind: str) -> None:
+    error = refused([rule(sg.tanh(x), sg.sinh(x) / sg.cosh(x), kind)], sg.tanh, sg.vector("v"))
+    assert facts(error)["after"] == "np.float64(nan)"
+    assert facts(error)["before"] in ("np.float64(1.0)", "np.float64(-1.0)")
+    assert facts(error)["rule"] == f"tanh ({kind}): tanh(x) = sinh(x) / cosh(x)"
+    assert ("no new NaN" in facts(error)["class"]) == (kind == "stable")
+
+
+def test_digits_that_were_there() -> None:
+    """A stable rule the wrong way round."""
+    error = refused([rule(sg.expm1(x), sg.exp(x) - 1, "stable")], sg.expm1, sg.vector("v"))
+    assert facts(error)["before"] == "np.float64(1e-20)"
+    assert facts(error)["after"] == "np.float64(0.0)"
+
+
+@pytest.mark.parametrize("kind", ["rounding", "stable", "fast"])
+def test_a_wrong_derivative(kind: str) -> None:
+    """The derivative of tanh, with a sign wrong: caught whatever the rule calls itself."""
+
+    def build(v: Tensor) -> Tensor:
+        return sg.grad(sg.sum(sg.tanh(v)), v)
+
+    error = refused([rule(sech_squared(x), 1 + sg.square(sg.tanh(x)), kind)], build, sg.vector("v"))
+    assert facts(error)["rule"].endswith("= 1 + square(tanh(x))")
+    assert float(facts(error)["allowed difference"]) < 1e-12
+
+
+def test_a_result_of_another_type() -> None:
+    v = sg.vector("v", size=3)
+
+    def shorten(graph: Graph) -> Graph:
+        return graph.with_results([sg.sum(t) for t in graph.outputs], {})
+
+    with pytest.raises(CompileError, match="the pass shorten changes the types of the outputs"):
+        sg.function([v], v * 2, passes=[shorten], validate=True)
+
+
+def test_a_wrong_update() -> None:
+    v, w = sg.vector("v", size=3), sg.shared(np.ones(3), name="w")
+
+    def forget(graph: Graph) -> Graph:
+        return graph.with_results(graph.outputs, {})
+
+    with pytest.raises(CompileError, match="the pass forget changes the value of the update of w"):
+        sg.function([v], sg.sum(v), updates={w: w + v}, passes=[forget], validate=True)
+
+
+def test_a_graph_that_fails_only_afterwards() -> None:
+    v = sg.vector("v", size=3)
+
+    @function_rule(Sum)
+    def out_of_bounds(tensor: Tensor, barriers: Any) -> Tensor | None:
+        """sum(x) = x[9]."""
+        return sg.take(tensor.node.inputs[0], sg.astype(v[0] * 0 + 9, "int64"))
+
+    error = refused(out_of_bounds, sg.sum, v)
+    assert error.what == "the graph that the pass suspect returned fails, and the one before did not"
+    assert facts(error)["error"].startswith("IndexError")
+
+
+def test_a_pass_says_its_class() -> None:
+    v = sg.vector("v", size="n")
+
+    def reciprocals(graph: Graph) -> Graph:
+        [ratio] = graph.outputs
+        a, b = ratio.node.inputs
+        return graph.with_results([a * apply(divide, sg.ones_like(b), b)], {})
+
+    with pytest.raises(CompileError, match="class: exact"):
+        sg.function([v], v / (v + 3), passes=[reciprocals], validate=True)
+    reciprocals.kind = "rounding"
+    sg.function([v], v / (v + 3), passes=[reciprocals], validate=True)
+
+
+def test_large_graphs_are_verified_only() -> None:
+    v = sg.vector("v", size=2_000_000)
+
+    def wrong(graph: Graph) -> Graph:
+        return graph.with_results([t + 1 for t in graph.outputs], {})
+
+    f = sg.function([v], v * 2, passes=[wrong], validate=True)
+    assert f.optimized.outputs[0].node.op is add
+
+
+def test_the_default_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    v, step = sg.vector("v"), sg.passes.Rewriting("suspect", [rule(x + 0, x)])
+    monkeypatch.setenv("SYMGRAD_VALIDATE", "0")
+    sg.function([v], v + 0, passes=[step])
+    monkeypatch.setenv("SYMGRAD_VALIDATE", "1")
+    with pytest.raises(CompileError, match="suspect"):
+        sg.function([v], v + 0, passes=[step])
+
+
+# ---- its parts ----------------------------------------------------------------------------------------
+
+
+def test_arguments_cover_every_special_value() -> None:
+    v = sg.scalar("v")
+    seen = [given.values[v][()] for given, _ in arguments(Graph([v], v * 2))]
+    for value in (0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324):
+        assert any(same_bits(np.asarray(s), np.asarray(value)) for s in seen), value
+
+
+def test_indices_stay_in_range() -> None:
+    m, i = sg.matrix("m", shape=("n", 4)), sg.vector("i", size="k", dtype="int64")
+    kinds = {given.kind for given, _ in arguments(Graph([m, i], sg.sum(m[i], axis=0)))}
+    assert kinds >= {"ordinary", "positive", "special"}
+
+
+def test_sizes_that_must_be_equal_or_large() -> None:
+    a, b = sg.vector("a", size="n"), sg.vector("b", size="m")
+    with sg.assume_equal(a.shape[0], b.shape[0]):
+        total = a + b
+    assert any(given.sizes["n"] == given.sizes["m"] for given, _ in arguments(Graph([a, b], total)))
+    assert len(list(arguments(Graph([a], a[6])))) >= 5
+
+
+def estimated(build: Callable[..., Any], *values: Any) -> Any:
+    arrays = [np.asarray(v) for v in values]
+    xs = [sg.tensor(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
+    run = Interpreter(dict(zip(xs, arrays, strict=True)), {})
+    return estimate(Graph(xs, build(*xs)), run)[0]
+
+
+@pytest.mark.parametrize(
+    ("build", "value", "digits_lost"),
+    [
+        (lambda v: v * 3, 0.7, 0),
+        (lambda v: (1 + v) - 1, 1e-8, 8),
+        (lambda v: (1 - sg.cos(v)) / v**2, 1e-4, 8),
+        (lambda v: sg.exp(v * 1.1), 300.0, 2.5),
+        (lambda v: sg.sum(sg.stack([v, 1e6, -1e6, v]) * 1.0), 0.3, 6.5),
+    ],
+)
+def test_the_estimate_counts_lost_digits(build: Any, value: float, digits_lost: float) -> None:
+    found = estimated(build, value)
+    lost = np.log10(found.spread / np.abs(found.value) / np.finfo(float).eps)
+    assert abs(lost - digits_lost) < 1.2
+
+
+def test_exact_ops_are_not_disturbed() -> None:
+    a = np.random.default_rng(0).normal(size=(3, 4))
+    found = estimated(lambda v: sg.max(sg.where(v.T > 0, v.T, -v.T)[::-1], axis=0), a)
+    assert (found.spread == 0).all()
+
+
+def test_what_rounding_decides_is_open() -> None:
+    assert estimated(lambda v: sg.floor(v * 0.1 * 10), 3.0).spread == 1
+    assert estimated(lambda v: sg.floor(v * 0.1), 35.0).spread == 0
+    assert np.isinf(estimated(lambda v: v * 0.1 * 3 > 0.3 * v, 1.0).spread)
+    assert np.isinf(estimated(lambda v: v * 2.0, np.finfo(float).max / 2).spread)
+
+
+def test_the_classes() -> None:
+    def verdict(kind: str, a: Any, b: Any, spread: float = 0.0, **kw: Any) -> bool:
+        first, second = np.asarray(a), np.asarray(b)
+        known = Estimate(first, np.full(first.shape, spread), np.zeros(first.shape, bool))
+        return agree(kind, first, second, lambda: known, **kw) is None
+
+    inf, nan = np.inf, np.nan
+    assert verdict("exact", nan, nan)
+    assert not verdict("exact", 0.0, -0.0)
+    assert verdict("rounding", 0.0, -0.0)
+    assert verdict("rounding", 1.0, 1.0 + 1e-15)
+    assert not verdict("rounding", 1.0, 1.0 + 1e-12)
+    assert verdict("rounding", 1.0, 1.0 + 1e-12, spread=1e-13)
+    assert not verdict("rounding", inf, 1.0)
+    assert verdict("rounding", inf, 1.0, moderate=False)
+    assert verdict("stable", inf, 1.0)
+    assert verdict("stable", nan, 1.0)
+    assert not verdict("stable", inf, nan)
+    assert not verdict("stable", 1.0, inf)
+    assert not verdict("stable", 1.0, nan, spread=inf)
+    assert verdict("fast", inf, nan)
+    assert verdict("fast", 1.0, 2.0, ordinary=False)
+    assert not verdict("fast", 1.0, 2.0)
+    assert not verdict("rounding", 3, 4)
+    assert verdict("rounding", 3, 4, spread=inf)
+    assert not verdict("exact", complex(0, 0.0), complex(0, -0.0))
+
+
+# ---- what it has found ----------------------------------------------------------------------------------
+
+
+def test_a_sum_over_one_element_begins_with_zero() -> None:
+    """So it is no reshape, bit by bit: 0 + -0 is 0."""
+    v = sg.tensor("v", (3, 1))
+    f = sg.function([v], sg.sum(v, axis=1), passes=())
+    assert not np.signbit(f(np.full((3, 1), -0.0))).any()
+    assert sg.function([v], sg.sum(v, axis=1), validate=True).optimized.stats()["ops"] == {"reshape": 1}
+
+
+def test_a_power_is_not_rounded_as_a_square_is() -> None:
+    """Libraries' powers are off by up to a unit in the last place (on most machines, for some of these)."""
+    v = sg.vector("v", size="n")
+    a = np.random.default_rng(0).uniform(0.1, 3, 10_000)
+    powers = np.power(a, np.full(a.shape, 2.0))
+    np.testing.assert_array_max_ulp(powers, a * a, maxulp=4)
+    assert sg.function([v], v**2, validate=True).optimized.stats()["ops"] == {"square": 1}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda z: sg.log(sg.exp(z)),
+        lambda z: sg.log(sg.sum(sg.exp(z))),
+        lambda z: sg.log(1 + sg.exp(z)),
+        lambda z: sg.log(sg.exp(z) / 3),
+        lambda z: sg.log(sg.sum(2 * sg.exp(z), axis=0)),
+    ],
+)
+def test_logarithms_of_complex_numbers_stay_as_they_are(build: Any) -> None:
+    """log(exp z) is z only up to a multiple of 2 pi i; and there is no logsumexp of complex numbers."""
+    z = sg.vector("z", dtype="complex128")
+    value = np.array([3 + 4j, -1 - 7j, 0.5j])
+    found, written = (sg.function([z], build(z), passes=p)(value) for p in (None, ()))
+    np.testing.assert_allclose(found, written, rtol=1e-13)
