@@ -6,6 +6,7 @@
     take_along_axis, scatter_add_along_axis
                   one index for each row
     one_hot       1 at an index along a new axis
+    in_range      indices that are checked
 
 i... are the dimensions that the indices share, r... the other axes of x, in order. Negative indices count from
 the end; others out of range raise when they are met. Updates at indices are in `scatter.py`.
@@ -20,9 +21,13 @@ from typing import ClassVar
 from symgrad.dims import Dim, Shape
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.create import Iota, fill
+from symgrad.ops.cast import astype
+from symgrad.ops.compare import equal, less
+from symgrad.ops.create import Iota
 from symgrad.ops.kinds import INTEGERS, Linear, declare, repeated
-from symgrad.ops.shape import Broadcast, check_axes, moveaxis, permute_dims, reshape, shifted
+from symgrad.ops.select import where
+from symgrad.ops.shape import Broadcast, check_axes, moveaxis, permute_dims, shifted
+from symgrad.ops.strided import Strided
 from symgrad.types import INT64, DType, TensorType, check_extent
 
 INDEX = "an index is an integer"
@@ -214,13 +219,41 @@ class OneHot(Linear):
         return TensorType(self.dtype, shape)
 
     def expand(self, index: Tensor) -> Tensor:
+        """Where the position along the axis is the index: elementwise, so that it joins what reads it."""
         shape = self.infer(index.type).shape
-        narrow = (*shape[: self.axis], 1, *shape[self.axis + 1 :])
-        ones = fill(1, narrow, self.dtype)
-        return apply(ScatterAddAlongAxis(self.axis, shape), ones, reshape(index, narrow))
+        inside = astype(apply(InRange(self.size, self.axis), index), INT64)
+        at = where(less(inside, 0), inside + self.size, inside)
+        others = tuple(i for i in range(len(shape)) if i != self.axis)
+        place = apply(Broadcast(shape, others), apply(Iota(self.size, INT64)))
+        return astype(equal(place, apply(Broadcast(shape, (self.axis,)), at)), self.dtype)
 
     def batched_op(self, size: Dim) -> OneHot:
         return OneHot(self.axis + 1, self.size, self.dtype)
+
+
+@declare
+@dataclass(frozen=True)
+class InRange(Linear):
+    """The indices themselves, known to fit an axis of a size: every call checks that they do."""
+
+    size: Dim
+    axis: int
+    name: ClassVar[str] = "in_range"
+    operands = ("index",)
+    numpy = "numeric.in_range({index}, {size}, {axis})"
+    no_gradient: ClassVar = {"index": INDEX}
+    view = True
+    fails = True
+
+    def infer(self, index: TensorType) -> TensorType:
+        check_index(index)
+        return index
+
+    def strided(self, x: Strided) -> Strided:
+        return x
+
+    def batched_op(self, size: Dim) -> InRange:
+        return self
 
 
 # ---- indices ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from symgrad.ops import fits
 from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
     argsort,
     gather,
+    in_range,
     one_hot,
     scatter,
     scatter_add,

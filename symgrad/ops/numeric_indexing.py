@@ -107,6 +107,12 @@ def one_hot(index: Array, axis: int, size: int, dtype: Any) -> Array:
     return scatter_add_along_axis(numpy.ones(at.shape, dtype), at, axis, tuple(shape))
 
 
+def in_range(index: Array, size: int, axis: int) -> Array:
+    """The indices, if they fit an axis of that size."""
+    _places([index], [axis], [size] * (axis + 1))
+    return index
+
+
 def scatter_add_along_axis(g: Array, index: Array, axis: int, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` to which each element of g is added at its index along `axis`."""
     (place,) = _places([index], [axis], shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 import symgrad as sg
 from symgrad.ir.tensor import apply
-from symgrad.ops.gather import Gather, ScatterAdd
+from symgrad.ops.gather import Gather, InRange, ScatterAdd
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice
 from tests.ops.sample import ROWS, TABLE, A, B, C, I, P, Sample, random
@@ -138,6 +138,7 @@ INDEXING: dict[str, list[Sample]] = {
         Sample(lambda i: sg.bincount(i, length=9), (FLAT,), lambda i: np.bincount(i, None, 9), smooth=False),
         Sample(lambda w: sg.bincount(FLAT, w, length=4), (random(5),), lambda w: np.bincount(FLAT, w, 4)),
     ],
+    "in_range": [Sample(lambda i: apply(InRange(4, 0), i), (FLAT,), lambda i: i, smooth=False)],
     "one_hot": [Sample(lambda i: sg.one_hot(i, 4), (FLAT,), lambda i: np.eye(4)[i], smooth=False)],
     "argsort": [
         Sample(

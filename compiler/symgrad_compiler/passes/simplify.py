@@ -8,7 +8,7 @@ import numpy
 
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import multiply, negative, reciprocal, subtract
+from symgrad.ops.arithmetic import add, multiply, negative, reciprocal, subtract
 from symgrad.ops.cast import AsType
 from symgrad.ops.create import Fill, SizeOf, fill, fill_value
 from symgrad.ops.gather import OneHot, ScatterAddAlongAxis
@@ -56,6 +56,39 @@ def common_factor(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None
             rest = [_other(n.inputs, c) for n in products]
             return apply(multiply, c, apply(subtract, *rest))
     return None
+
+
+@function_rule(add, kind="rounding", operands=(multiply,))
+def opposite_factors(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """c x + (-c) y = c (x - y), for a number c."""
+    products = [t.node for t in tensor.node.inputs]
+    if any(n.op is not multiply or n.output in barriers for n in products):
+        return None
+    for first, second in (products, products[::-1]):
+        for c in first.inputs:
+            if not _is_number(c) or _is_negative(c):
+                continue
+            for d in second.inputs:
+                if _are_opposite(c, d):
+                    x, y = _other(first.inputs, c), _other(second.inputs, d)
+                    return apply(multiply, c, apply(subtract, x, y))
+    return None
+
+
+def _is_negative(c: Tensor) -> bool:
+    value = fill_value(c)
+    return isinstance(value, float) and value < 0
+
+
+def _are_opposite(c: Tensor, d: Tensor) -> bool:
+    """Whether d is -c."""
+    if isinstance(c.node.op, Fill) and isinstance(d.node.op, Fill):
+        a, b = fill_value(c), fill_value(d)
+        return isinstance(a, float) and isinstance(b, float) and a == -b
+    if not (isinstance(c.node.op, Broadcast) and isinstance(d.node.op, Broadcast)):
+        return False
+    number, other = c.node.inputs[0], d.node.inputs[0]
+    return c.node.op == d.node.op and other.node.op is negative and other.node.inputs[0] is number
 
 
 def _is_number(tensor: Tensor) -> bool:
@@ -162,6 +195,7 @@ RULES: list[Rule] = [
     *ROWS,
     *softmax_of_its_logarithm,
     *common_factor,
+    *opposite_factors,
     *negative_number,
     *scattered_number,
     *masked_by_a_number,

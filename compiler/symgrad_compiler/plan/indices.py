@@ -11,7 +11,7 @@ from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.create import Iota
 from symgrad.ops.gather import Gather as GatherOp
-from symgrad.ops.gather import ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
+from symgrad.ops.gather import InRange, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
 from symgrad.ops.reduce import ArgMax
 from symgrad.ops.scatter import Scatter as ScatterOp
 from symgrad.ops.scatter import known_indices
@@ -112,18 +112,25 @@ def _checked(p: Planner, node: Node, indices: Sequence[Tensor], shape: Shape) ->
     to be in range."""
     found, after = [], 0
     for index, axis in zip(indices, _axes(node.op), strict=True):
-        if is_inside(index, shape[axis]):
-            source = p.source(index)
-            access = source if isinstance(source, Access) else p.copy(index, source)
-        else:
-            access = p.access(index)
-            known = (access, shape[axis])
-            if known not in p.checked:
-                p.checked[known] = p.open(BoundsCheck(node, axis, shape[axis], access))
-            after = max(after, p.checked[known] + 1)
-        found.append(access)
-        after = max(after, p.after(access))
+        after = max(after, check_index(p, node, index, axis, shape[axis]))
+        source = p.source(index)
+        found.append(source if isinstance(source, Access) else p.copy(index, source))
+        after = max(after, p.after(found[-1]))
     return found, after
+
+
+def check_index(p: Planner, node: Node, index: Tensor, axis: int, size: Dim) -> int:
+    """Let indices be checked against the size of an axis, unless they are known to fit or have been checked;
+    the first step that may use them."""
+    if is_inside(index, size):
+        return 0
+    access = p.access(index)
+    layout = access.layout
+    ways = tuple((d, s) for d, s in zip(layout.shape, layout.strides, strict=True) if d != 1)
+    known = (access.storage, layout.offset, ways, size)
+    if known not in p.checked:
+        p.checked[known] = p.open(BoundsCheck(node, axis, size, access))
+    return p.checked[known] + 1
 
 
 def is_inside(index: Tensor, size: Dim) -> bool:
@@ -192,4 +199,4 @@ def _key_dtype(dtype: DType) -> DType:
 
 #: Ops that index in one axis, in all others element by element.
 ALONG_AXIS = (TakeAlongAxis, ScatterAddAlongAxis)
-_MOVES = (Reshape, Broadcast, PermuteDims, Slice)
+_MOVES = (Reshape, Broadcast, PermuteDims, Slice, InRange)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from symgrad.dims import Dim, Shape
 from symgrad.ir.tensor import Node
+from symgrad.ops.gather import InRange
 from symgrad.ops.join import Concat, Split
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.shape import Reshape, SpecifyShape
 from symgrad.ops.slices import SetSlice, Slice, Unslice
 from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.indices import check_index
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep
 
@@ -20,6 +22,8 @@ def view(p: Planner, node: Node) -> None:
     found = p.source(operand)
     if isinstance(op, SpecifyShape):
         _check_shape(p, node, operand.shape, op.shape)
+    if isinstance(op, InRange):
+        check_index(p, node, operand, op.axis, op.size)
     if isinstance(op, Slice):
         _check_slice(p, node, op, operand.shape, node.outputs[0].shape)
     if isinstance(op, Split):

@@ -8,9 +8,9 @@ and no cycle can arise. A value gets memory only when something outside its kern
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
-from symgrad.dims import Dim, Shape, product
+from symgrad.dims import Shape, product
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData
@@ -77,7 +77,7 @@ class Planner:
         #: The products that are added to states, after all other steps.
         self.added: list[MatMulStep] = []
         #: The checks of indices against sizes so far, and their numbers.
-        self.checked: dict[tuple[Access, Dim], int] = {}
+        self.checked: dict[Hashable, int] = {}
         #: The first step that nodes may join.
         self.fence = 0
 
