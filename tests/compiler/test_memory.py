@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symgrad as sg
@@ -16,8 +16,11 @@ from symgrad.dims import evaluate, size
 from symgrad_compiler.plan.arena import ALIGNMENT, Arena, Block, aligned, pack
 from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.order import Tasks, best, eager, lazy, orders, peak
+from symgrad_compiler.plan.recompute import Choice, Recomputation
 from symgrad_compiler.plan.steps import ARENA, Plan
 from symgrad_runtime.context import Word
+from tests.compiler.test_random_graphs import arguments
+from tests.graphs import graphs
 
 n, k = size("n"), size("k")
 UNITS = (1, n, n * k, n + 1)
@@ -267,6 +270,30 @@ def test_a_training_step_within_a_budget_gives_the_same_states() -> None:
     for a, b in zip(nets[0][2], nets[1][2], strict=True):
         np.testing.assert_array_equal(a.get(), b.get())
     assert tight.memory.flops <= 1.5 * free.memory.flops
+
+
+@settings(max_examples=60)
+@given(graphs(), st.integers(1, 4), st.sampled_from([0.0, 0.5]), st.integers(0, 100))
+def test_what_is_computed_again_is_the_same(graph: Any, segments: int, price: float, seed: int) -> None:
+    again = Recomputation(graph)
+    rebuilt = again.rebuilt(again.kept(Choice(segments, segments, price)))
+    rebuilt.verify()
+    values = arguments(graph, seed)
+    before = [s.state.array.copy() for s in graph.states]
+    found = []
+    for each in (graph, rebuilt):
+        for s, array in zip(graph.states, before, strict=True):
+            s.state.array = array.copy()
+        inputs = dict(zip(each.input_names, each.inputs, strict=True))
+        f = sg.function(
+            inputs, list(each.outputs), updates=each.updates, on_unused_input="ignore", backend="numpy"
+        )
+        try:
+            found.append([np.asarray(v) for v in [*f(*values), *[s.get() for s in graph.states]]])
+        except (IndexError, sg.SymgradError) as error:
+            found.append([np.array(type(error).__name__)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_cheap_operations_are_repeated_before_products() -> None:
