@@ -81,7 +81,12 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
     ("index", lambda: sg.zeros((3,))[5], IndexError, ["out of range"]),
     ("name", lambda: sg.scalar("not a name"), sg.GraphError, ["identifier"]),
     ("garbage", lambda: sg.parse("hello"), sg.ParseError, ["line 1, column 1", "^"]),
-    ("memory_budget", lambda: sg.function([c], c * 2, memory_budget=1), sg.CompileError, ["not available"]),
+    (
+        "memory_budget",
+        lambda: sg.function([i], sg.sum(sg.cumsum(i)), memory_budget=1),
+        sg.CompileError,
+        ["memory_budget=1", "smallest found"],
+    ),
     ("backend", lambda: sg.function([c], c * 2, backend="fpga"), sg.CompileError, ["no backend 'fpga'"]),
 ]
 

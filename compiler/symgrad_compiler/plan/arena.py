@@ -4,28 +4,25 @@
     Region = slots whose sizes are integer multiples of one symbolic expression (its unit), or of 1 byte
     Slot   = offset and size in a region
 
-Numbers alone are packed: in the region of `n*k`, a block of `12*n*k` bytes has size 12. So what holds for
-blocks of fixed sizes holds for symbolic ones, whatever n and k will be.
+Numbers alone are packed (`packing`): in the region of `n*k`, a block of `12*n*k` bytes has size 12. So what
+holds for blocks of fixed sizes holds for symbolic ones, whatever n and k will be.
 """
 
 from __future__ import annotations
 
-import bisect
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import Any
 
 import numpy
 
 from symgrad.dims import Dim, Size, evaluate, symbols
+from symgrad_compiler.plan import packing
 
 #: Slots start at multiples of this: a cache line, and the widest vector. Blocks smaller than it lie together.
 ALIGNMENT = 64
 _WORD = 8
-#: The most blocks that are packed by size, at a quadratic price; beyond, by time alone.
-MAX_BY_SIZE = 2000
 #: How many sums of sizes are shown, where none is known to be the largest.
 MAX_SHOWN = 4
 #: The most sums of sizes that are kept, where none is known to be the largest.
@@ -164,7 +161,9 @@ def _fixed(blocks: Sequence[Block], sizes: Sequence[int]) -> Packed:
     offsets = [0] * len(sizes)
     end = 0
     for numbers, unit in ((large, ALIGNMENT), (small, _WORD)):
-        found, room = _offsets([blocks[i] for i in numbers], [-(-sizes[i] // unit) for i in numbers])
+        found, room = packing.offsets(
+            [(blocks[i].first, blocks[i].last) for i in numbers], [-(-sizes[i] // unit) for i in numbers]
+        )
         for i, offset in zip(numbers, found, strict=True):
             offsets[i] = end + unit * offset
         end += unit * room
@@ -179,12 +178,12 @@ def _symbolic(blocks: Sequence[Block], sizes: Sequence[int]) -> Packed:
     than the r of all blocks below it that live at the same time; then A' + s' <= o' + 63 + 64 r' + s' <
     o + 64 (r' + 1) <= A. Where o' and s' are whole cache lines for any unit, r = r' is enough.
     """
-    offsets, room = _offsets(blocks, sizes)
+    offsets, room = packing.offsets([(b.first, b.last) for b in blocks], sizes)
     slacks = [0] * len(sizes)
     if all(size % ALIGNMENT == 0 for size in sizes) or not any(offsets):
         return room, offsets, slacks, 0
     upwards = sorted(range(len(sizes)), key=lambda i: offsets[i])
-    if len(sizes) > MAX_BY_SIZE:
+    if len(sizes) > packing.MAX_BY_SIZE:
         rank = {offset: r for r, offset in enumerate(sorted(set(offsets)))}
         return room, offsets, [ALIGNMENT * rank[o] for o in offsets], ALIGNMENT * len(rank)
     above = numpy.zeros(max(b.last for b in blocks) + 1, numpy.int64)
@@ -245,125 +244,3 @@ def peak(blocks: Sequence[Block]) -> int:
         live += changes[time]
         most = max(most, live)
     return most
-
-
-# ---- packing ------------------------------------------------------------------------------------------
-
-
-def _offsets(blocks: Sequence[Block], sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Offsets, and the room that they take: the best of a few ways."""
-    if not blocks:
-        return [], 0
-    least = _least_room(blocks, sizes)
-    best = _by_time(blocks, sizes)
-    if best[1] > least and len(blocks) <= MAX_BY_SIZE:
-        spans = [b.last - b.first for b in blocks]
-        for order in (
-            sorted(range(len(sizes)), key=lambda i: (-sizes[i], -spans[i], blocks[i].first)),
-            sorted(range(len(sizes)), key=lambda i: (-spans[i], -sizes[i], blocks[i].first)),
-        ):
-            best = min(best, _in_gaps(blocks, sizes, order), key=lambda found: found[1])
-            if best[1] == least:
-                break
-    return best
-
-
-def _least_room(blocks: Sequence[Block], sizes: Sequence[int]) -> int:
-    changes: dict[int, int] = defaultdict(int)
-    for block, size in zip(blocks, sizes, strict=True):
-        changes[block.first] += size
-        changes[block.last + 1] -= size
-    live = most = 0
-    for time in sorted(changes):
-        live += changes[time]
-        most = max(most, live)
-    return most
-
-
-def _by_time(blocks: Sequence[Block], sizes: Sequence[int]) -> tuple[list[int], int]:
-    """As a program allocates: each block takes the smallest hole that is large enough."""
-    offsets = [0] * len(sizes)
-    ending: dict[int, list[int]] = defaultdict(list)
-    starting: dict[int, list[int]] = defaultdict(list)
-    for i, block in enumerate(blocks):
-        starting[block.first].append(i)
-        ending[block.last + 1].append(i)
-    holes = _Holes()
-    for time in sorted({*starting, *ending}):
-        for i in ending[time]:
-            holes.give(offsets[i], sizes[i])
-        for i in sorted(starting[time], key=lambda i: -sizes[i]):
-            offsets[i] = holes.take(sizes[i])
-    return offsets, holes.end
-
-
-class _Holes:
-    """Free memory below `end`; neighbours are one hole."""
-
-    def __init__(self) -> None:
-        self.end = 0
-        self._sized: list[tuple[int, int]] = []  # (size, start), sorted
-        self._starts: dict[int, int] = {}  # start -> size
-        self._ends: dict[int, int] = {}  # end -> size
-
-    def take(self, size: int) -> int:
-        at = bisect.bisect_left(self._sized, (size, -1))
-        if at < len(self._sized):
-            have, start = self._sized[at]
-            self._remove(start, have)
-            if have > size:
-                self._add(start + size, have - size)
-            return start
-        start = self.end
-        last = self._ends.get(self.end)
-        if last is not None:  # the hole at the end grows
-            start -= last
-            self._remove(start, last)
-        self.end = start + size
-        return start
-
-    def give(self, start: int, size: int) -> None:
-        if not size:
-            return
-        before = self._ends.get(start)
-        if before is not None:
-            self._remove(start - before, before)
-            start, size = start - before, size + before
-        after = self._starts.get(start + size)
-        if after is not None:
-            self._remove(start + size, after)
-            size += after
-        self._add(start, size)
-
-    def _add(self, start: int, size: int) -> None:
-        bisect.insort(self._sized, (size, start))
-        self._starts[start] = self._ends[start + size] = size
-
-    def _remove(self, start: int, size: int) -> None:
-        del self._sized[bisect.bisect_left(self._sized, (size, start))]
-        del self._starts[start], self._ends[start + size]
-
-
-def _in_gaps(blocks: Sequence[Block], sizes: Sequence[int], order: Sequence[int]) -> tuple[list[int], int]:
-    """One after the other, each into the smallest gap between the blocks placed before that live when it
-    does."""
-    count = len(sizes)
-    first, last = (numpy.array([getattr(b, name) for b in blocks], numpy.int64) for name in ("first", "last"))
-    size = numpy.array(sizes, numpy.int64)
-    placed: numpy.ndarray[Any, Any] = numpy.empty(count, numpy.int64)  # sorted by offset
-    offsets = numpy.zeros(count, numpy.int64)
-    top = 0
-    for n, i in enumerate(order):
-        others = placed[:n]
-        others = others[(first[others] <= last[i]) & (last[others] >= first[i])]
-        starts = offsets[others]
-        free = numpy.maximum.accumulate(numpy.concatenate(([0], starts + size[others])))
-        gaps = starts - free[:-1]
-        fits = numpy.flatnonzero(gaps >= size[i])
-        at = int(free[fits[numpy.argmin(gaps[fits])]]) if fits.size else int(free[-1])
-        offsets[i] = at
-        position = int(numpy.searchsorted(offsets[placed[:n]], at))
-        placed[position + 1 : n + 1] = placed[position:n].copy()
-        placed[position] = i
-        top = max(top, at + sizes[i])
-    return offsets.tolist(), top

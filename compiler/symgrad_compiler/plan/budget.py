@@ -103,7 +103,11 @@ def _choose(graph: Graph, budget: int, plan: Callable[[Graph], Arena]) -> _Candi
     def fits(choice: Choice) -> bool:
         kept = frozenset(r.kept(choice))
         if kept not in tried:
-            tried[kept] = _Candidate.of(r.rebuilt(kept), plan)
+            rebuilt = r.rebuilt(kept)
+            flops = nominal(flops_of(rebuilt))
+            if any(c.peak <= budget and c.flops <= flops for c in tried.values()):
+                return True  # or not: it is of no use, but one that repeats less may be
+            tried[kept] = _Candidate.of(rebuilt, plan)
         return tried[kept].peak <= budget
 
     for price in PRICES:
