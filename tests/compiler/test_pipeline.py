@@ -1,4 +1,4 @@
-"""The pipeline as a whole: it comes to rest, makes nothing worse, and keeps the numbers of gradient graphs."""
+"""The pipeline as a whole: it comes to rest, makes nothing worse and keeps the numbers of gradients."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def count(graph: Graph) -> dict[str, int]:
 
 
 def test_gradients_of_parts_are_joined() -> None:
-    """The four gates of a step: their cotangents are joined and written once, not added to zeros four times."""
+    """The cotangents of the four gates of a step are joined and written once, not added to zeros."""
     ops = count(lstm(3))
     assert "unslice" not in ops
     assert ops["concat"] == 3
