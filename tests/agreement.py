@@ -67,7 +67,10 @@ def disagreements(
 ) -> Iterator[str]:
     """What is wrong with the programs of a graph on `count` sets of arguments, a text each."""
     written = release(graph)
-    sets = [(given, estimate(written, run)) for given, run in some_arguments(written, count, seed)]
+    sets = [
+        (given, {k: estimate(written, run, stable=k == "stable") for k in ("rounding", "stable")})
+        for given, run in some_arguments(written, count, seed)
+    ]
     for name, backend, passes, kind in programs:
         call = compiled(graph, backend, passes)
         for given, wanted in sets:
@@ -76,7 +79,7 @@ def disagreements(
             except (sg.SymgradError, IndexError, ValueError) as error:
                 yield _report(graph, given, f"{name}: {type(error).__name__}: {error}")
                 continue
-            for i, (known, value) in enumerate(zip(wanted, found, strict=True)):
+            for i, (known, value) in enumerate(zip(wanted[kind], found, strict=True)):
                 wrong = _differs(known, value, kind, given)
                 if wrong is not None:
                     yield _report(graph, given, f"{name}, result {i}: {wrong}")

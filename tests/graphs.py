@@ -217,7 +217,7 @@ def graphs(draw: st.DrawFn, max_nodes: int = 12) -> sg.Graph:
         for _ in range(ATTEMPTS):
             try:
                 pool.add(step(pool))
-            except (SymgradError, TypeError, IndexError, OverflowError, ValueError):
+            except (SymgradError, TypeError, IndexError, ArithmeticError, ValueError):
                 continue
             break
     return _graph(pool)

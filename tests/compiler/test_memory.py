@@ -278,16 +278,16 @@ def test_what_is_computed_again_is_the_same(graph: Any, segments: int, price: fl
     again = Recomputation(graph)
     rebuilt = again.rebuilt(again.kept(Choice(segments, segments, price)))
     rebuilt.verify()
-    for given, _ in some_arguments(graph, 1, seed):
+    for chosen, _ in some_arguments(graph, 1, seed):
         found = []
         for each in (graph, rebuilt):
             for s in graph.states:
-                s.state.array = given.values[s].copy()
+                s.state.array = chosen.values[s].copy()
             inputs = dict(zip(each.input_names, each.inputs, strict=True))
             f = sg.function(
                 inputs, list(each.outputs), updates=each.updates, on_unused_input="ignore", backend="numpy"
             )
-            outputs = f(*[given.values[t] for t in graph.inputs])
+            outputs = f(*[chosen.values[t] for t in graph.inputs])
             found.append([np.asarray(v) for v in [*outputs, *[s.get() for s in graph.states]]])
         for a, b in zip(*found, strict=True):
             np.testing.assert_array_equal(a, b)

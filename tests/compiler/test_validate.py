@@ -224,6 +224,22 @@ def test_what_rounding_decides_is_open() -> None:
     assert np.isinf(estimated(lambda v: v * 2.0, np.finfo(float).max / 2).spread)
 
 
+def test_what_overflow_decides_is_open_to_stable_forms() -> None:
+    a = np.array([800.0, 1.0])
+    x = sg.vector("x", size=2)
+    ratio = sg.exp(x) / sg.sum(sg.exp(x))
+    graph, run = Graph([x], [sg.where(ratio > 0, 1.0, 2.0)]), Interpreter({x: a}, {})
+    assert (estimate(graph, run)[0].spread == 0).all()
+    assert (estimate(graph, run, stable=True)[0].spread[0] > 0).all()
+
+
+def test_the_softmax_of_nothing_is_no_nan() -> None:
+    """Found by the campaign: exp(log_softmax) is NaN where all are -inf, and softmax is 0."""
+    x = sg.vector("x", size=3)
+    f = sg.function([x], sg.exp(sg.log_softmax(x, axis=0)), validate=True)
+    np.testing.assert_array_equal(f(np.full(3, -np.inf)), np.zeros(3))
+
+
 def test_the_classes() -> None:
     def verdict(kind: str, a: Any, b: Any, spread: float = 0.0, **kw: Any) -> bool:
         first, second = np.asarray(a), np.asarray(b)

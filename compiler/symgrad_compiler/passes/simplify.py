@@ -1,4 +1,5 @@
-"""Shorter forms of the same mathematics. Rules here may round otherwise, by a few units in the last place."""
+"""Shorter forms of the same mathematics. Rules here may round otherwise, by a few units in the last place;
+those of softmax are finite where the logarithm is not."""
 
 from __future__ import annotations
 
@@ -26,15 +27,15 @@ x, y, z = var("x"), var("y"), var("z")
 A = attribute("axes")
 
 ROWS: list[Rule] = [
-    # e^(x - logsumexp(x)) = e^x / sum e^x
-    rule(exp(log_softmax(x, axis=A)), softmax(x, axis=A), "rounding", "exp_of_log_softmax"),
+    # e^(x - logsumexp(x)) = e^x / sum e^x, which is 0, not NaN, where all x are -inf
+    rule(exp(log_softmax(x, axis=A)), softmax(x, axis=A), "stable", "exp_of_log_softmax"),
     # (-z)(x - y) = z (y - x), but for the sign of a zero
     rule(negative(z) * (x - y), z * (y - x), "rounding", "negative_factor"),
     rule(spread(negative(z), A) * (x - y), spread(z, A) * (y - x), "rounding", "negative_factor_repeated"),
 ]
 
 
-@function_rule(SoftmaxFromLog, kind="rounding")
+@function_rule(SoftmaxFromLog, kind="stable")
 def softmax_of_its_logarithm(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     """The same, as derivatives write it. Both take one exponential of x - max(x), which they then share."""
     op, (logarithm, operand) = tensor.node.op, tensor.node.inputs

@@ -80,10 +80,13 @@ class Estimate:
             return numpy.where(numpy.isfinite(ulps), FACTOR * self.spread + ulps, FACTOR * self.spread)
 
 
-def estimate(graph: Graph, plain: Interpreter, seed: int = 0, runs: int = RUNS) -> list[Estimate]:
+def estimate(
+    graph: Graph, plain: Interpreter, seed: int = 0, runs: int = RUNS, *, stable: bool = False
+) -> list[Estimate]:
     """The results of a graph (as `Interpreter` orders them), each with what rounding may do to it.
 
-    `plain` holds the arguments; the graph is computed there, and `runs` times with noise.
+    `plain` holds the arguments; the graph is computed there, and `runs` times with noise. With `stable`, what
+    the results depend on where numbers overflow is open: a more stable form does not.
 
     >>> import symgrad as sg
     >>> x = sg.vector("x", size=2)
@@ -92,15 +95,15 @@ def estimate(graph: Graph, plain: Interpreter, seed: int = 0, runs: int = RUNS) 
     >>> bool(1e-17 < cancelling.spread[0] < 1e-15)
     True
     """
-    return Estimates(plain, seed, runs)(graph)
+    return Estimates(plain, seed, runs, stable=stable)(graph)
 
 
 class Estimates:
     """`estimate` for several graphs that share nodes, which are computed once."""
 
-    def __init__(self, plain: Interpreter, seed: int = 0, runs: int = RUNS) -> None:
+    def __init__(self, plain: Interpreter, seed: int = 0, runs: int = RUNS, *, stable: bool = False) -> None:
         self.plain = plain
-        self.seed, self.runs = seed, runs
+        self.seed, self.runs, self.stable = seed, runs, stable
         self._noisy: list[Interpreter] | None = None
 
     def __call__(self, graph: Graph) -> list[Estimate]:
@@ -109,7 +112,8 @@ class Estimates:
             leaves = [t for t in (*graph.inputs, *graph.states) if t in self.plain.values]
             given = {t: self.plain.values[t] for t in leaves}
             self._noisy = [
-                Interpreter(given, self.plain.sizes, Noise(k, self.seed)) for k in range(self.runs)
+                Interpreter(given, self.plain.sizes, Noise(k, self.seed, self.stable))
+                for k in range(self.runs)
             ]
         found: list[list[Array] | None] = []
         for run in self._noisy:
@@ -140,10 +144,14 @@ def _estimate(value: Array, runs: Sequence[Array | None]) -> Estimate:
 
 
 class Noise:
-    """Rounds results up (run 0), down (run 1), or at random."""
+    """Rounds results up (run 0), down (run 1), or at random.
 
-    def __init__(self, run: int, seed: int) -> None:
-        self.run = run
+    With `stable`, a result that is not finite although the operands are is any number, another one in each
+    run: a comparison may hide that it is no good (exp(800) / exp(800) > 0 is false).
+    """
+
+    def __init__(self, run: int, seed: int, stable: bool = False) -> None:
+        self.run, self.stable = run, stable
         self._rng = numpy.random.default_rng([seed, run])
 
     def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]:
@@ -169,6 +177,8 @@ class Noise:
 
     def results(self, node: Node, operands: Sequence[Array], values: Sequence[Array]) -> Sequence[Array]:
         """The results of an op that rounds, moved; zeros only where a product or a function underflows."""
+        if self.stable and not _is_exact(node):
+            values = [self._any_number(node, operands, v) for v in values]
         if node.op.name in _LARGER_OR_SMALLER:
             return [self._any_zero(values[0])]
         if _is_exact(node):
@@ -202,6 +212,19 @@ class Noise:
                 step = self._signs(value.shape, part) + 1j * self._signs(value.shape, part)
                 moved = (value + unit * step).astype(value.dtype)
         return numpy.asarray(numpy.where(where, moved, value))
+
+    def _any_number(self, node: Node, operands: Sequence[Array], value: Array) -> Array:
+        if value.dtype.kind not in "fc":
+            return value
+        finite = numpy.isfinite(value)
+        if finite.all():
+            return value
+        if isinstance(node.op, Elementwise):
+            good = numpy.logical_and.reduce([numpy.isfinite(x) for x in operands])
+        else:
+            good = numpy.bool_(all(numpy.isfinite(x).all() for x in operands))
+        anything = self._rng.normal(size=value.shape).astype(value.dtype)
+        return numpy.asarray(numpy.where(good & ~finite, anything, value))
 
     def _any_zero(self, value: Array) -> Array:
         """Zeros of either sign."""

@@ -104,7 +104,7 @@ class _Set:
 
     def __init__(self, given: Arguments, run: Interpreter) -> None:
         self.given, self.run = given, run
-        self.estimates = Estimates(run)
+        self.estimates = {k: Estimates(run, runs=RUNS, stable=k in ("stable", "fast")) for k in KINDS}
 
     def check(self, step: _Step) -> None:
         """Raise if the two graphs of a step disagree."""
@@ -117,7 +117,7 @@ class _Set:
 
         def estimate(i: int) -> Estimate:
             if not estimates:
-                estimates.extend(self.estimates(step.before))
+                estimates.extend(self.estimates[step.kind](step.before))
             return estimates[i]
 
         for i, (old, tensor) in enumerate(zip(before, step.results(), strict=True)):
@@ -164,6 +164,8 @@ class _Set:
         return [*(sizes if self.given.sizes else []), *values]
 
 
+#: Runs with noise: few, since both graphs are computed in the same way.
+RUNS = 3
 #: Arguments that a message shows.
 MAX_SHOWN = 8
 
