@@ -304,3 +304,14 @@ def test_logarithms_of_complex_numbers_stay_as_they_are(build: Any) -> None:
     value = np.array([3 + 4j, -1 - 7j, 0.5j])
     found, written = (sg.function([z], build(z), passes=p)(value) for p in (None, ()))
     np.testing.assert_allclose(found, written, rtol=1e-13)
+
+
+def test_the_sign_of_nan_means_nothing() -> None:
+    x = sg.vector("x", size=2)
+    g = sg.Graph([x], [sg.copysign(x, sg.log(x)), sg.signbit(sg.log(x))])
+    run = Interpreter({x: np.array([-1.0, 2.0])}, {})
+    signed, bits = estimate(g, run)
+    assert signed.allowed[0] >= 2  # 1 and -1 are 2 apart
+    assert not np.isfinite(bits.spread[0])
+    assert np.isfinite(signed.spread[1])
+    assert bits.spread[1] == 0

@@ -54,6 +54,7 @@ EXACT = frozenset(
         *("cumulative_min", "negative", "abs", "sign", "copysign", "floor", "ceil", "trunc", "round"),
     }
 )
+_OF_SIGNS = frozenset({"copysign", "signbit"})
 _LARGER_OR_SMALLER = frozenset({"maximum", "minimum", "relu", "max", "min", "supremum"})
 #: Elementwise ops that give 0 for operands that are not 0 only where the result is exactly 0.
 _NEVER_UNDERFLOWS = frozenset({"add", "subtract", "remainder", "floor_divide", "log", "sin", "cos"})
@@ -155,10 +156,19 @@ class Noise:
         self._rng = numpy.random.default_rng([seed, run])
 
     def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]:
-        """Of an op that adds many numbers up, each moved, and in another order; of others, as they are."""
+        """Of an op that adds many numbers up, each moved, and in another order; of one that looks at signs,
+        those of NaN, which mean nothing, one way and the other; of others, as they are."""
+        if node.op.name in _OF_SIGNS:
+            return [self._any_sign_of_nan(v) for v in values]
         if isinstance(node.op, Elementwise) or _is_exact(node):
             return values
         return self._reorder(node, [self._move(v, v != 0) for v in values])
+
+    def _any_sign_of_nan(self, value: Array) -> Array:
+        if value.dtype.kind != "f":
+            return value
+        nan = numpy.copysign(value.dtype.type(numpy.nan), (-1) ** self.run)
+        return numpy.where(numpy.isnan(value), nan, value)
 
     def _reorder(self, node: Node, values: list[Array]) -> list[Array]:
         """The terms of a sum or product in a random order: partial results may overflow in some only."""
