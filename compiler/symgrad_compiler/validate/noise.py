@@ -155,6 +155,8 @@ class Noise:
 
     def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]:
         """Of an op that adds many numbers up, each moved, and in another order; of others, as they are."""
+        if node.op.name in ("copysign", "signbit"):
+            return [self._any_nan(v) for v in values]
         if isinstance(node.op, Elementwise) or _is_exact(node):
             return values
         return self._reorder(node, [self._move(v, v != 0) for v in values])
@@ -230,6 +232,11 @@ class Noise:
         if value.dtype.kind != "f" or (value != 0).all():
             return value
         return numpy.where(value == 0, self._signs(value.shape, value.dtype) * value.dtype.type(0), value)
+
+    def _any_nan(self, value: Array) -> Array:
+        """NaN of either sign."""
+        signed = numpy.copysign(value, self._signs(value.shape, value.dtype))
+        return numpy.asarray(numpy.where(numpy.isnan(value), signed, value))
 
     def _any_integer(self, source: Array, value: Array) -> Array:
         """Any integers for numbers that are none, or too large."""
