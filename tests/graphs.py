@@ -55,8 +55,8 @@ def _root(a: Any) -> Any:
     )
 
 
-_with_vjp = sg.custom_vjp(sg.sin, lambda a, y, g: g * sg.cos(a))
-_with_jvp = sg.custom_jvp(sg.sinh, lambda a, t: t * sg.cosh(a))
+_with_vjp = sg.custom_vjp(sg.sin, lambda g, a: g * sg.cos(a))
+_with_jvp = sg.custom_jvp(sg.sinh, lambda t, a: t * sg.cosh(a))
 
 FUNCTIONS: list[Callable[[Any], Any]] = [
     sg.sum,

@@ -221,6 +221,8 @@ def test_what_rounding_decides_is_open() -> None:
     assert estimated(lambda v: sg.floor(v * 0.1 * 10), 3.0).spread == 1
     assert estimated(lambda v: sg.floor(v * 0.1), 35.0).spread == 0
     assert np.isinf(estimated(lambda v: v * 0.1 * 3 > 0.3 * v, 1.0).spread)
+    assert estimated(lambda v: sg.copysign(v, sg.log2(-v)), 1.0).spread == 2
+    assert np.isinf(estimated(lambda v: sg.astype(v, "int8"), 300.0).spread)
     assert np.isinf(estimated(lambda v: v * 2.0, np.finfo(float).max / 2).spread)
 
 
