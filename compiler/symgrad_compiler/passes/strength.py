@@ -54,8 +54,8 @@ MOST_REPEATED_INTEGER = 8
 
 @function_rule(pow, kind="rounding", operands=(Fill,))
 def small_power(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """x^3 = x x^2, x^4 = (x^2)^2, x^5 = x (x^2)^2, and x^-n = (1/x)^n to n = 3, within 4 units in the last place;
-    of integers to x^8, the same."""
+    """x^3 = x x^2, x^4 = (x^2)^2, x^5 = x (x^2)^2, and x^-n = (1/x)^n to n = 3, within 4 units in the
+    last place; of integers to x^8, the same."""
     base, exponent = tensor.node.inputs
     n = fill_value(exponent)
     if n is None or isinstance(n, complex) or not math.isfinite(n) or n != int(n):
