@@ -46,21 +46,25 @@ ROWS: list[Rule] = [
     rule(log(sqrt(x)), 0.5 * log(x), "rounding", "log_of_root", unshared=True, dtypes=FLOATS),
 ]
 
-#: The powers that are written as products.
-MOST_REPEATED, LEAST_REPEATED = 8, -4
+#: The powers of floats that are written as products, as native code computes them: x^8 would be 5 units off.
+MOST_REPEATED, LEAST_REPEATED = 5, -3
+#: Products of integers are exact.
+MOST_REPEATED_INTEGER = 8
 
 
 @function_rule(pow, kind="rounding", operands=(Fill,))
 def small_power(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """x^3 = x x^2, x^4 = (x^2)^2, ... to x^8; x^-n = (1/x)^n, to n = 4: for integers the same, for floats
-    within 4 units in the last place."""
+    """x^3 = x x^2, x^4 = (x^2)^2, x^5 = x (x^2)^2, and x^-n = (1/x)^n to n = 3, within 4 units in the
+    last place; of integers to x^8, the same."""
     base, exponent = tensor.node.inputs
     n = fill_value(exponent)
     if n is None or isinstance(n, complex) or not math.isfinite(n) or n != int(n):
         return None
     count = int(n)
     is_float = tensor.dtype.kind in FLOATS
-    if not (is_float or tensor.dtype.kind in INTEGERS) or not LEAST_REPEATED <= count <= MOST_REPEATED:
+    if not (is_float or tensor.dtype.kind in INTEGERS) or count < LEAST_REPEATED:
+        return None
+    if count > (MOST_REPEATED if is_float else MOST_REPEATED_INTEGER):
         return None
     if count < 0:
         return _repeated(apply(reciprocal, base), -count) if is_float else None
