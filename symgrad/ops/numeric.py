@@ -355,12 +355,15 @@ def _exponentials(x: Array, axes: tuple[int, ...], out: Out = None) -> tuple[Arr
 
 
 def _shift(x: Array, axes: tuple[int, ...]) -> Array:
-    """The maximum over `axes`, kept, and 0 where it is infinite: exp(x - inf) would be NaN."""
+    """The maximum over `axes`, kept: exp(x - inf) would be NaN, so the largest number for inf, 0 for -inf."""
     if any(numpy.shape(x)[a] == 0 for a in axes):
         return numpy.zeros([1 if i in axes else n for i, n in enumerate(numpy.shape(x))], x.dtype)
     largest = numpy.asarray(numpy.maximum.reduce(x, axis=axes, keepdims=True))
     finite = numpy.isfinite(largest)
-    return largest if finite.all() else numpy.where(finite, largest, numpy.zeros((), largest.dtype))
+    if finite.all():
+        return largest
+    most = numpy.finfo(largest.dtype).max
+    return numpy.where(largest > -numpy.inf, numpy.minimum(largest, most), numpy.zeros((), largest.dtype))
 
 
 def matmul(a: Array, b: Array, strong: str = "", out: Out = None) -> Array:

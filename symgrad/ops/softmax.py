@@ -16,15 +16,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy
+
 from symgrad.dims import Dim
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.arithmetic import log
 from symgrad.ops.cast import astype
-from symgrad.ops.compare import equal, isfinite, not_equal
+from symgrad.ops.compare import equal, not_equal
 from symgrad.ops.kinds import FLOATS, Custom, Tangents, TensorOp, declare, product, total
 from symgrad.ops.reduce import Sum, Supremum, as_inexact, reduced, reduction, spread
-from symgrad.ops.select import masked_multiply, masked_multiply_both, where
+from symgrad.ops.select import masked_multiply, masked_multiply_both, minimum, where
 from symgrad.ops.shape import check_axes, normalize_axes, shifted
 from symgrad.ops.transcendental import exp
 from symgrad.registry import provide
@@ -277,9 +279,10 @@ def _centre_back(g: Tensor, y: Tensor, axes: tuple[int, ...], masked: bool) -> T
 
 
 def _shift(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The maximum over `axes`, or 0 where it is infinite: exp(inf - inf) would be NaN."""
+    """The maximum over `axes`: exp(inf - inf) would be NaN, so the largest number for inf, 0 for -inf."""
     largest = _supremum(x, axes)
-    return where(isfinite(largest), largest, 0)
+    most = float(numpy.finfo(x.dtype.numpy).max)
+    return where(largest > -math.inf, minimum(largest, most), 0)
 
 
 def _supremum(x: Tensor, axes: tuple[int, ...]) -> Tensor:
