@@ -193,10 +193,10 @@ def sum_of_negative(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | No
 
 @function_rule(Sum, kind="rounding", operands=(multiply,), unshared=True)
 def sum_of_scaled(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """sum(c x) = c sum(x), for c that is the same along the axes of the sum. Of numbers, those of size 1 or
-    more: a sum of what is not scaled down yet may overflow."""
+    """sum(c x) = c sum(x), for real c that is the same along the axes of the sum. Of numbers, those of size 1
+    or more: a sum of what is not scaled down yet may overflow."""
     inner, axes = tensor.node.inputs[0], _axes(tensor)
-    if inner in barriers:
+    if inner in barriers or tensor.dtype.kind == "complex":
         return None
     for c, x in (inner.node.inputs, inner.node.inputs[::-1]):
         op = c.node.op

@@ -195,6 +195,8 @@ class Noise:
             return values
         if node.op.name == "astype" and values[0].dtype.kind in "iu":
             return [self._any_integer(operands[0], values[0])]
+        if node.op.name in ("sum", "prod") and self.run < 2:
+            values = [self._in_bad_order(node, operands[0], values[0])]
         if not isinstance(node.op, Elementwise) or node.op.name in _NEVER_UNDERFLOWS:
             moved = [self._move(v, v != 0) for v in values]
             return moved if isinstance(node.op, Elementwise) else [self._any_zero(v) for v in moved]
@@ -235,6 +237,19 @@ class Noise:
             good = numpy.bool_(all(numpy.isfinite(x).all() for x in operands))
         anything = self._rng.normal(size=value.shape).astype(value.dtype)
         return numpy.asarray(numpy.where(good & ~finite, anything, value))
+
+    def _in_bad_order(self, node: Node, x: Array, value: Array) -> Array:
+        """A sum or product as it comes out where its terms are in the worst order: the positive terms, or the
+        factors above 1, first (run 0); or the negative ones, or those below 1 (run 1)."""
+        if value.dtype.kind != "f":
+            return value
+        axes = tuple(attributes(node.op)["axes"])
+        if node.op.name == "sum":
+            part = numpy.add.reduce(numpy.where((x > 0) != bool(self.run), x, 0), axis=axes)
+            return numpy.asarray(numpy.where(numpy.isinf(part), part, value))
+        size = numpy.abs(x)
+        part = numpy.multiply.reduce(numpy.where((size > 1) != bool(self.run), size, 1), axis=axes)
+        return numpy.asarray(numpy.where(numpy.isinf(part) | (part == 0), part, value))
 
     def _any_zero(self, value: Array) -> Array:
         """Zeros of either sign."""
