@@ -153,8 +153,8 @@ def step(net: Network, optimizer: str, **options: Any) -> Any:
 def test_the_arena_of_a_training_step_is_near_the_lower_bound(
     batch: int | str, on: str, optimizer: str, activation: Callable[[Any], Any]
 ) -> None:
-    """Fixed and symbolic sizes do not share memory: where both are large, but not at once, as the gradients and
-    the activations of Adam's step, the arena of a symbolic batch is larger (1.43 times, for n = 128)."""
+    """Fixed and symbolic sizes do not share memory: where both are large, but not at once, as the gradients
+    and the activations of Adam's step, the arena of a symbolic batch is larger (1.43 times, for n = 128)."""
     f = step(network(batch, (784, 512, 512, 10), activation), optimizer, backend=on)
     planned, needed = (evaluate(d, {"n": 128}) for d in (f.memory.peak, f.memory.lower_bound))
     assert needed <= planned <= (1.5 if (batch, optimizer) == ("n", "adam") else 1.2) * needed
