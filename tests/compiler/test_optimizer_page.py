@@ -96,7 +96,8 @@ def logistic() -> sg.Graph:
 def pipeline() -> str:
     lines = ["| | pass | class of its rules | what it does |", "|---|---|---|---|"]
     for number, step in enumerate(passes.default, 1):
-        kinds = sorted({r.kind for r in rules_of(step)}, key=KINDS.index)
+        said_by_pass = {step.kind} if hasattr(step, "kind") else set()
+        kinds = sorted({r.kind for r in rules_of(step)} | said_by_pass, key=KINDS.index)
         said = described(step).rstrip(".")
         lines.append(f"| {number} | `{pass_name(step)}` | {', '.join(kinds) or 'exact'} | {said} |")
     return "\n".join(lines)
