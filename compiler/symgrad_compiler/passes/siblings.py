@@ -3,9 +3,9 @@
     x @ w[:, a:b],  x @ w[:, b:c]   =   p[:, :b-a],  p[:, b-a:]   with p = x @ w[:, a:c]
 
 Matrices that lie apart are not joined: the copy costs at least what one product saves. Measured on one core
-(float32, four products, each followed by relu), parts of one matrix gain up to a third on the native backend where
-they have few columns, and lose on NumPy, whose results then lie in strided parts; from 64 columns on a product
-alone is as fast.
+(float32, four products, each followed by relu), parts of one matrix gain up to a third on the native backend
+where they have few columns, and lose on NumPy, whose results then lie in strided parts; from 64 columns on a
+product alone is as fast.
 """
 
 from __future__ import annotations
