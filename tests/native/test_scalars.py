@@ -71,3 +71,13 @@ def test_an_op_may_be_made_of_scipy(owens_t: Any, backend: str) -> None:
     h = 1e-5
     differences = (scipy.special.owens_t(a + h, 1.0) - scipy.special.owens_t(a - h, 1.0)) / (2 * h)
     np.testing.assert_allclose(slope, differences, rtol=1e-8, atol=1e-11)
+
+
+def test_an_integer_is_an_integer_also_out_of_range() -> None:
+    """int(inf) is any integer; LLVM must not take the way there and back for a rounding."""
+    x = sg.vector("x", size=5)
+    f = sg.function([x], sg.astype(sg.astype(x, "int64"), "float64") + 1.0, backend="llvm", passes=())
+    with np.errstate(all="ignore"):
+        found = f(np.array([np.inf, -np.inf, np.nan, 1e300, 2.5]))
+    assert np.isfinite(found).all()
+    assert found[4] == 3.0

@@ -213,12 +213,8 @@ class Code:
             return self._cast("fpext" if BITS[kind] > BITS[have] else "fptrunc", x, kind)
         if have in FLOATS:
             if kind == "u64":
-                return self._cast("fptoui", x, kind)
-            return (
-                self.convert(self._cast("fptosi", x, "i64"), kind)
-                if kind != "i64"
-                else self._cast("fptosi", x, kind)
-            )
+                return self._to_integer("fptoui", x, kind)
+            return self.convert(self._to_integer("fptosi", x, "i64"), kind)
         unsigned = have[0] == "u" or have == "i1"
         if kind in FLOATS:
             return self._cast("uitofp" if unsigned else "sitofp", x, kind)
@@ -227,6 +223,11 @@ class Code:
         if BITS[kind] < BITS[have]:
             return self._cast("trunc", x, kind)
         return self._cast("zext" if unsigned else "sext", x, kind)
+
+    def _to_integer(self, instruction: str, x: Value, kind: str) -> Value:
+        """Any integer for a number out of range; without `freeze`, LLVM could make inf of it and back."""
+        found = self._cast(instruction, x, kind)
+        return self.f.emit(f"freeze {found.type} {found.text}", kind, found.lanes)
 
     def _cast(self, instruction: str, x: Value, kind: str) -> Value:
         return self.f.emit(f"{instruction} {x.type} {x.text} to {vector_type(kind, x.lanes)}", kind, x.lanes)
