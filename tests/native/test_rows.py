@@ -198,3 +198,17 @@ def test_kernels_of_one_structure_share_code() -> None:
         return len(re.findall(r"define .*kernel", text))
 
     assert kernels(12) <= kernels(6) + 2
+
+
+def test_slices_of_nothing() -> None:
+    """Sizes such as m - 1 may be negative at a call; then there is nothing, not a product of two of them."""
+    y = sg.tensor("y", ("n", "m"))
+    z = y[1:, 1:]
+    f = sg.function([y], [sg.softmax(z, axis=1), sg.sum(z, axis=0)], backend="llvm")
+    for shape, expected in (((3, 0), [(2, 0), (0,)]), ((0, 0), [(0, 0), (0,)]), ((0, 3), [(0, 2), (2,)])):
+        assert [v.shape for v in f(np.zeros(shape))] == expected
+    i = sg.tensor("i", ("k",), "int64")
+    g = sg.function([i], sg.zeros((i.shape[0] - 1,)).at[i[1:]].add(1.0), backend="llvm")
+    assert g(np.zeros(0, np.int64)).shape == (0,)
+    w = y[3000:, 3000:]
+    assert sg.function([y], sg.exp(sg.cumsum(w, axis=0)), backend="llvm")(np.zeros((0, 0))).shape == (0, 0)

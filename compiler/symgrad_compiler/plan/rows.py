@@ -87,12 +87,15 @@ def _most_row_axes(step: Step) -> int:
     """How many leading axes can be one axis of rows."""
     space = _space(step)
     if isinstance(step, FillStep):
-        return len(space) if step.out.layout.is_contiguous and step.out.layout.offset == 0 else 0
+        whole = step.out.layout.is_contiguous and step.out.layout.offset == 0
+        return len(space) if whole and all(map(is_never_negative, space)) else 0
     if not isinstance(step, Kernel) or any(r.kind.startswith("arg") and 0 in r.axes for r in step.reductions):
         return 0
     if any(a.storage.kind == STATE for a in step.writes()):
         return 0
     k = len(space)
+    if not all(map(is_never_negative, space)):  # the product of two negative sizes is positive
+        k = min(k, 1)
     while k and _reductions_by_row(step, k) is None:
         k -= 1
     for layout in _layouts(step, k):

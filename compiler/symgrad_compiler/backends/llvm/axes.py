@@ -10,6 +10,7 @@ from symgrad.ir.tensor import Tensor
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.scalars import kind_of
+from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import Access, Index, Kernel, Reduction, Storage
 
 
@@ -86,7 +87,7 @@ def merge(
     space: Sequence[Dim], reduced: set[int], strides: Sequence[tuple[Dim, ...]], positional: bool
 ) -> tuple[list[Axis], list[int]]:
     """The axes of the nest, and which axis of the space each advances by: axes of size 1 are dropped, and
-    neighbours along which every stream advances evenly become one."""
+    neighbours along which every stream advances evenly become one, unless both might be negative."""
     axes: list[Axis] = []
     last: list[int] = []
     for i, extent in enumerate(space):
@@ -95,7 +96,8 @@ def merge(
         is_reduced = i in reduced
         if axes and axes[-1].reduced == is_reduced and not (positional and is_reduced):
             before = last[-1]
-            if all(s[before] == s[i] * extent for s in strides):
+            known = is_never_negative(extent) and is_never_negative(axes[-1].extent)
+            if known and all(s[before] == s[i] * extent for s in strides):
                 axes[-1] = Axis(axes[-1].extent * extent, is_reduced)
                 last[-1] = i
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from symgrad.dims import Dim, product
+from symgrad.dims import Dim
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, SGEMM, Frame
 from symgrad_compiler.backends.llvm.ir import (
@@ -18,6 +18,7 @@ from symgrad_compiler.backends.llvm.ir import (
 )
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     ROW,
     ROWS,
@@ -114,11 +115,21 @@ class StepEmitter:
 
     def zeros(self, step: FillStep) -> None:
         storage = step.out.storage
-        size = self.sizes(product(step.out.layout.shape) * storage.dtype.itemsize)
+        size = literal(storage.dtype.itemsize, "i64")
+        for dim in step.out.layout.shape:
+            size = self.code.multiply(size, self._at_least_zero(dim))
         self.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)")
         at = self.pointer(step.out)
         self.f.do(f"call void @llvm.memset.p0.i64(ptr {at.text}, i8 0, i64 {size.text}, i1 false)")
         self.finish()
+
+    def _at_least_zero(self, dim: Dim) -> Value:
+        """A size; 0 where it is negative, as that of a slice of nothing may be."""
+        size = self.sizes(dim)
+        if is_never_negative(dim):
+            return size
+        zero = literal(0, "i64")
+        return self.code.select(self.code.less(zero, size), size, zero)
 
     def rows(self, step: RowLoop, calls: Sequence[str]) -> None:
         """Block of rows by block of rows, the calls."""
