@@ -33,6 +33,7 @@ from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.backends.llvm.splitting import RANGE, emit_kernel_call
 from symgrad_compiler.backends.llvm.structure import split
 from symgrad_compiler.plan.cost import COSTLY
 from symgrad_compiler.plan.steps import (
@@ -74,10 +75,12 @@ def emit_kernel(
     kernel: Kernel,
     name: str,
     is_shared: bool = False,
+    splits: bool = False,
 ) -> None:
     """The function `void name(ptr frame)`; shared by kernels of one structure, `void name(ptr frame, ptr
-    places)`, see `structure.py`."""
-    _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared).run()
+    places)`, see `structure.py`. Where it is asked to split and can, it is shared by threads, see
+    `splitting.py`."""
+    _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared, splits).run()
 
 
 class _KernelEmitter:
@@ -90,11 +93,22 @@ class _KernelEmitter:
         kernel: Kernel,
         name: str,
         is_shared: bool,
+        splits: bool,
     ) -> None:
         self.kernel = kernel
         self.machine = machine
         self.is_shared = is_shared
-        parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
+        self._collect()
+        self._order()
+        self._choose_lanes()
+        self.splits = splits and bool(self.order) and not kernel.scatters
+        self.splits = self.splits and not self.axes[self.order[0]].reduced
+        if self.splits:
+            unit = self.lanes if self.order[0] == self.vector_axis else 1
+            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self.order[0]].extent, unit)
+            name, parameters = f"{name}.range", RANGE
+        else:
+            parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
         self.f: Function = module.function(name, parameters)
         self.code = Code(self.f, maths, machine)
         maths.inline = bool(kernel.space) and maths.may_inline(kernel.weight // COSTLY)
@@ -102,9 +116,6 @@ class _KernelEmitter:
         self.sizes = Sizes(self.f, self._size)
         self.sums = Accumulators(self.code, kernel.reductions)
         self.pointers: dict[int, Value] = {}
-        self._collect()
-        self._order()
-        self._choose_lanes()
 
     # ---- frame --------------------------------------------------------------------------------------
 
@@ -338,10 +349,17 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
+        start, stop = self._range(level)
         if axis == self.vector_axis:
-            self._vector_loop(axis, [], body)
+            self._vector_loop(axis, [], body, start, stop)
         else:
-            self.f.loop(literal(0, "i64"), self.extents[axis], literal(1, "i64"), [], body)
+            self.f.loop(start, stop, literal(1, "i64"), [], body)
+
+    def _range(self, level: int) -> tuple[Value, Value]:
+        """What the loop at a level runs through: at the outermost, the part of this call."""
+        if level == 0 and self.splits:
+            return self.f.parameters["start"], self.f.parameters["stop"]
+        return literal(0, "i64"), self.extents[self.order[level]]
 
     def _kept(self) -> list[int]:
         return [a for a in self.order if not self.axes[a].reduced]
@@ -622,7 +640,7 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
-        self._vector_loop(axis, [], body)
+        self._vector_loop(axis, [], body, *self._range(level))
 
     def _is_blocked_columns(self) -> bool:
         kept = self._kept()
@@ -642,7 +660,7 @@ class _KernelEmitter:
             return []
 
         if self.kernel.lost is None:
-            self._vector_loop(axis, [], clear)
+            self._vector_loop(axis, [], clear, *self._range(0))
 
         def block(start: Value, _: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(BLOCK, "i64")), self.extents[first])
@@ -670,7 +688,7 @@ class _KernelEmitter:
                 self._leave(0)
                 return []
 
-            self._vector_loop(axis, [], column)
+            self._vector_loop(axis, [], column, *self._range(0))
             return []
 
         f.loop(zero, self.extents[first], literal(BLOCK, "i64"), [], block)
