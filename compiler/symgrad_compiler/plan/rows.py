@@ -495,7 +495,9 @@ class _Cutter:
         tensor, shape = reduction.tensor, access.layout.shape
         size = product(shape)
         is_sum = reduction.kind == "add" and tensor.dtype.kind == "float"
-        partial = Storage(ARENA, tensor.dtype, (1 + is_sum) * self.chunks * size, label=f"{reduction.kind} by chunks")
+        partial = Storage(
+            ARENA, tensor.dtype, (1 + is_sum) * self.chunks * size, label=f"{reduction.kind} by chunks"
+        )
         inside = Strided.contiguous(shape).strides
 
         def of_chunk(first: Dim) -> Access:

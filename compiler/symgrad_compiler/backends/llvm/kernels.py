@@ -31,11 +31,11 @@ from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.pieces import two_sum
 from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
-from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
+from symgrad_compiler.backends.llvm.scalars import FLOATS, Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.splitting import RANGE, emit_kernel_call
 from symgrad_compiler.backends.llvm.structure import split
-from symgrad_compiler.plan.cost import COSTLY
+from symgrad_compiler.plan.cost import is_costly
 from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
@@ -59,11 +59,11 @@ COMBINE: dict[str, Callable[[Code, Value, Value], Value] | None] = {
     "max": lambda code, x, v: code.call("maximum", x, v),
     "min": lambda code, x, v: code.call("minimum", x, v),
 }
-#: How many vectors are run side by side; half as many in kernels beyond this weight, and on machines that
-#: have 16 registers instead of 32.
+#: How many vectors are run side by side; half as many on machines that have 16 registers instead of 32, and a
+#: quarter there in kernels beyond this weight.
 MOST_VECTORS = 4
 MODERATE = 60
-#: Kernels up to this weight get a main loop without masks beside the masked end.
+#: The masked end behind the main loop has vectors as wide in kernels up to this weight, else of one register.
 LIGHT = 120
 
 
@@ -111,7 +111,7 @@ class _KernelEmitter:
             parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
         self.f: Function = module.function(name, parameters)
         self.code = Code(self.f, maths, machine)
-        maths.inline = bool(kernel.space) and maths.may_inline(kernel.weight // COSTLY)
+        maths.inline = bool(kernel.space) and maths.may_inline(sum(is_costly(n.op) for n in kernel.nodes))
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
         self.sums = Accumulators(self.code, kernel.reductions)
@@ -178,14 +178,16 @@ class _KernelEmitter:
         )
         floats = kinds & {"f32", "f64"}
         widest = max((BITS[k] // 8 or 1 for k in (floats or kinds)), default=8)
-        self.lanes = 1 if alone else self._wide(max(2, self.machine.vector_bytes // widest))
+        self.register_lanes = 1 if alone else max(2, self.machine.vector_bytes // widest)
+        self.lanes = 1 if alone else self._wide(self.register_lanes)
 
     def _wide(self, lanes: int) -> int:
         """Several vectors side by side, so that their chains of operations overlap: not more than the axis is
         long, and fewer where one needs many registers."""
         extent = self.axes[self.vector_axis].extent
-        most = MOST_VECTORS if self.machine.has_avx512 else MOST_VECTORS // 2
-        times = most if self.kernel.weight <= MODERATE else most // 2
+        times = MOST_VECTORS
+        if not self.machine.has_avx512:
+            times //= 2 if self.kernel.weight <= MODERATE else 4
         while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
             times //= 2
         return lanes * times
@@ -219,7 +221,9 @@ class _KernelEmitter:
         """What several quotients divide by: one reciprocal then serves all."""
         if not self.machine.has_fma or self.lanes == 1:
             return set()
+        numbers = {t for t, s in self.kernel.sources.items() if isinstance(s, Number)}
         nodes = [n for n in self.kernel.nodes if n.op in (divide, reciprocal)]
+        nodes = [n for n in nodes if n.inputs[-1] not in numbers]
         count = Counter(n.inputs[-1] for n in nodes)
         if self._divides_much(count):
             return set(count)
@@ -228,7 +232,7 @@ class _KernelEmitter:
     def _divides_much(self, divisors: Counter[Tensor]) -> bool:
         """Whether the divider would hold up everything else."""
         roots = sum(n.op is sqrt for n in self.kernel.nodes)
-        return DIVISION * len(divisors) + ROOT * roots > self.kernel.weight
+        return self.kernel.weight > LIGHT or DIVISION * len(divisors) + ROOT * roots > self.kernel.weight
 
     def _depths(self) -> dict[Tensor, int]:
         """The number of loops inside which a value is known."""
@@ -397,9 +401,7 @@ class _KernelEmitter:
             return [(lanes, False), (1, False)]
         if isinstance(extent, int) and extent < lanes:
             return [(lanes, True)]
-        if self.kernel.weight <= LIGHT:
-            return [(lanes, False), (lanes, True)]
-        return [(lanes, True)]
+        return [(lanes, False), (lanes if self.kernel.weight <= LIGHT else self.register_lanes, True)]
 
     def _vector_loop(
         self,
@@ -425,7 +427,7 @@ class _KernelEmitter:
                 empty = f.emit(f"icmp slt i64 {length.text}, 0", "i1")
                 end = f.emit(f"select i1 {empty.text}, i64 {start.text}, i64 {end.text}", "i64")
             if accumulators and accumulators[0].lanes != lanes:
-                accumulators = self.sums.fold(accumulators)
+                accumulators = self.sums.into_lane(self.sums.fold(accumulators), lanes)
             saved = (self.current_lanes, self.mask)
 
             def inside(
@@ -475,6 +477,8 @@ class _KernelEmitter:
         operands = [self._value(t) for t in node.inputs]
         if isinstance(node.op, AsType):
             value = self.code.convert(operands[0], kind_of(node.op.dtype))
+        elif node.op is divide and operands[1].kind in FLOATS and self.quotients.is_plain(operands[1]):
+            value = self.quotients.by_number(*operands)
         elif node.op in (divide, reciprocal) and node.inputs[-1] in self.shared_divisors:
             made = self.quotients
             value = made.quotient(*operands) if node.op is divide else made.inverse(operands[0])
@@ -575,8 +579,8 @@ class _KernelEmitter:
         def block(start: Value, carried: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(length, "i64")), extent)
             partial = run(start, stop, self.sums.identities(carried[0].lanes))
-            if partial[0].lanes != carried[0].lanes:  # the end was done element by element
-                partial = self.sums.into_lane(partial, carried[0].lanes)
+            if partial[0].lanes != carried[0].lanes:  # the end was done in other vectors
+                partial = self.sums.into_lane(self.sums.fold(partial), carried[0].lanes)
             return self.sums.add_block(carried, partial)
 
         begin = [*begin, *self.sums.identities(begin[0].lanes)]

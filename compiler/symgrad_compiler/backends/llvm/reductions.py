@@ -108,6 +108,8 @@ class Accumulators:
 
     def into_lane(self, scalars: Sequence[Value], lanes: int) -> list[Value]:
         """Vectors that hold scalars in their first lane, and the identity in the others."""
+        if lanes == 1:
+            return list(scalars)
         result = []
         for value, nothing in zip(scalars, self.identities(lanes), strict=True):
             element = f"{LLVM_TYPES[value.kind]} {value.text}"

@@ -170,9 +170,7 @@ def _copy(f: Function, frame: Frame, loop: RowLoop) -> None:
         f.store(value, f.field(f.parameters["frame"], 8 * word))
 
 
-def _own(
-    f: Function, sizes: Sizes, frame: Frame, loop: RowLoop, put: Callable[[int, Value], None]
-) -> Value:
+def _own(f: Function, sizes: Sizes, frame: Frame, loop: RowLoop, put: Callable[[int, Value], None]) -> Value:
     """Lay out the memory that each thread has for itself: `put(word, offset)` for each part. Its size."""
     slots: dict[int, Storage] = {}
     for storage in sorted(loop.local, key=lambda s: s.index):
