@@ -7,9 +7,9 @@ are: x comes in once, the result goes out once, and what lies between has room f
 joins a loop if, for each storage that it shares with the loop and that one of them writes, both touch in each
 block only the rows of that block.
 
-A reduction over the rows themselves is added up from block to block, in chunks of many blocks that threads can
-share: each chunk has its own sum, and these are added up after the loop. Chunks depend on sizes alone, so the
-result is the same for every number of threads. A long reduction is such a loop of one kernel.
+A reduction over the rows themselves is added up from block to block, in chunks of many blocks that threads
+can share: each chunk has its own sum, and these are added up after the loop. Chunks depend on sizes alone, so
+the result is the same for every number of threads. A long reduction is such a loop of one kernel.
 """
 
 from __future__ import annotations

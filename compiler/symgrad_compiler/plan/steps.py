@@ -341,8 +341,8 @@ class RowLoop:
     rows: Dim
     block: Dim
     chunk: Dim
-    #: The steps over all rows, and the same over a block: its first row is `ROW`, its length `ROWS`; `CHUNK` is
-    #: the number of its chunk.
+    #: The steps over all rows, and the same over a block: its first row is `ROW`, its length `ROWS`; `CHUNK`
+    #: is the number of its chunk.
     whole: tuple[RowStep, ...]
     body: tuple[RowStep, ...]
     #: What holds values of one block.

@@ -18,30 +18,13 @@ that another process has pushed off its own.
 from __future__ import annotations
 
 import signal
+from string import Template
 
 from symgrad_compiler.backends.llvm.ir import Module
-from symgrad_runtime.threads import (
-    ACTIVE,
-    BUSY,
-    BYTES,
-    DONE,
-    GENERATION,
-    JOB,
-    LOCK,
-    MADE,
-    NEXT,
-    OPEN,
-    PARALLEL,
-    SLEEPERS,
-    SPIN,
-    STARTED,
-    THREADS,
-    WAITING,
-    WAKE,
-)
+from symgrad_runtime import threads
 
-#: The functions that Python calls or that programs find.
-POOL_INIT, POOL_PARALLEL = "pool_init", "parallel"
+#: The function that Python calls before anything else; programs find `parallel` in the pool.
+POOL_INIT = "pool_init"
 #: Work from which threads gain, and the least work of a piece: some tens of microseconds, and some.
 SPLIT_FROM, LEAST_PIECE = 400_000, 100_000
 #: Pieces for each thread, so that one that is held up does little harm.
@@ -60,21 +43,21 @@ _PAUSES = {
 
 def emit_pool(module: Module, triple: str) -> None:
     """Add the functions of the pool."""
-    text = _TEXT
-    names = {
-        name: str(globals()[name])
-        for name in (
-            "GENERATION OPEN ACTIVE NEXT JOB SLEEPERS WAITING BUSY THREADS SPIN STARTED PARALLEL LOCK WAKE DONE "
-            "BYTES MADE SPLIT_FROM LEAST_PIECE PIECES _STACK _ALIGN"
-        ).split()
-    }
-    for name, value in sorted(names.items(), key=lambda item: -len(item[0])):
-        text = text.replace(f"${name}", value)
-    for name, number in (("BLOCK", signal.SIG_BLOCK), ("SETMASK", signal.SIG_SETMASK)):
-        text = text.replace(f"${name}", str(int(number)))
-    declaration, pause = _PAUSES.get(triple.split("-")[0], ("", ""))
+    declaration, pause = _PAUSES.get(triple.partition("-")[0], ("", ""))
     module.declare(declaration)
-    module.add_text(text.replace("$PAUSE", pause))
+    numbers = {name: value for name, value in vars(threads).items() if isinstance(value, int)}
+    text = Template(_TEXT).substitute(
+        numbers,
+        SPLIT_FROM=SPLIT_FROM,
+        LEAST_PIECE=LEAST_PIECE,
+        PIECES=PIECES,
+        STACK=_STACK,
+        ALIGN=_ALIGN,
+        BLOCK=int(signal.SIG_BLOCK),
+        SETMASK=int(signal.SIG_SETMASK),
+        PAUSE=pause,
+    )
+    module.add_text(text)
 
 
 _TEXT = """
@@ -206,7 +189,7 @@ grow:
   %old = load ptr, ptr %room, align 8
   call void @free(ptr %old)
   store ptr null, ptr %room, align 8
-  %failed = call i32 @posix_memalign(ptr %room, i64 $_ALIGN, i64 %need)
+  %failed = call i32 @posix_memalign(ptr %room, i64 $ALIGN, i64 %need)
   %none = icmp ne i32 %failed, 0
   br i1 %none, label %poor, label %work
 poor:
@@ -249,7 +232,7 @@ entry:
   %block = call i32 @pthread_sigmask(i32 $BLOCK, ptr %all, ptr %saved)
   %made = getelementptr i8, ptr %pool, i64 $MADE
   %i = call i32 @pthread_attr_init(ptr %attributes)
-  %z = call i32 @pthread_attr_setstacksize(ptr %attributes, i64 $_STACK)
+  %z = call i32 @pthread_attr_setstacksize(ptr %attributes, i64 $STACK)
   br label %loop
 loop:
   %count = load i32, ptr %made, align 4
@@ -274,7 +257,8 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)
 
 ; ---- the caller
 
-define void @parallel(ptr %pool, ptr %fn, ptr %frame, ptr %places, i64 %total, i64 %unit, i64 %work, i64 %scratch) {
+define void @parallel(ptr %pool, ptr %fn, ptr %frame, ptr %places,
+                      i64 %total, i64 %unit, i64 %work, i64 %scratch) {
 entry:
   %limit = getelementptr i8, ptr %pool, i64 $THREADS
   %threads = load atomic i32, ptr %limit monotonic, align 4

@@ -3,8 +3,8 @@
     void <step>.range(ptr frame, ptr places, ptr own, i64 start, i64 stop)
     void <step>(ptr frame[, ptr places])      calls it for all, by `parallel` of `pool.py`
 
-A kernel is split along its outermost loop, if that is no reduction; a loop over rows by its chunks. Results do
-not depend on how: whatever is added up, is added up in blocks that follow from sizes alone.
+A kernel is split along its outermost loop, if that is no reduction; a loop over rows by its chunks. Results
+do not depend on how: whatever is added up, is added up in blocks that follow from sizes alone.
 """
 
 from __future__ import annotations
