@@ -80,7 +80,9 @@ def main() -> None:
     results: list[Result] = []
     for name in given.workloads or WORKLOADS:
         workload = WORKLOADS[name]
-        systems = ["symgrad", *given.peers, *(["copy"] if workload.moved else [])]
+        systems = ["symgrad", *(p for p in given.peers if SYSTEMS[p].version in workload.versions)]
+        if workload.moved:
+            systems.append("copy")
         comparison = Comparison(workload, systems, settings)
         results.append(Result(workload, comparison.sizes, comparison.run()))
         print("\n" + report.details(results[-1]), flush=True)
