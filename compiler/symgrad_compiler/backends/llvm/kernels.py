@@ -114,7 +114,7 @@ class _KernelEmitter:
         maths.inline = bool(kernel.space) and maths.may_inline(sum(is_costly(n.op) for n in kernel.nodes))
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
-        self.sums = Accumulators(self.code, kernel.reductions)
+        self.sums = Accumulators(self.code, kernel.reductions, self._position_kind())
         self.pointers: dict[int, Value] = {}
 
     # ---- frame --------------------------------------------------------------------------------------
@@ -152,6 +152,13 @@ class _KernelEmitter:
     def _positional(self) -> bool:
         return any(r.kind.startswith("arg") for r in self.kernel.reductions)
 
+    def _position_kind(self) -> str:
+        """What positions along the reduced axis are counted in."""
+        extents = [a.extent for a in self.axes if a.reduced]
+        short = all(isinstance(e, int) and e < 2**31 for e in extents)
+        narrow = all(BITS[kind_of(r.value.dtype)] <= 32 for r in self.kernel.reductions)
+        return "i32" if short and narrow else "i64"
+
     def _order(self) -> None:
         """The loops from outside in, and which of them runs in vectors."""
         count = len(self.axes)
@@ -170,7 +177,6 @@ class _KernelEmitter:
         alone = (
             self.vector_axis < 0
             or bool(kinds & {"c64", "c128"})
-            or (self._positional() and not self.columns)
             or any(
                 base.strides[self.vector_axis] != 1 or any(i.strides[self.vector_axis] != 0 for i in indices)
                 for base, indices in self.scatter_streams
@@ -536,10 +542,22 @@ class _KernelEmitter:
                 value = self.code.select(self.mask, value, nothing)
             found.append(value)
             if reduction.kind.startswith("arg"):
-                axes = [i for i, a in enumerate(self.axes) if a.reduced]
-                position = self.index_of[axes[0]] if axes else literal(0, "i64")
-                found.append(self.code.splat(position, lanes))
+                found.append(self._position_now(lanes))
         return found
+
+    def _position_now(self, lanes: int) -> Value:
+        """Where the current element(s) are along the reduced axis; -1 in masked lanes."""
+        code, kind = self.code, self.sums.position_kind
+        axes = [i for i, a in enumerate(self.axes) if a.reduced]
+        if not axes:
+            return literal(0, kind, lanes)
+        position = code.splat(code.convert(self.index_of[axes[0]], kind), lanes)
+        if lanes == 1 or axes[0] != self.vector_axis:
+            return position
+        position = code.add(position, lanes_of.lane_numbers(lanes, kind))
+        if self.mask is None:
+            return position
+        return code.select(self.mask, position, literal(-1, kind, lanes))
 
     def _reduce(self, level: int, initial: list[Value]) -> list[Value]:
         """The loops over reduced axes from `level` on: their accumulated values, starting from `initial`."""
