@@ -80,9 +80,7 @@ class Accumulators:
     def _better_lane(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
         """As `_better`, of equals that with the lower position."""
         code = self.code
-        after = code.logical_and(
-            code.less(new[1], best[1]), code.less(code.constant(-1, new[1]), new[1])
-        )
+        after = code.logical_and(code.less(new[1], best[1]), code.less(code.constant(-1, new[1]), new[1]))
         first = [code.select(after, a, b) for a, b in zip(new, best, strict=True)]
         second = [code.select(after, b, a) for a, b in zip(new, best, strict=True)]
         return self._better(kind, first, second)
