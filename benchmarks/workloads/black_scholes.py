@@ -79,12 +79,19 @@ def by_torch(forms: Any, data: Data) -> Program:
     def total(*a: Any) -> Any:
         return prices(torch, torch.erf, *a)
 
-    def greeks(*a: Any) -> Any:
+    def by_tape(*a: Any) -> Any:
+        S, K, T, r, v = (x.detach().requires_grad_() for x in a)
+        value = total(S, K, T, r, v)
+        slopes = torch.autograd.grad(value, [S, T, r, v], create_graph=True)
+        (gamma,) = torch.autograd.grad(slopes[0].sum(), S)
+        return value.detach(), *(x.detach() for x in slopes), gamma
+
+    def as_graph(*a: Any) -> Any:
         slopes, value = torch.func.grad_and_value(total, (0, 2, 3, 4))(*a)
         gamma = torch.func.grad(lambda S: torch.sum(torch.func.grad(total)(S, *a[1:])))(a[0])
         return value, *slopes, gamma
 
-    return Program(forms.compiled(greeks), tuple(data.values()))
+    return Program(forms.compiled(as_graph) if forms.compiler else by_tape, tuple(data.values()))
 
 
 def by_pytensor(pytensor: Any, data: Data) -> Program:

@@ -27,7 +27,7 @@ def by_jax(jax: Any, data: Data) -> Program:
 
 
 def by_torch(forms: Any, data: Data) -> Program:
-    return Program(forms.gradient(lambda x: forms.torch.sin(x) * x), (data["x"],))
+    return Program(forms.derivative(lambda x: forms.torch.sin(x) * x), (data["x"],))
 
 
 def by_pytensor(pytensor: Any, data: Data) -> Program:

@@ -41,7 +41,7 @@ def by_torch(forms: Any, data: Data) -> Program:
     def rosenbrock(x: Any) -> Any:
         return forms.torch.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
 
-    return Program(forms.gradient(rosenbrock), (data["x"],))
+    return Program(forms.derivative(rosenbrock), (data["x"],))
 
 
 def by_pytensor(pytensor: Any, data: Data) -> Program:
