@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.names import CALL, LAUNCH
 from symgrad_runtime.callable import OFFSET
 from symgrad_runtime.context import (
     API_FUNCTIONS,
@@ -27,7 +28,6 @@ from symgrad_runtime.context import (
     Word,
 )
 
-CALL, LAUNCH = "call", "launch"
 #: Work, in simple operations, from which the GIL is released: some ten microseconds.
 RELEASE_FROM = 30_000
 _ARENA_ALIGN = 64
