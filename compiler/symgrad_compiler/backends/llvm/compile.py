@@ -20,14 +20,14 @@ from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
 from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, SGEMM, Frame
 from symgrad_compiler.backends.llvm.key import entry_key, program_key
-from symgrad_compiler.backends.llvm.names import CALL, LAUNCH, LAYOUT, PROGRAM
+from symgrad_compiler.backends.llvm.names import ARRAY, CALL, GIVE, LAUNCH, LAYOUT, PROGRAM, TRIM
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
 from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
-from symgrad_runtime import cache
+from symgrad_runtime import buffers, cache
 from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
 from symgrad_runtime.entry import Entry, Parameter
@@ -242,6 +242,7 @@ class Compilation:
             static,
             engine.address(PROGRAM),
             engine.address(LAYOUT),
+            buffers.pool().give,
         )
         parameters = [Parameter(n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)]
         return NativeProgram(
@@ -277,7 +278,11 @@ def _entry() -> Engine:
     if code is None:
         code = compile_object(_cold().emit_entry(), target)
         cache.store(key, cache.Entry({"name": "(entry)"}, {"code": code}))
-    return Engine(code, target)
+    engine = Engine(code, target)
+    engine.keep()  # arrays may go back to the pool at the very end
+    handler = [engine.address(f"buffer_{name}") for name in buffers.HANDLER]
+    buffers.pool().begin(handler, *[engine.address(name) for name in (GIVE, TRIM, ARRAY)])
+    return engine
 
 
 @lru_cache(maxsize=8)
