@@ -127,7 +127,9 @@ class _WithLlvm:
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         native = _native()
-        self._compilation = native.Compilation(graph, passes, options.validate, options.memory_budget)
+        self._compilation = native.Compilation(
+            graph, passes, options.validate, options.memory_budget, options.nan_guard
+        )
         self.program = self._compilation.program(options.cast)
 
     @property
@@ -160,8 +162,7 @@ def build(graph: Graph, options: Options) -> Compiled:
     check_backend(options.backend)
     released = release(graph)
     passes = default_passes if options.passes is None else as_passes(options.passes)
-    on_llvm = options.backend == "llvm" and not options.nan_guard
-    compiled: Compiled = (_WithLlvm if on_llvm else _WithNumPy)(released, passes, options)
+    compiled: Compiled = (_WithLlvm if options.backend == "llvm" else _WithNumPy)(released, passes, options)
     compiled.passes = passes if released is graph else (release, *passes)
     return compiled
 

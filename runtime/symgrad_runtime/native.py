@@ -29,7 +29,8 @@ from symgrad_runtime.signals import Uninterrupted
     CALLBACK_ERROR,
     NO_ELEMENTS,
     NEGATIVE_POWER,
-) = range(1, 8)
+    NOT_FINITE,
+) = range(1, 9)
 
 
 @dataclass(eq=False)
@@ -56,6 +57,8 @@ class NativeProgram:
     code: Callable[[str], str]
     #: What must live as long as the code runs.
     kept: tuple[Any, ...] = ()
+    #: Of a guarded program: the error for the step that made what is not finite, from the arguments.
+    explain: Callable[[int, Sequence[Any]], Exception] | None = None
     _shapes: dict[tuple[int, ...], list[tuple[int, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,7 +110,7 @@ class NativeProgram:
 
     def _run(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
         if not self.states:
-            self._check(self.launch(*arrays, *results))
+            self._check(self.launch(*arrays, *results), arrays)
             return
         taken = 0
         try:
@@ -128,16 +131,19 @@ class NativeProgram:
             if state.spare is None:
                 state.spare = numpy.empty_like(state.array)
         now = [s.array for s in self.states]
-        self._check(self.launch(*arrays, *results, *now, *[s.spare for s in self.spares]))
+        self._check(self.launch(*arrays, *results, *now, *[s.spare for s in self.spares]), arrays)
         for state in self.spares:
             state.array, state.spare = state.spare, state.array
 
-    def _check(self, failure: tuple[int, int, int, int] | None) -> None:
+    def _check(self, failure: tuple[int, int, int, int] | None, arrays: Sequence[Any]) -> None:
         if failure is None:
             return
         step, what, a, b = failure
         if step < 0:
             raise MemoryError(f"no memory for the arena of {self.name}")
+        if what == NOT_FINITE:
+            assert self.explain is not None, "only guarded programs look"
+            raise self.explain(step, arrays)
         where, axis, reduction = self.describe(step)
         if what in (INDEX_ERROR, SLICE_ERROR):
             raise IndexError(f"index {a} is out of bounds for axis {axis} with size {b}\n  in {where}")

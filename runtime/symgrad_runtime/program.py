@@ -82,6 +82,19 @@ class Program:
         for target, result in zip(targets, results, strict=True):
             numpy.copyto(target, result)
 
+    def trial(self, arrays: Sequence[Any]) -> Exception | None:
+        """What a run on checked arrays raises. It changes no state, and does not lock it."""
+        sizes = self.entry.bind(arrays)
+        now = [s.array for s in self.states]
+        spares = [numpy.empty_like(s.array) for s in self._swapped]
+        assert len(spares) == sum(self.updated), "it writes all new state into spares"
+        try:
+            with numpy.errstate(all="ignore"):
+                self.run(arrays, now, spares, sizes, self.allocate(*sizes))
+        except Exception as error:
+            return self._located(error)
+        return None
+
     def _take(self, sizes: tuple[int, ...]) -> tuple[Any, ...]:
         try:
             found, workspace = self._idle.pop()

@@ -191,8 +191,10 @@ def function(
         on_unused_input: "raise", "warn" or "ignore".
         memory_budget: bytes for intermediate results (not for inputs, results and state), where all sizes
             are numbers: what does not fit is computed again instead of being kept, see `Function.memory`.
-        nan_guard: check every op, and name the first that makes a NaN or an infinity; this runs on NumPy, op
-            by op.
+        nan_guard: check all arguments, state and every op, and raise an ExecutionError that names the first
+            that makes a NaN or an infinity, with its line and its operands; no state changes then. Infinities
+            and NaN that the graph itself holds, such as the -inf of a mask, are intended: what is computed
+            from an infinite one must only not be NaN, as far as an op with bounded results such as softmax.
         passes: the pipeline, default `symgrad.passes.default`.
         validate: after each pass, verify the graph, run it on random and special arguments, and compare with
             the graph before it: bit by bit where only exact rules were applied, else to within what rounding

@@ -51,6 +51,25 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def step_title(plan: Plan, step: Step) -> str:
+    """What a step is, and what it computes, in a line.
+
+    >>> import symgrad as sg
+    >>> from symgrad_compiler.plan.fuse import make_plan
+    >>> plan = make_plan(sg.Graph([x := sg.vector("x", size="n")], sg.exp(x).named("y") * 2))
+    >>> step_title(plan, plan.steps[0])
+    'kernel over (n,): y, multiply'
+    """
+    names = plan.graph.names
+    if isinstance(step, Kernel):
+        made = [*[n.outputs[0] for n in step.nodes], *[r.tensor for r in step.reductions]]
+        listed = ", ".join(_name(names, t) for t in made) or "copies"
+        return f"kernel over {format_shape(step.space)}: {listed}"
+    if isinstance(step, RowLoop):
+        return f"loop over {step.rows} rows, {step.block} at a time"
+    return next(_step(plan, step)).partition(": ")[0]
+
+
 def _total(sizes: Iterable[Dim]) -> Dim:
     total: Dim = 0
     for size in sizes:

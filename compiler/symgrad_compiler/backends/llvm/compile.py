@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 
 from symgrad.dims import symbols
+from symgrad.errors import ExecutionError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ops.kinds import TensorOp
@@ -24,11 +25,12 @@ from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, SGEMM, 
 from symgrad_compiler.backends.llvm.key import program_key, text_key
 from symgrad_compiler.backends.llvm.module import LAYOUT, PROGRAM, emit_module
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
+from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
-from symgrad_compiler.plan.describe import describe
+from symgrad_compiler.plan.describe import describe, step_title
 from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
 from symgrad_runtime import cache
@@ -36,6 +38,7 @@ from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.native import NativeProgram
+from symgrad_runtime.program import Program
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,18 @@ class Compilation:
     """One graph on its way; the stages are made once, when they are first needed."""
 
     def __init__(
-        self, graph: Graph, passes: Sequence[Pass], validate: bool, memory_budget: int | None = None
+        self,
+        graph: Graph,
+        passes: Sequence[Pass],
+        validate: bool,
+        memory_budget: int | None = None,
+        nan_guard: bool = False,
     ) -> None:
         self.graph = graph
         self.passes = tuple(passes)
         self.validate = validate
         self.memory_budget = memory_budget
+        self.nan_guard = nan_guard
         self.target: Target = host()
 
     @cached_property
@@ -74,7 +83,7 @@ class Compilation:
         graph = pipeline.run(self.graph, self.passes, validate=self.validate)
         if self.memory_budget is None:
             return graph, None
-        return budget.within(graph, self.memory_budget, lambda g: make_plan(g).arena)
+        return budget.within(graph, self.memory_budget, lambda g: make_plan(g, self.nan_guard).arena)
 
     @property
     def memory(self) -> Memory:
@@ -83,7 +92,7 @@ class Compilation:
 
     @cached_property
     def plan(self) -> Plan:
-        return make_plan(self.optimized)
+        return make_plan(self.optimized, self.nan_guard)
 
     @cached_property
     def text(self) -> str:
@@ -107,6 +116,20 @@ class Compilation:
         axis = step.axis if isinstance(step, BoundsCheck) else 0
         return text, axis, node.op.reduction if isinstance(node.op, TensorOp) else ""
 
+    @cached_property
+    def _op_by_op(self) -> Program:
+        """The guarded program in NumPy, which finds the node."""
+        return compile_numpy(self.optimized, nan_guard=True)
+
+    def explain(self, number: int, arrays: Sequence[Any]) -> Exception:
+        """The error for a step of a guarded program: that of the same graph, op by op."""
+        error = self._op_by_op.trial(arrays)
+        return error or ExecutionError(
+            f"nan_guard: step {number} of {self.graph.name} made a NaN or an infinity",
+            facts=[("step", step_title(self.plan, self.plan.steps[number]))],
+            hint="computed by NumPy, op by op, all is finite: the rounding differs",
+        )
+
     def report(self) -> str:
         said = describe(self.plan)
         return said if self.memory_budget is None else f"{said}\n{self.memory}"
@@ -127,7 +150,12 @@ class Compilation:
     def program(self, cast: bool) -> NativeProgram:
         """The program, from the cache where there is one."""
         key = program_key(
-            self.graph, self.passes, self.target.key(), self.memory_budget, validated=self.validate
+            self.graph,
+            self.passes,
+            self.target.key(),
+            self.memory_budget,
+            validated=self.validate,
+            nan_guard=self.nan_guard,
         )
         built = self._load(key)
         callbacks: Callbacks | None = None
@@ -226,6 +254,7 @@ class Compilation:
             report=self.report,
             code=self.code,
             kept=(engine, constants, callbacks),
+            explain=self.explain if self.nan_guard else None,
         )
 
 

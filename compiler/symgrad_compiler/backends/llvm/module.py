@@ -13,6 +13,7 @@ from typing import Any
 
 from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
@@ -59,11 +60,22 @@ class _Call:
 class _Kernels:
     """The functions of kernels; one for all that have the same structure."""
 
-    def __init__(self, module: Module, maths: Maths, machine: Machine, frame: Frame, plan: Plan) -> None:
+    def __init__(
+        self,
+        module: Module,
+        maths: Maths,
+        machine: Machine,
+        frame: Frame,
+        plan: Plan,
+        guard: Guard | None,
+    ) -> None:
         self.module, self.maths, self.machine, self.frame = module, maths, machine, frame
+        self.guard = guard
         bodies = [s.body if isinstance(s, RowLoop) else (s,) for s in plan.steps]
         kernels = [s for body in bodies for s in body if isinstance(s, Kernel)]
-        self.structures = {k: structure(k, frame) for k in kernels}
+        self.structures: dict[Kernel, Any] = {k: structure(k, frame) for k in kernels}
+        if guard is not None:
+            self.structures = {k: (s, guard.structure(k)) for k, s in self.structures.items()}
         self.count = Counter(self.structures.values())
         self.names: dict[Any, str] = {}
 
@@ -73,7 +85,7 @@ class _Kernels:
         shared = self.count[key] > 1
         if key not in self.names:
             self.names[key] = name
-            emit_kernel(module, self.maths, self.machine, self.frame, kernel, name, shared)
+            emit_kernel(module, self.maths, self.machine, self.frame, kernel, name, shared, self.guard)
         if not shared:
             return _Call(name, False)
         words = ", ".join(f"i64 {n}" for place in places(kernel, self.frame) for n in place)
@@ -88,13 +100,16 @@ def emit_module(plan: Plan, machine: Machine) -> str:
     module = Module()
     maths = Maths(module, machine)
     frame = Frame.of(plan)
-    kernels = _Kernels(module, maths, machine, frame, plan)
-    calls: list[_Call] = []
+    guard = None if plan.checks is None else Guard(module, frame, plan, plan.checks)
+    kernels = _Kernels(module, maths, machine, frame, plan, guard)
+    calls: list[_Call] = [] if guard is None else [_Call(guard.leaves(), True)]
     callbacks = 0
     for number, step in enumerate(plan.steps):
         name = f"step{number}.{_title(step)}"
+        check = None if guard is None else guard.behind(step, number)
         if isinstance(step, Kernel):
             calls.append(kernels.call(step, name))
+            calls += [_Call(check, True)] if check else []
             continue
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, RowLoop):
@@ -113,6 +128,7 @@ def emit_module(plan: Plan, machine: Machine) -> str:
             emitter.callback(step, callbacks)
             callbacks += 1
         calls.append(_Call(name, True))
+        calls += [_Call(check, True)] if check else []
     _program(module, frame, plan, calls)
     _layout(module, plan)
     return module.text()
