@@ -64,8 +64,12 @@ LAZY = {
     "symgrad.dims": ("symgrad.proofs",),
     "symgrad_compiler.backends.numpy": ("symgrad_compiler.backends.special",),
     "symgrad_compiler.backends.llvm.compile": ("symgrad_runtime.blas",),
-    "symgrad_compiler.driver": ("symgrad_compiler.backends.llvm.compile",),
+    "symgrad_compiler.driver": (
+        "symgrad_compiler.backends.llvm.compile",
+        "symgrad_compiler.backends.llvm.limits",
+    ),
     "symgrad_compiler.validate.interpret": ("symgrad_compiler.backends.special",),
+    "symgrad.api.profile": ("matplotlib.figure",),
     "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),
     "symgrad_compiler.plan.recompute": ("symgrad.interop.networkx",),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from symgrad.api.givens import substitute_tensors
+from symgrad.api.profile import Profile, check_repeat, profile_of
 from symgrad.errors import CompileError, GraphError, InputError
 from symgrad.ir.graph import Graph, Tensors, Updates, check_updates, named_tensors
 from symgrad.ir.tensor import Shared, Tensor, is_leaf
@@ -127,6 +128,24 @@ class Function:
     def plan(self) -> str:
         """The steps with their loops, flops and bytes, and the memory, as text."""
         return self._compiled.report()
+
+    def profile(self, *inputs: Any, repeat: int = 20, **named: Any) -> Profile:
+        """Where the time of a call with these inputs goes, step by step: times, operations and bytes a
+        second, and how near that is to what this machine was measured to do at most. See docs/profile.md.
+
+        A form of the program with clocks around its steps is compiled for this, and run `repeat` times on
+        copies of the state as it is now: no state changes. Results go into the same arrays in every run.
+
+        Raises:
+            InputError: when an argument is not right, as in a call, or `repeat` is not at least 1.
+
+        >>> import symgrad as sg
+        >>> x = sg.vector("x")
+        >>> found = sg.function([x], sg.exp(x)).profile(numpy.ones(1000), repeat=3)
+        >>> [(row.step, row.flops) for row in found.rows]
+        [('0', 1000)]
+        """
+        return profile_of(self.name, self._compiled.measured(inputs, named, check_repeat(repeat)))
 
     def __repr__(self) -> str:
         names = ", ".join(

@@ -36,6 +36,7 @@ from symgrad.ops import numeric
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.shape import Broadcast
+from symgrad_compiler.backends.clock import Clock
 from symgrad_compiler.backends.guard import Checks
 from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, typed
 from symgrad_compiler.plan.arena import Arena, aligned
@@ -49,17 +50,8 @@ from symgrad_runtime.signals import Uninterrupted
 PART = 1000
 RESERVED = frozenset(
     {
-        *(
-            "numpy",
-            "numeric",
-            "special",
-            "guard",
-            "guard_leaf",
-            "uninterrupted",
-            "allocate",
-            "results",
-            "arena",
-        ),
+        *("numpy", "numeric", "special", "uninterrupted", "allocate", "results", "arena"),
+        *("guard", "guard_leaf", "clock_start", "clock_stop"),
         *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
 )
@@ -67,9 +59,11 @@ _serial = itertools.count(1)
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
-def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) -> Program:
-    """`graph` as a program of NumPy calls."""
-    emitter = _Emitter(graph, nan_guard)
+def compile_numpy(
+    graph: Graph, *, cast: bool = False, nan_guard: bool = False, clock: Clock | None = None
+) -> Program:
+    """`graph` as a program of NumPy calls, with a clock around each statement if there is one."""
+    emitter = _Emitter(graph, nan_guard, clock)
     units = emitter.units()
     serial = next(_serial)
     files = {f"symgrad-{graph.name}-{serial}.{i}.py": unit for i, unit in enumerate(units)}
@@ -82,6 +76,8 @@ def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) 
     }
     if emitter.checks is not None:
         namespace["guard"], namespace["guard_leaf"] = emitter.checks.node, emitter.checks.leaf
+    if clock is not None:
+        namespace["clock_start"], namespace["clock_stop"] = clock.start, clock.stop
     if emitter.needs_special:
         namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
     for filename, unit in files.items():
@@ -125,8 +121,9 @@ class _Source:
 class _Emitter:
     """Writes the source of one graph."""
 
-    def __init__(self, graph: Graph, nan_guard: bool) -> None:
+    def __init__(self, graph: Graph, nan_guard: bool, clock: Clock | None = None) -> None:
         self.graph = graph
+        self.clock = clock
         self.checks = Checks(graph) if nan_guard else None
         self.schedule = schedule(graph)
         self.results = set(graph.outputs)
@@ -269,11 +266,19 @@ class _Emitter:
         out = self._out(node) if "{out}" in op.numpy else "None"
         expression = op.numpy.format(out=out, **fields)
         targets = ", ".join(self._name(t) for t in node.outputs)
-        self.statements.append((f"{targets} = {expression}", node))
+        self._statement(f"{targets} = {expression}", node)
         check = None if self.checks is None else self.checks.of_node(node)
         if check is not None:
             listed = f"({''.join(f'{o}, ' for o in operands)})"
             self.statements.append((f"guard({check}, ({targets},), {listed})", node))
+
+    def _statement(self, text: str, node: Node) -> None:
+        """A statement that computes, with a clock around it where there is one."""
+        if self.clock is None:
+            self.statements.append((text, node))
+            return
+        number = self.clock.add(node, text)
+        self.statements += [("clock_start()", node), (text, node), (f"clock_stop({number})", node)]
 
     def _check_leaves(self) -> None:
         if self.checks is None:

@@ -6,7 +6,7 @@ What a start from the cache does not need (the optimised graph, the plan, texts)
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,17 +20,20 @@ from symgrad.ir.graph import Graph
 from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
 from symgrad_compiler.backends.llvm.callbacks import Callbacks
+from symgrad_compiler.backends.llvm.clock import Clocks
 from symgrad_compiler.backends.llvm.entry import CALL, LAUNCH, emit_entry
 from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, SGEMM, Frame
 from symgrad_compiler.backends.llvm.key import program_key, text_key
 from symgrad_compiler.backends.llvm.module import LAYOUT, PROGRAM, emit_module
+from symgrad_compiler.backends.llvm.profile import pieces
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
+from symgrad_compiler.backends.measure import Measured, runs
 from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
-from symgrad_compiler.plan.describe import describe, step_title
+from symgrad_compiler.plan.describe import describe, nodes_of, step_title
 from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
 from symgrad_runtime import cache
@@ -72,6 +75,7 @@ class Compilation:
         self.memory_budget = memory_budget
         self.nan_guard = nan_guard
         self.target: Target = host()
+        self._cast = False
 
     @cached_property
     def optimized(self) -> Graph:
@@ -123,10 +127,10 @@ class Compilation:
 
     def explain(self, number: int, arrays: Sequence[Any]) -> Exception:
         """The error for a step of a guarded program: that of the same graph, op by op."""
-        error = self._op_by_op.trial(arrays)
+        error, step = self._op_by_op.trial(arrays), self.plan.steps[number]
         return error or ExecutionError(
             f"nan_guard: step {number} of {self.graph.name} made a NaN or an infinity",
-            facts=[("step", step_title(self.plan, self.plan.steps[number]))],
+            facts=[("step", step_title(self.plan, step)), ("nodes", ", ".join(nodes_of(self.plan, step)))],
             hint="computed by NumPy, op by op, all is finite: the rounding differs",
         )
 
@@ -149,6 +153,7 @@ class Compilation:
 
     def program(self, cast: bool) -> NativeProgram:
         """The program, from the cache where there is one."""
+        self._cast = cast
         key = program_key(
             self.graph,
             self.passes,
@@ -160,15 +165,29 @@ class Compilation:
         built = self._load(key)
         callbacks: Callbacks | None = None
         if built is None:
-            built, callbacks = self._build()
+            built, callbacks = self._build(self.text)
             if key is not None and callbacks is None:
                 self._store(key, built)
         return self._assemble(built, callbacks, cast)
 
-    def _build(self) -> tuple[_Built, Callbacks | None]:
+    @cached_property
+    def _with_clocks(self) -> tuple[Clocks, NativeProgram]:
+        """The same program, with a clock around each step; not kept on disk."""
+        clocks = Clocks(self.plan)
+        built, callbacks = self._build(emit_module(self.plan, self.target.machine, clocks))
+        return clocks, self._assemble(built, callbacks, self._cast)
+
+    def measured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], repeat: int) -> Measured:
+        """The times of the steps of `repeat` calls, which change no state."""
+        clocks, program = self._with_clocks
+        once, sizes = program.rehearsal(args, kwargs)
+        times, calls = runs(once, clocks.times, repeat)
+        return Measured("llvm", tuple(pieces(self.plan, clocks.places, sizes)), times, calls)
+
+    def _build(self, text: str) -> tuple[_Built, Callbacks | None]:
         plan = self.plan
         frame = Frame.of(plan)
-        code = compile_object(self.text, self.target)
+        code = compile_object(text, self.target)
         numbers = {s.state: i for i, s in enumerate(self.graph.states)}
         counts = Shape(
             inputs=len(plan.graph.inputs),

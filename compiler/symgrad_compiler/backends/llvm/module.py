@@ -7,11 +7,11 @@ void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from symgrad.dims import Dim, product
+from symgrad_compiler.backends.llvm.clock import Clocks
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
@@ -50,9 +50,13 @@ class _Call:
     is_fallible: bool
     #: The table of a kernel that shares its code.
     table: str = ""
+    #: The call of what measures it.
+    measured: str = ""
 
     @property
     def text(self) -> str:
+        if self.measured:
+            return self.measured
         kind = "i32" if self.is_fallible else "void"
         return f"call {kind} @{self.name}(ptr %frame{f', ptr @{self.table}' if self.table else ''})"
 
@@ -95,8 +99,8 @@ class _Kernels:
         return _Call(self.names[key], False, table)
 
 
-def emit_module(plan: Plan, machine: Machine) -> str:
-    """The text of the module."""
+def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> str:
+    """The text of the module; with clocks around its steps, if there are any."""
     module = Module()
     maths = Maths(module, machine)
     frame = Frame.of(plan)
@@ -108,12 +112,12 @@ def emit_module(plan: Plan, machine: Machine) -> str:
         name = f"step{number}.{_title(step)}"
         check = None if guard is None else guard.behind(step, number)
         if isinstance(step, Kernel):
-            calls.append(kernels.call(step, name))
+            calls.append(_timed(clocks, kernels.call(step, name), number))
             calls += [_Call(check, True)] if check else []
             continue
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, RowLoop):
-            emitter.rows(step, [c.text for c in _body(step, kernels, frame, name, number)])
+            emitter.rows(step, _body(step, kernels, frame, name, number, clocks))
         elif isinstance(step, MatMulStep):
             emitter.matmul(step)
         elif isinstance(step, ScanStep):
@@ -127,22 +131,32 @@ def emit_module(plan: Plan, machine: Machine) -> str:
         else:
             emitter.callback(step, callbacks)
             callbacks += 1
-        calls.append(_Call(name, True))
+        calls.append(_timed(clocks, _Call(name, True), number))
         calls += [_Call(check, True)] if check else []
     _program(module, frame, plan, calls)
     _layout(module, plan)
-    return module.text()
+    return module.text() if clocks is None else clocks.text(module)
 
 
-def _body(loop: RowLoop, kernels: _Kernels, frame: Frame, name: str, number: int) -> Iterator[_Call]:
+def _body(
+    loop: RowLoop, kernels: _Kernels, frame: Frame, name: str, number: int, clocks: Clocks | None
+) -> list[str]:
     """The calls in a loop over rows."""
+    calls = []
     for i, step in enumerate(loop.body):
         title = f"{name}.{i}"
         if isinstance(step, Kernel):
-            yield kernels.call(step, title)
+            call = kernels.call(step, title)
         else:
             StepEmitter(kernels.module, frame, title, number).zeros(step)
-            yield _Call(title, True)
+            call = _Call(title, True)
+        calls.append(_timed(clocks, call, number, i).text)
+    return calls
+
+
+def _timed(clocks: Clocks | None, call: _Call, number: int, part: int | None = None) -> _Call:
+    """The call, with a clock around it where there are any."""
+    return call if clocks is None else replace(call, measured=clocks.around(call.text, number, part))
 
 
 def _title(step: Step) -> str:
