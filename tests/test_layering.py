@@ -68,8 +68,12 @@ LAZY = {
         "symgrad_compiler.backends.llvm.cold",
     ),
     "symgrad_runtime.blas": ("scipy.linalg.cython_blas",),
-    "symgrad_compiler.driver": ("symgrad_compiler.backends.llvm.compile",),
+    "symgrad_compiler.driver": (
+        "symgrad_compiler.backends.llvm.compile",
+        "symgrad_compiler.backends.llvm.limits",
+    ),
     "symgrad_compiler.validate.interpret": ("symgrad_compiler.backends.special",),
+    "symgrad.api.profile": ("matplotlib.figure",),
     "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),
     "symgrad_compiler.plan.recompute": ("symgrad.interop.networkx",),
 }

@@ -12,7 +12,7 @@ import platform
 import sys
 import sysconfig
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Protocol
@@ -20,6 +20,9 @@ from typing import Any, Protocol
 from symgrad.errors import CompileError
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
+from symgrad_compiler.backends.clock import Clock
+from symgrad_compiler.backends.limits import Limits, by_numpy
+from symgrad_compiler.backends.measure import Measured, runs
 from symgrad_compiler.backends.numpy import arena_of, compile_numpy
 from symgrad_compiler.passes import default as default_passes
 from symgrad_compiler.passes import pipeline
@@ -78,6 +81,9 @@ class Compiled(Protocol):
     def report(self) -> str:
         """The plan as text."""
 
+    def measured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], repeat: int) -> Measured:
+        """The times of the steps of `repeat` calls, which change no state."""
+
 
 class _WithNumPy:
     program: Program | NativeProgram
@@ -85,7 +91,7 @@ class _WithNumPy:
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         self._optimized = pipeline.run(graph, passes, validate=options.validate)
-        self._nan_guard = options.nan_guard
+        self._options = options
         self._within: Memory | None = None
         if options.memory_budget is not None:
             self._optimized, self._within = budget.within(
@@ -96,7 +102,7 @@ class _WithNumPy:
         self._source, self._report = program.source, program.report
 
     def _arena_of(self, graph: Graph) -> Arena:
-        return arena_of(graph, nan_guard=self._nan_guard)
+        return arena_of(graph, nan_guard=self._options.nan_guard)
 
     @property
     def memory(self) -> Memory:
@@ -116,6 +122,19 @@ class _WithNumPy:
             f"there is no {kind!r} code of a function on the NumPy backend", facts=[("available", "numpy")]
         )
 
+    @cached_property
+    def _with_clock(self) -> tuple[Clock, Program]:
+        clock = Clock()
+        options = self._options
+        program = compile_numpy(self._optimized, cast=options.cast, nan_guard=options.nan_guard, clock=clock)
+        return clock, program
+
+    def measured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], repeat: int) -> Measured:
+        clock, program = self._with_clock
+        once, sizes = program.rehearsal(args, kwargs)
+        times, calls = runs(once, clock.times, repeat)
+        return Measured("numpy", tuple(clock.pieces(sizes, limits_of)), times, calls)
+
     def report(self) -> str:
         said = self._report()
         return said if self._within is None else f"{said}\n{self._within}"
@@ -127,7 +146,9 @@ class _WithLlvm:
 
     def __init__(self, graph: Graph, passes: tuple[Pass, ...], options: Options) -> None:
         native = _native()
-        self._compilation = native.Compilation(graph, passes, options.validate, options.memory_budget)
+        self._compilation = native.Compilation(
+            graph, passes, options.validate, options.memory_budget, options.nan_guard
+        )
         self.program = self._compilation.program(options.cast)
 
     @property
@@ -153,6 +174,10 @@ class _WithLlvm:
     def report(self) -> str:
         return str(self._compilation.report())
 
+    def measured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], repeat: int) -> Measured:
+        found: Measured = self._compilation.measured(args, kwargs, repeat)
+        return found
+
 
 @without_collections
 def build(graph: Graph, options: Options) -> Compiled:
@@ -160,8 +185,7 @@ def build(graph: Graph, options: Options) -> Compiled:
     check_backend(options.backend)
     released = release(graph)
     passes = default_passes if options.passes is None else as_passes(options.passes)
-    on_llvm = options.backend == "llvm" and not options.nan_guard
-    compiled: Compiled = (_WithLlvm if on_llvm else _WithNumPy)(released, passes, options)
+    compiled: Compiled = (_WithLlvm if options.backend == "llvm" else _WithNumPy)(released, passes, options)
     compiled.passes = passes if released is graph else (release, *passes)
     return compiled
 
@@ -209,6 +233,14 @@ def native_instance(base: type, program: NativeProgram) -> Callable[[], Any]:
         return instance
 
     return make
+
+
+def limits_of(threads: int) -> Limits:
+    """What so many threads of this machine can do at most, measured once: natively where that runs."""
+    if why_not_native():
+        return by_numpy(threads)
+    found: Limits = importlib.import_module("symgrad_compiler.backends.llvm.limits").natively(threads)
+    return found
 
 
 def _native() -> Any:

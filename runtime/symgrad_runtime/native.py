@@ -6,6 +6,7 @@ whose arguments need conversion, calls with state, results in the caller's array
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
 from symgrad_runtime.entry import Entry
-from symgrad_runtime.program import StateCell
+from symgrad_runtime.program import StateCell, copies
 from symgrad_runtime.signals import Uninterrupted
 
 #: What an error record says went wrong.
@@ -30,7 +31,8 @@ from symgrad_runtime.signals import Uninterrupted
     CALLBACK_ERROR,
     NO_ELEMENTS,
     NEGATIVE_POWER,
-) = range(1, 8)
+    NOT_FINITE,
+) = range(1, 9)
 
 
 @dataclass(eq=False)
@@ -57,6 +59,8 @@ class NativeProgram:
     code: Callable[[str], str]
     #: What must live as long as the code runs.
     kept: tuple[Any, ...] = ()
+    #: Of a guarded program: the error for the step that made what is not finite, from the arguments.
+    explain: Callable[[int, Sequence[Any]], Exception] | None = None
     _shapes: dict[tuple[int, ...], list[tuple[int, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,6 +94,29 @@ class NativeProgram:
             if target is not result:
                 numpy.copyto(target, result)
 
+    def rehearsal(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Callable[[], int], dict[str, int]]:
+        """A function that runs the program on these arguments, on copies of the states as they are now, and
+        returns how many nanoseconds that took; and the sizes."""
+        arrays, sizes = self._arguments(args, kwargs)
+        results = [
+            numpy.empty(shape, t.dtype.numpy)
+            for t, shape in zip(self.outputs, self._output_shapes(sizes), strict=True)
+        ]
+        old = copies(self.states)
+        spares = [numpy.empty_like(s.array) for s in self.spares]
+
+        def once() -> int:
+            now = [a.copy() for a in old]
+            start = time.perf_counter_ns()
+            failure = self.launch(*arrays, *results, *now, *spares)
+            took = time.perf_counter_ns() - start
+            self._check(failure, arrays)
+            return took
+
+        return once, dict(zip(self.entry.sizes, sizes, strict=True))
+
     def _arguments(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[list[Any], tuple[int, ...]]:
@@ -108,7 +135,7 @@ class NativeProgram:
 
     def _run(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
         if not self.states:
-            self._check(self.launch(*arrays, *results))
+            self._check(self.launch(*arrays, *results), arrays)
             return
         taken = 0
         try:
@@ -129,16 +156,19 @@ class NativeProgram:
             if state.spare is None:
                 state.spare = numpy.empty_like(state.array)
         now = [s.array for s in self.states]
-        self._check(self.launch(*arrays, *results, *now, *[s.spare for s in self.spares]))
+        self._check(self.launch(*arrays, *results, *now, *[s.spare for s in self.spares]), arrays)
         for state in self.spares:
             state.array, state.spare = state.spare, state.array
 
-    def _check(self, failure: tuple[int, int, int, int] | None) -> None:
+    def _check(self, failure: tuple[int, int, int, int] | None, arrays: Sequence[Any]) -> None:
         if failure is None:
             return
         step, what, a, b = failure
         if step < 0:
             raise MemoryError(f"no memory for the arena of {self.name}")
+        if what == NOT_FINITE:
+            assert self.explain is not None, "only guarded programs look"
+            raise self.explain(step, arrays)
         where, axis, reduction = self.describe(step)
         if what in (INDEX_ERROR, SLICE_ERROR):
             raise IndexError(f"index {a} is out of bounds for axis {axis} with size {b}\n  in {where}")

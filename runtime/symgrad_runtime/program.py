@@ -9,6 +9,7 @@ fail. Calls in several threads use a workspace each; states are locked in a fixe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -28,6 +29,15 @@ class StateCell(Protocol):
     array: Any
     spare: Any
     lock: Any
+
+
+def copies(states: Sequence[StateCell]) -> list[Any]:
+    """The values of states now, in arrays of their own."""
+    found = []
+    for state in states:
+        with state.lock:
+            found.append(state.array.copy())
+    return found
 
 
 @dataclass(eq=False)
@@ -81,6 +91,42 @@ class Program:
                 )
         for target, result in zip(targets, results, strict=True):
             numpy.copyto(target, result)
+
+    def rehearsal(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Callable[[], int], dict[str, int]]:
+        """A function that runs the program on these arguments, on copies of the states as they are now, and
+        returns how many nanoseconds that took; and the sizes."""
+        arrays = self.entry.arguments(args, kwargs)
+        sizes = self.entry.bind(arrays)
+        workspace = self.allocate(*sizes)
+        old = copies(self.states)
+        spares = [numpy.empty_like(s.array) for s in self._swapped]
+
+        def once() -> int:
+            now = [a.copy() for a in old]
+            start = time.perf_counter_ns()
+            try:
+                with numpy.errstate(all="ignore"):
+                    self.run(arrays, now, spares, sizes, workspace)
+            except Exception as error:
+                raise self._located(error) from error
+            return time.perf_counter_ns() - start
+
+        return once, dict(zip(self.entry.sizes, sizes, strict=True))
+
+    def trial(self, arrays: Sequence[Any]) -> Exception | None:
+        """What a run on checked arrays raises. It changes no state, and does not lock it."""
+        sizes = self.entry.bind(arrays)
+        now = [s.array for s in self.states]
+        spares = [numpy.empty_like(s.array) for s in self._swapped]
+        assert len(spares) == sum(self.updated), "it writes all new state into spares"
+        try:
+            with numpy.errstate(all="ignore"):
+                self.run(arrays, now, spares, sizes, self.allocate(*sizes))
+        except Exception as error:
+            return self._located(error)
+        return None
 
     def _take(self, sizes: tuple[int, ...]) -> tuple[Any, ...]:
         try:

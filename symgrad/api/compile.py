@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from symgrad.api.givens import substitute_tensors
+from symgrad.api.profile import Profile, check_repeat, profile_of
 from symgrad.errors import CompileError, GraphError, InputError
 from symgrad.ir.graph import Graph, Tensors, Updates, check_updates, named_tensors
 from symgrad.ir.tensor import Shared, Tensor, is_leaf
@@ -128,6 +129,24 @@ class Function:
         """The steps with their loops, flops and bytes, and the memory, as text."""
         return self._compiled.report()
 
+    def profile(self, *inputs: Any, repeat: int = 20, **named: Any) -> Profile:
+        """Where the time of a call with these inputs goes, step by step: times, operations and bytes a
+        second, and how near that is to what this machine was measured to do at most. See docs/profile.md.
+
+        A form of the program with clocks around its steps is compiled for this, and run `repeat` times on
+        copies of the state as it is now: no state changes. Results go into the same arrays in every run.
+
+        Raises:
+            InputError: when an argument is not right, as in a call, or `repeat` is not at least 1.
+
+        >>> import symgrad as sg
+        >>> x = sg.vector("x")
+        >>> found = sg.function([x], sg.exp(x)).profile(numpy.ones(1000), repeat=3)
+        >>> [(row.step, row.flops) for row in found.rows]
+        [('0', 1000)]
+        """
+        return profile_of(self.name, self._compiled.measured(inputs, named, check_repeat(repeat)))
+
     def __repr__(self) -> str:
         names = ", ".join(
             f"{n}: {t.type}" for n, t in zip(self.graph.input_names, self.graph.inputs, strict=True)
@@ -191,8 +210,10 @@ def function(
         on_unused_input: "raise", "warn" or "ignore".
         memory_budget: bytes for intermediate results (not for inputs, results and state), where all sizes
             are numbers: what does not fit is computed again instead of being kept, see `Function.memory`.
-        nan_guard: check every op, and name the first that makes a NaN or an infinity; this runs on NumPy, op
-            by op.
+        nan_guard: check all arguments, state and every op, and raise an ExecutionError that names the first
+            that makes a NaN or an infinity, with its line and its operands; no state changes then. Infinities
+            and NaN that the graph itself holds, such as the -inf of a mask, are intended: what is computed
+            from an infinite one must only not be NaN, as far as an op with bounded results such as softmax.
         passes: the pipeline, default `symgrad.passes.default`.
         validate: after each pass, verify the graph, run it on random and special arguments, and compare with
             the graph before it: bit by bit where only exact rules were applied, else to within what rounding

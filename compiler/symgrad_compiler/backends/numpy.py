@@ -25,7 +25,7 @@ from typing import Any
 import numpy
 
 from symgrad.dims import Dim, symbols
-from symgrad.errors import CompileError, ExecutionError
+from symgrad.errors import CompileError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
@@ -36,6 +36,8 @@ from symgrad.ops import numeric
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.shape import Broadcast
+from symgrad_compiler.backends.clock import Clock
+from symgrad_compiler.backends.guard import Checks
 from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, typed
 from symgrad_compiler.plan.arena import Arena, aligned
 from symgrad_compiler.plan.buffers import Buffer, assign
@@ -48,7 +50,8 @@ from symgrad_runtime.signals import Uninterrupted
 PART = 1000
 RESERVED = frozenset(
     {
-        *("numpy", "numeric", "special", "guard", "uninterrupted", "allocate", "results", "arena"),
+        *("numpy", "numeric", "special", "uninterrupted", "allocate", "results", "arena"),
+        *("guard", "guard_leaf", "clock_start", "clock_stop"),
         *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
 )
@@ -56,20 +59,25 @@ _serial = itertools.count(1)
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
-def compile_numpy(graph: Graph, *, cast: bool = False, nan_guard: bool = False) -> Program:
-    """`graph` as a program of NumPy calls."""
-    emitter = _Emitter(graph, nan_guard)
+def compile_numpy(
+    graph: Graph, *, cast: bool = False, nan_guard: bool = False, clock: Clock | None = None
+) -> Program:
+    """`graph` as a program of NumPy calls, with a clock around each statement if there is one."""
+    emitter = _Emitter(graph, nan_guard, clock)
     units = emitter.units()
     serial = next(_serial)
     files = {f"symgrad-{graph.name}-{serial}.{i}.py": unit for i, unit in enumerate(units)}
     namespace: dict[str, Any] = {
         "numpy": numpy,
         "numeric": numeric,
-        "guard": emitter.guard,
         "uninterrupted": Uninterrupted,
         "aligned": aligned,
         **emitter.constants,
     }
+    if emitter.checks is not None:
+        namespace["guard"], namespace["guard_leaf"] = emitter.checks.node, emitter.checks.leaf
+    if clock is not None:
+        namespace["clock_start"], namespace["clock_stop"] = clock.start, clock.stop
     if emitter.needs_special:
         namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
     for filename, unit in files.items():
@@ -113,9 +121,10 @@ class _Source:
 class _Emitter:
     """Writes the source of one graph."""
 
-    def __init__(self, graph: Graph, nan_guard: bool) -> None:
+    def __init__(self, graph: Graph, nan_guard: bool, clock: Clock | None = None) -> None:
         self.graph = graph
-        self.nan_guard = nan_guard
+        self.clock = clock
+        self.checks = Checks(graph) if nan_guard else None
         self.schedule = schedule(graph)
         self.results = set(graph.outputs)
         self.size_names = tuple(sorted({n for t in graph.inputs for d in t.shape for n in symbols(d)}))
@@ -128,14 +137,13 @@ class _Emitter:
         self.statements: list[tuple[str, Node]] = []
         self.ending: list[str] = []
         self.needs_special = False
-        self._guarded: list[Node] = []
         self.commit: list[tuple[str, Node]] = []
         self.in_place = {} if nan_guard else self._assign_in_place()
         self._spare_of = self._assign_spares()
         self.order = [n for n in self.schedule.steps if n.outputs[0] not in self.in_place]
         self.order += [value.node for value in self.in_place]
         elsewhere = {*self.results, *self.in_place, *self._spare_of}
-        self.buffers = assign(self.schedule, self.order, elsewhere)
+        self.buffers = assign(self.schedule, self.order, elsewhere, over_operands=not nan_guard)
 
     # ---- names --------------------------------------------------------------------------------------
 
@@ -210,6 +218,7 @@ class _Emitter:
         graph = self.graph
         inputs = [self._name(t) for t in graph.inputs]
         states = [self._name(t) for t in graph.states]
+        self._check_leaves()
         for node in self.order:
             before = len(self.statements)
             self._step(node)
@@ -257,11 +266,27 @@ class _Emitter:
         out = self._out(node) if "{out}" in op.numpy else "None"
         expression = op.numpy.format(out=out, **fields)
         targets = ", ".join(self._name(t) for t in node.outputs)
-        self.statements.append((f"{targets} = {expression}", node))
-        if self.nan_guard and any(t.dtype.is_differentiable for t in node.outputs):
-            self._guarded.append(node)
-            values = ", ".join(operands)
-            self.statements.append((f"guard({len(self._guarded) - 1}, ({targets},), ({values},))", node))
+        self._statement(f"{targets} = {expression}", node)
+        check = None if self.checks is None else self.checks.of_node(node)
+        if check is not None:
+            listed = f"({''.join(f'{o}, ' for o in operands)})"
+            self.statements.append((f"guard({check}, ({targets},), {listed})", node))
+
+    def _statement(self, text: str, node: Node) -> None:
+        """A statement that computes, with a clock around it where there is one."""
+        if self.clock is None:
+            self.statements.append((text, node))
+            return
+        number = self.clock.add(node, text)
+        self.statements += [("clock_start()", node), (text, node), (f"clock_stop({number})", node)]
+
+    def _check_leaves(self) -> None:
+        if self.checks is None:
+            return
+        for tensor in (*self.graph.inputs, *self.graph.states):
+            check = self.checks.of_leaf(tensor)
+            if check is not None:
+                self.statements.append((f"guard_leaf({check}, {self._name(tensor)})", tensor.node))
 
     def _attribute(self, value: Any) -> str:
         if not isinstance(value, ArrayData):
@@ -395,23 +420,7 @@ class _Emitter:
         names = ", ".join(f"{self.graph.names[t]}: {t.type}" for t in node.outputs)
         return f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
 
-    # ---- nan_guard, report --------------------------------------------------------------------------
-
-    def guard(self, number: int, values: tuple[Any, ...], operands: tuple[Any, ...]) -> None:
-        """Raise if a step made something that is not finite."""
-        node = self._guarded[number]
-        if all(numpy.isfinite(v).all() for v in values if numpy.asarray(v).dtype.kind in "fc"):
-            return
-        facts = [
-            (node.op.operand_name(i), _summary(v))
-            for i, v in enumerate(operands)
-            if numpy.asarray(v).dtype.kind in "fc"
-        ]
-        raise ExecutionError(
-            f"nan_guard: {self.graph.names[node.outputs[0]]} is not finite, first made by {node.op.name}",
-            facts=[("result", _summary(values[0])), *facts],
-            at=origin.locate(node.origins),
-        )
+    # ---- report -------------------------------------------------------------------------------------
 
     def report(self) -> str:
         """Steps and buffers, as text."""
@@ -454,15 +463,3 @@ def _may_fail(node: Node) -> bool:
     """Whether a step may raise: NumPy has no integers to negative powers."""
     is_power = node.op.name == "pow" and node.outputs[0].dtype.kind == "int"
     return is_power or bool(getattr(node.op, "fails", False))
-
-
-def _summary(value: Any) -> str:
-    array = numpy.asarray(value)
-    bad = int(numpy.count_nonzero(~numpy.isfinite(array)))
-    finite = array[numpy.isfinite(array)]
-    span = (
-        f"{finite.min():.6g} to {finite.max():.6g}"
-        if finite.size and array.dtype.kind == "f"
-        else "no finite value"
-    )
-    return f"{array.dtype}{list(array.shape)}, {span}, {bad} of {array.size} not finite"

@@ -32,9 +32,12 @@ class Buffers:
     arena: Arena
 
 
-def assign(schedule: Schedule, steps: Sequence[Node], elsewhere: Collection[Tensor]) -> Buffers:
-    """The buffers of `steps`, in this order. What is `elsewhere` has memory of its own."""
-    lives = _Lives(schedule, elsewhere)
+def assign(
+    schedule: Schedule, steps: Sequence[Node], elsewhere: Collection[Tensor], over_operands: bool = True
+) -> Buffers:
+    """The buffers of `steps`, in this order. What is `elsewhere` has memory of its own. `over_operands`: a
+    step may write over an operand."""
+    lives = _Lives(schedule, elsewhere, over_operands)
     for number, node in enumerate(steps):
         lives.step(number, node)
     lives.end(len(steps))
@@ -50,7 +53,8 @@ def assign(schedule: Schedule, steps: Sequence[Node], elsewhere: Collection[Tens
 class _Lives:
     """From when to when the memory of each tensor is needed."""
 
-    def __init__(self, schedule: Schedule, elsewhere: Collection[Tensor]) -> None:
+    def __init__(self, schedule: Schedule, elsewhere: Collection[Tensor], over_operands: bool) -> None:
+        self._over_operands = over_operands
         self._virtual = schedule.virtual
         self._reads = dict(schedule.reads)
         self._elsewhere = elsewhere
@@ -95,7 +99,7 @@ class _Lives:
 
     def _dying(self, node: Node) -> Block | None:
         """The block of an operand that nothing reads after this step."""
-        if not isinstance(node.op, Elementwise):
+        if not self._over_operands or not isinstance(node.op, Elementwise):
             return None
         for tensor in node.inputs:
             block = self._block.get(tensor)

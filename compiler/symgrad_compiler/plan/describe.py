@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from symgrad.dims import Dim, Size, product
+from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.types import format_shape
 from symgrad_compiler.plan import memory
@@ -34,8 +35,8 @@ from symgrad_compiler.plan.steps import (
 def describe(plan: Plan) -> str:
     """The plan as text."""
     graph = plan.graph
-    flops = _total(map(_flops, plan.steps))
-    traffic = _total(map(_bytes, plan.steps))
+    flops = _total(map(flops_of, plan.steps))
+    traffic = _total(map(traffic_of, plan.steps))
     kernels = sum(isinstance(s, Kernel) for s in plan.steps)
     head = f"{graph.name}: {len(plan.steps)} steps, {kernels} of them kernels; flops {flops}, bytes {traffic}"
     lines = [head]
@@ -51,6 +52,43 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def step_title(plan: Plan, step: Step) -> str:
+    """What a step is, and its results, in a line.
+
+    >>> import symgrad as sg
+    >>> from symgrad_compiler.plan.fuse import make_plan
+    >>> plan = make_plan(sg.Graph([x := sg.vector("x", size="n")], sg.exp(x).named("y") * 2))
+    >>> step_title(plan, plan.steps[0])
+    'kernel over (n,): multiply'
+    """
+    names = plan.graph.names
+    if isinstance(step, Kernel):
+        made = [*[t for t, _ in step.stores], *[r.tensor for r, _ in step.results]]
+        made += [s.value for s in step.scatters]
+        listed = ", ".join(dict.fromkeys(_name(names, t) for t in made))
+        return f"kernel over {format_shape(step.space)}: {listed}"
+    if isinstance(step, RowLoop):
+        return f"loop over {step.rows} rows, {step.block} at a time"
+    return next(_step(plan, step)).partition(": ")[0]
+
+
+def nodes_of(plan: Plan, step: Step) -> Iterator[str]:
+    """The nodes that a step computes, each with its op and its line."""
+    if isinstance(step, RowLoop):
+        for each in step.whole:
+            yield from nodes_of(plan, each)
+    elif isinstance(step, Kernel):
+        for node in (*step.nodes, *[r.node for r in step.reductions]):
+            yield _located(plan, node)
+    elif not isinstance(step, FillStep):
+        yield _located(plan, step.node)
+
+
+def _located(plan: Plan, node: Node) -> str:
+    where = origin.locate(node.origins)
+    return f"{_name(plan.graph.names, node.outputs[0])} by {node.op.name}" + (f" at {where}" if where else "")
+
+
 def _total(sizes: Iterable[Dim]) -> Dim:
     total: Dim = 0
     for size in sizes:
@@ -61,7 +99,7 @@ def _total(sizes: Iterable[Dim]) -> Dim:
 def _step(plan: Plan, step: Step) -> Iterator[str]:
     names = plan.graph.names
     if isinstance(step, Kernel):
-        yield f"kernel over {format_shape(step.space)}: flops {_flops(step)}, bytes {_bytes(step)}"
+        yield f"kernel over {format_shape(step.space)}: flops {flops_of(step)}, bytes {traffic_of(step)}"
         for tensor, source in step.sources.items():
             if not isinstance(source, Number):  # written where they are used
                 yield f"  {_name(names, tensor)} = {_source(source)}"
@@ -82,7 +120,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         strong = f", strong zeros of {step.strong}" if step.strong else ""
         arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
         product = f"{_access(step.a)} @ {_access(step.b)}{strong}"
-        yield f"matmul {_access(step.out)} {arrow} {product}: flops {_flops(step)}"
+        yield f"matmul {_access(step.out)} {arrow} {product}: flops {flops_of(step)}"
     elif isinstance(step, ScanStep):
         operands = ", ".join(map(_access, step.operands))
         way = f"{step.mode}, backwards" if step.reverse else step.mode
@@ -102,7 +140,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     elif isinstance(step, RowLoop):
         yield (
             f"loop over {step.rows} rows, {step.block} at a time, {len(step.body)} steps: "
-            f"flops {_flops(step)}, bytes {_bytes(step)}"
+            f"flops {flops_of(step)}, bytes {traffic_of(step)}"
         )
         own = step.local | {a.storage for a in step.lost}
         yield f"  in: {_names(step.reads(), own)}; out: {_names(step.writes(), own)}"
@@ -173,22 +211,23 @@ def _storage(storage: Storage) -> str:
     return str(storage) if storage.kind != ARENA or storage.label else f"{storage.dtype.short}"
 
 
-def _flops(step: Step) -> Dim:
+def flops_of(step: Step) -> Dim:
+    """Operations on elements, elementary functions counted as one."""
     if isinstance(step, Kernel):
         return product(step.space) * (len(step.nodes) + len(step.reductions) - len(step.gathers))
     if isinstance(step, MatMulStep):
         return 2 * product(step.out.layout.shape) * step.a.layout.shape[-1]
     if isinstance(step, RowLoop):
-        return _total(map(_flops, step.whole))
+        return _total(map(flops_of, step.whole))
     if isinstance(step, ScanStep):
         return len(step.operands) * product(step.out.layout.shape)
     return 0
 
 
-def _bytes(step: Step) -> Dim:
-    """Memory that is touched, each storage once."""
+def traffic_of(step: Step, local: Collection[Storage] = ()) -> Dim:
+    """Memory that is touched, each storage once, but for what is local to a loop over rows."""
     seen: dict[Storage, None] = {}
-    local = step.local if isinstance(step, RowLoop) else ()
+    local = step.local if isinstance(step, RowLoop) else local
     for access in (*step.reads(), *step.writes()):
         if access.storage.kind != IOTA and access.storage not in local:
             seen[access.storage] = None

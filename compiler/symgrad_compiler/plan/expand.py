@@ -15,10 +15,11 @@ from symgrad_compiler.rewrite.engine import rebuild
 
 
 @without_collections
-def expand(graph: Graph) -> Graph:
-    """The graph with each op that has an `expand` replaced by what that gives."""
+def expand(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
+    """The graph with each op that has an `expand` replaced by what that gives; and what took the place of
+    which tensor."""
     if not any(_expands(n.op) for n in graph.nodes):
-        return graph
+        return graph, {}
     replaced: dict[Tensor, Tensor] = {}
     for node in graph.nodes:
         current = rebuild(node, replaced)
@@ -32,7 +33,7 @@ def expand(graph: Graph) -> Graph:
                 found = as_sum(current)
             outputs = outputs if found is None else (found,)
         replaced.update((old, new) for old, new in zip(node.outputs, outputs, strict=True) if old is not new)
-    return replace_results(graph, replaced)
+    return replace_results(graph, replaced), replaced
 
 
 def _expands(op: object) -> bool:

@@ -13,12 +13,12 @@ Ops that move elements are layouts (`strided.py`) and get no memory, unless no l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from symgrad.dims import symbols
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
-from symgrad.ir.tensor import Node, is_leaf
+from symgrad.ir.tensor import Node, Tensor, is_leaf
 from symgrad.ops.align import own_literals
 from symgrad.ops.contract import MatMul
 from symgrad.ops.scatter import Scatter
@@ -28,6 +28,7 @@ from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.dependencies import dependencies
 from symgrad_compiler.plan.expand import expand
+from symgrad_compiler.plan.finite import Need, needs
 from symgrad_compiler.plan.nodes import plan_node, plan_sum
 from symgrad_compiler.plan.order import MANY
 from symgrad_compiler.plan.order_nodes import node_orders
@@ -45,19 +46,24 @@ WORTHWHILE = 0.9
 
 @without_collections
 @own_literals()
-def make_plan(graph: Graph) -> Plan:
-    """The plan of a graph."""
-    expanded = expand(graph)
-    graph = graph if expanded is graph else merge(expanded)
+def make_plan(graph: Graph, guarded: bool = False) -> Plan:
+    """The plan of a graph; `guarded`: of one whose values are checked, and which keeps its old state."""
+    expanded, replaced = expand(graph)
+    checks = None
+    if guarded:  # nothing is merged, so that each tensor stands for one of the graph's
+        checks = {replaced.get(t, t): need for t, need in needs(graph).items()}
+        graph = expanded
+    elif expanded is not graph:
+        graph = merge(expanded)
     orders = node_orders(graph)
-    plans = [_plan(graph, nodes) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])]
+    plans = [_plan(graph, nodes, checks) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])]
     if len(plans) == 1:
         return plans[0]
     given, other = (memory.live_bytes(plan.steps) for plan in plans)
     return plans[other < WORTHWHILE * given]
 
 
-def _plan(graph: Graph, nodes: Sequence[Node]) -> Plan:
+def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | None) -> Plan:
     """The plan of a graph whose nodes are taken in this order."""
     p = Planner(graph)
     p.leaves()
@@ -73,7 +79,7 @@ def _plan(graph: Graph, nodes: Sequence[Node]) -> Plan:
     for state, value in graph.updates.items():
         if isinstance(value.node.op, WRITERS) and value not in p.preferred:
             p.preferred[value] = p.spare(state)
-    sums = sums_of(graph)
+    sums = sums_of(graph) if checks is None else {}
     skipped = {n for s in sums.values() for n in s.nodes}
     for node in nodes:
         if node in sums:
@@ -82,7 +88,7 @@ def _plan(graph: Graph, nodes: Sequence[Node]) -> Plan:
             plan_node(p, node)
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):
         p.deliver(tensor, storage)
-    in_place, commits = write_updates(p, sums)
+    in_place, commits = write_updates(p, sums, over_old=checks is None)
     steps, last = ordered(p, commits)
     steps = over_rows(steps, dependencies(p, steps, last))
     order = low_peak(p, steps, last)
@@ -99,4 +105,5 @@ def _plan(graph: Graph, nodes: Sequence[Node]) -> Plan:
         outputs=tuple(p.outputs),
         spares=spares,
         in_place=tuple(s for s in graph.states if s in in_place),
+        checks=checks,
     )

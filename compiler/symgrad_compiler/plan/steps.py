@@ -16,7 +16,7 @@ A `Storage` is contiguous memory; an `Access` is a layout in one. Nothing here k
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -29,6 +29,7 @@ from symgrad.ir.values import ArrayData, Scalar
 from symgrad.ops.strided import Strided
 from symgrad.types import DType
 from symgrad_compiler.plan.arena import Arena
+from symgrad_compiler.plan.finite import Need
 
 #: Kinds of storage. Iota is memory that needs none: the element at position p is p.
 INPUT, OUTPUT, STATE, SPARE, CONSTANT, ARENA, IOTA = (
@@ -389,6 +390,8 @@ class Plan:
     spares: tuple[Shared, ...]
     #: The states that are written in place.
     in_place: tuple[Shared, ...]
+    #: Of a guarded program: what each tensor must be.
+    checks: Mapping[Tensor, Need] | None = None
 
     @property
     def callbacks(self) -> tuple[Callback, ...]:

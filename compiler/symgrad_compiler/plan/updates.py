@@ -80,16 +80,18 @@ def _is_idle(step: Step) -> bool:
     return isinstance(step, Kernel) and not any(True for _ in step.writes())
 
 
-def write_updates(p: Planner, sums: Mapping[Node, Sum]) -> tuple[set[Shared], set[int]]:
-    """Write the new values of states; returns those that are written over the old value, and the kernels
-    that do so."""
+def write_updates(
+    p: Planner, sums: Mapping[Node, Sum], over_old: bool = True
+) -> tuple[set[Shared], set[int]]:
+    """Write the new values of states; returns those that are written over the old value, which `over_old`
+    allows, and the kernels that do so."""
     in_place = {s.state for s in sums.values()}
     waiting: dict[Shared, int] = {}
     for state, value in p.graph.updates.items():
         if state in p.spares or state in in_place:
             continue
         number = p.computed.get(value)
-        if number is not None and _only_reads_itself(p, state, number):
+        if over_old and number is not None and _only_reads_itself(p, state, number):
             waiting[state] = number
         else:
             p.write(value, Access(p.spare(state), Strided.contiguous(state.shape)))

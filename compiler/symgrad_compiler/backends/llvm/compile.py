@@ -6,7 +6,7 @@ What a start from the cache does not need (the optimised graph, the plan, texts)
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from symgrad.dims import symbols
+from symgrad.errors import ExecutionError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ops.kinds import TensorOp
@@ -32,9 +33,12 @@ from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.native import NativeProgram
+from symgrad_runtime.program import Program
 
 if TYPE_CHECKING:
     from symgrad_compiler.backends.llvm.callbacks import Callbacks
+    from symgrad_compiler.backends.llvm.clock import Clocks
+    from symgrad_compiler.backends.measure import Measured
 
 
 def _cold() -> Any:
@@ -115,13 +119,20 @@ class Compilation:
     """One graph on its way; the stages are made once, when they are first needed."""
 
     def __init__(
-        self, graph: Graph, passes: Sequence[Pass], validate: bool, memory_budget: int | None = None
+        self,
+        graph: Graph,
+        passes: Sequence[Pass],
+        validate: bool,
+        memory_budget: int | None = None,
+        nan_guard: bool = False,
     ) -> None:
         self.graph = graph
         self.passes = tuple(passes)
         self.validate = validate
         self.memory_budget = memory_budget
+        self.nan_guard = nan_guard
         self.target: Target = host()
+        self._cast = False
 
     @cached_property
     def optimized(self) -> Graph:
@@ -133,7 +144,7 @@ class Compilation:
         graph = pipeline.run(self.graph, self.passes, validate=self.validate)
         if self.memory_budget is None:
             return graph, None
-        return budget.within(graph, self.memory_budget, lambda g: _cold().make_plan(g).arena)
+        return budget.within(graph, self.memory_budget, lambda g: _cold().make_plan(g, self.nan_guard).arena)
 
     @property
     def memory(self) -> Memory:
@@ -142,7 +153,7 @@ class Compilation:
 
     @cached_property
     def plan(self) -> Plan:
-        made: Plan = _cold().make_plan(self.optimized)
+        made: Plan = _cold().make_plan(self.optimized, self.nan_guard)
         return made
 
     @cached_property
@@ -167,6 +178,24 @@ class Compilation:
         axis = step.axis if isinstance(step, BoundsCheck) else 0
         return text, axis, node.op.reduction if isinstance(node.op, TensorOp) else ""
 
+    @cached_property
+    def _op_by_op(self) -> Program:
+        """The guarded program in NumPy, which finds the node."""
+        made: Program = _cold().compile_numpy(self.optimized, nan_guard=True)
+        return made
+
+    def explain(self, number: int, arrays: Sequence[Any]) -> Exception:
+        """The error for a step of a guarded program: that of the same graph, op by op."""
+        error, step = self._op_by_op.trial(arrays), self.plan.steps[number]
+        return error or ExecutionError(
+            f"nan_guard: step {number} of {self.graph.name} made a NaN or an infinity",
+            facts=[
+                ("step", _cold().step_title(self.plan, step)),
+                ("nodes", ", ".join(_cold().nodes_of(self.plan, step))),
+            ],
+            hint="computed by NumPy, op by op, all is finite: the rounding differs",
+        )
+
     def report(self) -> str:
         said = str(_cold().describe(self.plan))
         return said if self.memory_budget is None else f"{said}\n{self.memory}"
@@ -186,21 +215,44 @@ class Compilation:
 
     def program(self, cast: bool) -> NativeProgram:
         """The program, from the cache where there is one."""
+        self._cast = cast
         key = program_key(
-            self.graph, self.passes, self.target.key(), self.memory_budget, validated=self.validate
+            self.graph,
+            self.passes,
+            self.target.key(),
+            self.memory_budget,
+            validated=self.validate,
+            nan_guard=self.nan_guard,
         )
         built = None if key is None else _Built.load(key, self.graph)
         callbacks: Callbacks | None = None
         if built is None:
-            built, callbacks = self._build()
+            built, callbacks = self._build(self.text)
             if key is not None and callbacks is None:
                 built.store(key, self.graph.name)
         return self._assemble(built, callbacks, cast)
 
-    def _build(self) -> tuple[_Built, Callbacks | None]:
+    @cached_property
+    def _with_clocks(self) -> tuple[Clocks, NativeProgram]:
+        """The same program, with a clock around each step; not kept on disk."""
+        clocks: Clocks = _cold().Clocks(self.plan)
+        built, callbacks = self._build(_cold().emit_module(self.plan, self.target.machine, clocks))
+        return clocks, self._assemble(built, callbacks, self._cast)
+
+    def measured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], repeat: int) -> Measured:
+        """The times of the steps of `repeat` calls, which change no state."""
+        clocks, program = self._with_clocks
+        once, sizes = program.rehearsal(args, kwargs)
+        runs, calls = _cold().runs(once, clocks.times, repeat)
+        times = tuple(_cold().by_the_clock(clocks.places, run) for run in runs)
+        parts = tuple(_cold().pieces(self.plan, clocks.places, sizes))
+        found: Measured = _cold().Measured("llvm", parts, times, calls)
+        return found
+
+    def _build(self, text: str) -> tuple[_Built, Callbacks | None]:
         plan = self.plan
         frame = Frame.of(plan)
-        code = compile_object(self.text, self.target)
+        code = compile_object(text, self.target)
         numbers = {s.state: i for i, s in enumerate(self.graph.states)}
         counts = Shape(
             inputs=len(plan.graph.inputs),
@@ -260,6 +312,7 @@ class Compilation:
             report=self.report,
             code=self.code,
             kept=(engine, constants, callbacks),
+            explain=self.explain if self.nan_guard else None,
         )
 
 

@@ -26,6 +26,7 @@ from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.backends.llvm import lanes as lanes_of
 from symgrad_compiler.backends.llvm.axes import Stream, Streams, merge
 from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.guard import Guard, KernelGuard
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.pieces import two_sum
@@ -76,14 +77,21 @@ def emit_kernel(
     name: str,
     is_shared: bool = False,
     splits: bool = False,
+    guard: Guard | None = None,
 ) -> None:
     """The function `void name(ptr frame)`; shared by kernels of one structure, `void name(ptr frame, ptr
     places)`, see `structure.py`. Where it is asked to split and can, it is shared by threads, see
     `splitting.py`."""
-    _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared, splits).run()
+    emitter = _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared, splits)
+    if guard is not None:
+        emitter.guard = guard.of_kernel(emitter.code, kernel, emitter.widths)
+    emitter.run()
 
 
 class _KernelEmitter:
+    #: Looks at all values, in a guarded program.
+    guard: KernelGuard | None = None
+
     def __init__(
         self,
         module: Module,
@@ -169,6 +177,11 @@ class _KernelEmitter:
         self.vector_axis = count - 1 if count else -1
         self.position = {axis: i for i, axis in enumerate(self.order)}
 
+    @property
+    def widths(self) -> set[int]:
+        """The numbers of lanes that values of this kernel may have."""
+        return {1, self.register_lanes, self.lanes}
+
     def _choose_lanes(self) -> None:
         kernel = self.kernel
         kinds = {s.kind for s in self.streams if s.storage.kind != IOTA}
@@ -216,11 +229,15 @@ class _KernelEmitter:
         self.current_lanes = 1
         self.mask: Value | None = None
         self.index_of: dict[int, Value] = {}
+        if self.guard is not None:
+            self.guard.begin()
         self._compute(0)
         if self.columns and self._is_blocked_columns():
             self._blocked_columns()
         else:
             self._loops(0)
+        if self.guard is not None:
+            self.guard.end(self.extents)
         f.do("ret void")
 
     def _shared_divisors(self) -> set[Tensor]:
@@ -272,6 +289,8 @@ class _KernelEmitter:
         for node in self.nodes_at[depth]:
             self._node(node)
             out = node.outputs[0]
+            if self.guard is not None:
+                self.guard.computed(out, self.values[out])
             if innermost and out in self.stores_of:
                 for stream in self.stores_of[out]:
                     self._store(out, stream)
@@ -279,6 +298,8 @@ class _KernelEmitter:
             for tensor in self.late_stores:
                 for stream in self.stores_of[tensor]:
                     self._store(tensor, stream)
+        if self.guard is not None:
+            self.guard.flush(self.mask)
 
     def _value(self, tensor: Tensor) -> Value:
         """A value of the kernel, loaded now if it is a source that was not read yet."""
@@ -632,6 +653,8 @@ class _KernelEmitter:
             value = values[self.kernel.reductions.index(reduction)]
             if self.kernel.lost is not None:
                 value = self._with_memory(reduction, stream, value)
+            if self.guard is not None:
+                self.guard.reduced(reduction, value, self.mask)
             self._write(value, stream, self._at(stream))
 
     def _with_memory(self, reduction: Reduction, stream: Stream, value: Value) -> Value:

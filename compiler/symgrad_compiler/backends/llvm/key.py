@@ -33,6 +33,7 @@ def program_key(
     memory_budget: int | None = None,
     *,
     validated: bool = False,
+    nan_guard: bool = False,
 ) -> str | None:
     """The key; None where the program depends on code that is not ours, a user's op or pass, which may
     change. What was validated when it was compiled is kept as such: the arguments would be the same again."""
@@ -43,7 +44,7 @@ def program_key(
     def feed(*parts: Any) -> None:
         digest.update(repr(parts).encode())
 
-    feed(_sources(), numpy.__version__, target, dims.assumptions(), memory_budget, validated)
+    feed(_sources(), numpy.__version__, target, dims.assumptions(), memory_budget, validated, nan_guard)
     feed([f"{p.__module__}.{pass_name(p)}" for p in passes])
     numbers: dict[Tensor, int] = {}
     for tensor in (*graph.inputs, *graph.states):

@@ -7,12 +7,13 @@ void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from symgrad.dims import Dim, product
+from symgrad_compiler.backends.llvm.clock import Clocks
 from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
@@ -50,9 +51,13 @@ class _Call:
     is_fallible: bool
     #: The table of a kernel that shares its code.
     table: str = ""
+    #: The call of what measures it.
+    measured: str = ""
 
     @property
     def text(self) -> str:
+        if self.measured:
+            return self.measured
         kind = "i32" if self.is_fallible else "void"
         return f"call {kind} @{self.name}(ptr %frame{f', ptr @{self.table}' if self.table else ''})"
 
@@ -61,13 +66,24 @@ class _Kernels:
     """The functions of kernels; one for all that have the same structure. Those in loops over rows are not
     shared by threads: the loops are."""
 
-    def __init__(self, module: Module, maths: Maths, machine: Machine, frame: Frame, plan: Plan) -> None:
+    def __init__(
+        self,
+        module: Module,
+        maths: Maths,
+        machine: Machine,
+        frame: Frame,
+        plan: Plan,
+        guard: Guard | None,
+    ) -> None:
         self.module, self.maths, self.machine, self.frame = module, maths, machine, frame
+        self.guard = guard
         self.structures: dict[Kernel, Any] = {}
         for step in plan.steps:
+            in_loop = isinstance(step, RowLoop)
             for each in step.body if isinstance(step, RowLoop) else (step,):
                 if isinstance(each, Kernel):
-                    self.structures[each] = (structure(each, frame), isinstance(step, RowLoop))
+                    checks = None if guard is None else guard.structure(each)
+                    self.structures[each] = (structure(each, frame), in_loop, checks)
         self.count = Counter(self.structures.values())
         self.names: dict[Any, str] = {}
 
@@ -78,7 +94,9 @@ class _Kernels:
         if key not in self.names:
             self.names[key] = name
             splits = not key[1] and may_gain(step_work(kernel))
-            emit_kernel(module, self.maths, self.machine, self.frame, kernel, name, shared, splits)
+            emit_kernel(
+                module, self.maths, self.machine, self.frame, kernel, name, shared, splits, self.guard
+            )
         if not shared:
             return _Call(name, False)
         words = ", ".join(f"i64 {n}" for place in places(kernel, self.frame) for n in place)
@@ -88,23 +106,27 @@ class _Kernels:
         return _Call(self.names[key], False, table)
 
 
-def emit_module(plan: Plan, machine: Machine) -> str:
-    """The text of the module."""
+def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> str:
+    """The text of the module; with clocks around its steps, if there are any."""
     module = Module()
     maths = Maths(module, machine)
     frame = Frame.of(plan)
-    kernels = _Kernels(module, maths, machine, frame, plan)
-    calls: list[_Call] = []
+    guard = None if plan.checks is None else Guard(module, frame, plan, plan.checks)
+    kernels = _Kernels(module, maths, machine, frame, plan, guard)
+    calls: list[_Call] = [] if guard is None else [_Call(guard.leaves(), True)]
     callbacks = 0
     for number, step in enumerate(plan.steps):
         name = f"step{number}.{_title(step)}"
+        check = None if guard is None else guard.behind(step, number)
         if isinstance(step, Kernel):
-            calls.append(kernels.call(step, name))
+            calls.append(_timed(clocks, kernels.call(step, name), number))
+            calls += [_Call(check, True)] if check else []
             continue
         if isinstance(step, RowLoop):
-            body = [c.text for c in _body(step, kernels, frame, name, number)]
-            emit_rows(module, frame, step, name, body)
-            calls.append(_Call(name, False))
+            body = _body(step, kernels, frame, name, number, clocks)
+            emit_rows(module, frame, step, name, body, guarded=guard is not None)
+            calls.append(_timed(clocks, _Call(name, False), number))
+            calls += [_Call(check, True)] if check else []
             continue
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
@@ -120,21 +142,32 @@ def emit_module(plan: Plan, machine: Machine) -> str:
         else:
             emitter.callback(step, callbacks)
             callbacks += 1
-        calls.append(_Call(name, True))
+        calls.append(_timed(clocks, _Call(name, True), number))
+        calls += [_Call(check, True)] if check else []
     _program(module, frame, plan, calls)
     _layout(module, plan)
-    return module.text()
+    return module.text() if clocks is None else clocks.text(module)
 
 
-def _body(loop: RowLoop, kernels: _Kernels, frame: Frame, name: str, number: int) -> Iterator[_Call]:
+def _body(
+    loop: RowLoop, kernels: _Kernels, frame: Frame, name: str, number: int, clocks: Clocks | None
+) -> list[str]:
     """The calls in a loop over rows."""
+    calls = []
     for i, step in enumerate(loop.body):
         title = f"{name}.{i}"
         if isinstance(step, Kernel):
-            yield kernels.call(step, title)
+            call = kernels.call(step, title)
         else:
             StepEmitter(kernels.module, frame, title, number).zeros(step)
-            yield _Call(title, True)
+            call = _Call(title, True)
+        calls.append(_timed(clocks, call, number, i).text)
+    return calls
+
+
+def _timed(clocks: Clocks | None, call: _Call, number: int, part: int | None = None) -> _Call:
+    """The call, with a clock around it where there are any."""
+    return call if clocks is None else replace(call, measured=clocks.around(call.text, number, part))
 
 
 def _title(step: Step) -> str:

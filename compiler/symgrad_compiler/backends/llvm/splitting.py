@@ -78,11 +78,14 @@ def _sizes(f: Function, frame: Frame) -> Sizes:
 # ---- loops over rows ----------------------------------------------------------------------------------
 
 
-def emit_rows(module: Module, frame: Frame, loop: RowLoop, name: str, calls: Sequence[str]) -> None:
+def emit_rows(
+    module: Module, frame: Frame, loop: RowLoop, name: str, calls: Sequence[str], *, guarded: bool
+) -> None:
     """The functions of a loop over rows, whose body is `calls`. Each thread has a frame of its own, for what
-    the loop sets, and for the places of what lives in a block."""
+    the loop sets, and for the places of what lives in a block; what a guard finds goes from there to the
+    call's."""
     copies = frame.words <= MOST_WORDS
-    _emit_range(module, frame, loop, f"{name}.range", calls, copies)
+    _emit_range(module, frame, loop, f"{name}.range", calls, copies, guarded)
     f = module.function(name, [("frame", "ptr")])
     sizes = _sizes(f, frame)
     chunks = _chunks(f, sizes, loop)
@@ -107,7 +110,7 @@ def _chunks(f: Function, sizes: Sizes, loop: RowLoop) -> Value:
 
 
 def _emit_range(
-    module: Module, frame: Frame, loop: RowLoop, name: str, calls: Sequence[str], copies: bool
+    module: Module, frame: Frame, loop: RowLoop, name: str, calls: Sequence[str], copies: bool, guarded: bool
 ) -> None:
     parameters = [("call" if copies else "frame", "ptr"), *RANGE[1:]]
     f = module.function(name, parameters)
@@ -149,7 +152,14 @@ def _emit_range(
         f.loop(first, end, block, [], one_block)
         return []
 
+    found = 8 * (frame.error + 1)
+    if copies and guarded:
+        f.store(literal(0, "i64"), f.field(f.parameters["frame"], found))
     f.loop(f.parameters["start"], f.parameters["stop"], literal(1, "i64"), [], one_chunk)
+    if copies and guarded:
+        what = f.load(f.field(f.parameters["frame"], found), "i64")
+        some = f.volatile(f"icmp ne i64 {what.text}, 0", "i1")
+        f.when(some, lambda: f.store(what, f.field(f.parameters["call"], found)))
     f.do("ret void")
 
 

@@ -114,13 +114,13 @@ class StepEmitter:
         storage = step.out.storage
         size = literal(storage.dtype.itemsize, "i64")
         for dim in step.out.layout.shape:
-            size = self.code.multiply(size, self._at_least_zero(dim))
+            size = self.code.multiply(size, self.at_least_zero(dim))
         self.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)")
         at = self.pointer(step.out)
         self.f.do(f"call void @llvm.memset.p0.i64(ptr {at.text}, i8 0, i64 {size.text}, i1 false)")
         self.finish()
 
-    def _at_least_zero(self, dim: Dim) -> Value:
+    def at_least_zero(self, dim: Dim) -> Value:
         """A size; 0 where it is negative, as that of a slice of nothing may be."""
         size = self.sizes(dim)
         if is_never_negative(dim):
@@ -218,7 +218,7 @@ class StepEmitter:
         if other is not None and _is_dense((step.a, step.b)[other].layout):
             rows, columns = (n, k) if other == 1 else (m, k)
             count = self.code.multiply(rows, columns)
-            finite = self._all_finite(pointers[other], count, kind)
+            finite = self.all_finite(pointers[other], count, kind)
 
             def rarely() -> None:
                 self._plain(step, pointers, m, n, k, kind)
@@ -229,10 +229,11 @@ class StepEmitter:
             self._plain(step, pointers, m, n, k, kind)
             return
         self._gemm(step, pointers, m, n, k, kind)
-        finite = self._all_finite(pointers[2], self.code.multiply(m, n), kind)
+        finite = self.all_finite(pointers[2], self.code.multiply(m, n), kind)
         self.f.when(self.code.logical_not(finite), lambda: self._plain(step, pointers, m, n, k, kind))
 
-    def _all_finite(self, pointer: Value, count: Value, kind: str) -> Value:
+    def all_finite(self, pointer: Value, count: Value, kind: str) -> Value:
+        """Whether numbers in a row are neither infinite nor NaN."""
         self.module_finite(kind)
         return self.f.volatile(f"call i1 @all_finite.{kind}(ptr {pointer.text}, i64 {count.text})", "i1")
 

@@ -1,0 +1,80 @@
+"""A program with clocks: each step, and each step inside a loop over rows, adds up how long its calls took.
+
+A call goes through a function of its own that reads the clock before and after. The nanoseconds are in memory
+whose address is in the code, so such a program is not kept on disk. Threads may add to the same place.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import numpy
+
+from symgrad_compiler.backends.llvm.ir import Module
+from symgrad_compiler.plan.steps import Plan, RowLoop, RowStep, Step
+
+#: CLOCK_MONOTONIC.
+_MONOTONIC = 6 if sys.platform == "darwin" else 1
+_NOW = f"""define internal i64 @now() {{
+  %room = alloca [2 x i64], align 8
+  %status = call i32 @clock_gettime(i32 {_MONOTONIC}, ptr %room)
+  %seconds = load i64, ptr %room, align 8
+  %at = getelementptr i8, ptr %room, i64 8
+  %rest = load i64, ptr %at, align 8
+  %whole = mul i64 %seconds, 1000000000
+  %nanoseconds = add i64 %whole, %rest
+  ret i64 %nanoseconds
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one clock measures: step `number`, or step `part` of the loop that it is."""
+
+    number: int
+    part: int | None
+    step: Step | RowStep
+
+
+def places(plan: Plan) -> list[Place]:
+    """What the clocks of a plan measure, in order; a loop before its parts."""
+    found = []
+    for number, step in enumerate(plan.steps):
+        found.append(Place(number, None, step))
+        if isinstance(step, RowLoop):
+            found += [Place(number, i, each) for i, each in enumerate(step.body)]
+    return found
+
+
+class Clocks:
+    """The clocks of one program: `times` in nanoseconds, in the order of `places`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.places = places(plan)
+        self.times = numpy.zeros(len(self.places), numpy.int64)
+        self._slots = {(p.number, p.part): i for i, p in enumerate(self.places)}
+        self._texts: list[str] = []
+
+    def around(self, call: str, number: int, part: int | None = None) -> str:
+        """The call of a function that measures `call`, a call of a step's function on `%frame`."""
+        slot = self._slots[number, part]
+        address = int(self.times.ctypes.data) + 8 * slot
+        kind = call.split()[1]
+        status, answer = ("%status = ", "ret i32 %status") if kind == "i32" else ("", "ret void")
+        self._texts.append(f"""define internal {kind} @clock{slot}(ptr %frame) {{
+  %before = call i64 @now()
+  {status}{call}
+  %after = call i64 @now()
+  %passed = sub i64 %after, %before
+  %sum = atomicrmw add ptr inttoptr (i64 {address} to ptr), i64 %passed monotonic
+  {answer}
+}}
+""")
+        return f"call {kind} @clock{slot}(ptr %frame)"
+
+    def text(self, module: Module) -> str:
+        """The module with its clocks."""
+        module.declare("declare i32 @clock_gettime(i32, ptr)")
+        return "\n".join([module.text(), _NOW, *self._texts])
