@@ -207,11 +207,12 @@ def build(k: int) -> Callable[[], object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("count", "kilobytes"), [(60, 60), pytest.param(2000, 1, marks=pytest.mark.campaign)]
+    ("count", "kilobytes"), [(60, 60), pytest.param(2000, 1.5, marks=pytest.mark.campaign)]
 )
 def test_functions_that_are_dropped(
-    count: int, kilobytes: int, report: Report, monkeypatch: pytest.MonkeyPatch
+    count: int, kilobytes: float, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What is known to stay: some 160 bytes a function in LLVM, 70 in CPython for each compiled file name."""
     monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
     monkeypatch.setenv("SYMGRAD_VALIDATE", "0")
     growth = grown(lambda k: build(k)(), 40 + count // 10, count)
