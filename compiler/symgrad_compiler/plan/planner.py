@@ -231,13 +231,15 @@ class Planner:
 
     def _again(self, kernel: Kernel, number: int, tensor: Tensor) -> list[Node]:
         """What to compute a second time, where that is cheaper than memory: a few simple operations on what
-        the kernel reads anyway, on arguments, or on what is small. They lengthen nobody's life."""
+        the kernel reads anyway, on arguments, or on what is small. They lengthen nobody's life. What nothing
+        else reads is computed here alone, and may read one tensor of the arena in its own place."""
         if tensor in self.sources or tensor in self.preferred or not kernel.space:
             return []
         if tensor in self.results or not all(map(_reads_by_element, self.graph.consumers(tensor))):
             return []
         found: dict[Node, None] = {}
         stack = [tensor]
+        room = int(len(self.graph.consumers(tensor)) == 1)
         while stack:
             each = stack.pop()
             if kernel.computes(each) or each in kernel.sources or each.node in found:
@@ -248,10 +250,14 @@ class Planner:
                     return []
                 found[each.node] = None
                 stack += each.node.inputs
+            elif self.after(source) > number:
+                return []
             elif (
                 isinstance(source, Access) and source.storage.kind == ARENA and 0 not in source.layout.strides
-            ) or self.after(source) > number:
-                return []
+            ):
+                if not room:
+                    return []
+                room -= 1
         nodes = sorted(found, key=lambda n: n.id)
         for node in nodes:
             for each in node.inputs:
