@@ -65,7 +65,7 @@ class Sweep:
         self.kind, self.dtype, self.operands = kind, DTYPES[kind], len(op.operands)
         target = target or host()
         module = Module()
-        self.lanes = lanes or 2 * target.machine.vector_bytes * 8 // BITS[kind]
+        self.lanes = lanes or 4 * target.machine.vector_bytes * 8 // BITS[kind]
         _values(module, op, kind, self.lanes, self.operands, target)
         wide = "double" if kind == "f32" else "x86_fp80"
         comparison = _comparison(module, name, kind, wide, self.operands, floor)
@@ -246,7 +246,8 @@ REFERENCES: dict[str, Callable[..., str]] = {
 
 
 def _comparison(module: Module, name: str, kind: str, wide: str, count: int, floor: int) -> str:
-    """compare(x, y, out, n, found): found = largest error, its x and y, not nearest, wrong, first wrong x, y."""
+    """compare(x, y, out, n, found): found is the largest error, its x and y, how many are not the nearest,
+    how many are wrong, x and y of the first of these."""
     w = Wide(wide)
     result = REFERENCES[name](w, *("%wx", "%wy")[:count])
     body = "\n".join(w.lines)

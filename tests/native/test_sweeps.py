@@ -1,6 +1,7 @@
 """How far the elementary functions are from the exact value: every float32, many float64, limits.
 
-A strided part of what `make campaign` runs in full is part of `make test`. One function: `-k "float32 and exp"`.
+A strided part of what `make campaign` runs in full is part of `make test`. One function: `-k "float32 and
+exp"`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,12 @@ from collections.abc import Callable
 from symgrad.ops import fits
 from symgrad_compiler.backends.llvm.exponentials import LOG2_E, exp
 from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.logarithm_tables import (
+    log1p_by_table,
+    log_by_table,
+    log_pair_by_table,
+    log_to_base_by_table,
+)
 from symgrad_compiler.backends.llvm.pieces import (
     LN2_HIGH,
     LN2_LOW,
@@ -22,6 +28,7 @@ from symgrad_compiler.backends.llvm.pieces import (
     product,
     two_sum,
 )
+from symgrad_compiler.backends.llvm.registers import whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
 
 #: (2 atanh(s) - 2 s) / s^3 in s^2, for |s| <= 3 - 2 sqrt(2)
@@ -77,6 +84,8 @@ def log_limits(b: Code, x: Value, result: Value, at_zero: Value) -> Value:
 
 def log(b: Code, x: Value, single: bool) -> Value:
     """k ln(2) + log(m)."""
+    if whole_registers(b, x):
+        return log_by_table(b, x, single)
     if single:
         m, k = split_log(b, x)
     else:
@@ -89,6 +98,8 @@ def log(b: Code, x: Value, single: bool) -> Value:
 
 def log1p(b: Code, x: Value, single: bool) -> Value:
     """log of 1 + x, with what rounding that sum lost put back."""
+    if whole_registers(b, x):
+        return log1p_by_table(b, x, single)
     one = like(x, 1)
     u = b.add(one, x)
     m, k = split_log(b, u)
@@ -104,13 +115,15 @@ def log1p(b: Code, x: Value, single: bool) -> Value:
     return log_limits(b, x, result, u)
 
 
-def _log_to_base(inverse: tuple[float, float], two: tuple[float, float]) -> Callable[..., Value]:
+def _log_to_base(base: str, inverse: tuple[float, float], two: tuple[float, float]) -> Callable[..., Value]:
     """log(m) / log(base) + k log(2) / log(base), from 1 / log(base) and log(2) / log(base), in pairs;
     k times the first of the latter is exact."""
 
     def function(b: Code, x: Value, single: bool) -> Value:
         if single:
             return b.multiply(log(b, x, single), like(x, inverse[0]))
+        if whole_registers(b, x):
+            return log_to_base_by_table(b, x, inverse, base)
         scaled, shift = normal(b, x)
         m, k = split_log(b, scaled)
         k = b.add(k, shift)
@@ -134,9 +147,9 @@ def _log_to_base(inverse: tuple[float, float], two: tuple[float, float]) -> Call
     return function
 
 
-log2 = _log_to_base((1.4426950408889634, 2.0355273740931033e-17), (1.0, 0.0))
+log2 = _log_to_base("2", (1.4426950408889634, 2.0355273740931033e-17), (1.0, 0.0))
 log10 = _log_to_base(
-    (0.4342944819032518, 1.098319650216765e-17), (0.30102999566588551, -1.9043128467164274e-12)
+    "10", (0.4342944819032518, 1.098319650216765e-17), (0.30102999566588551, -1.9043128467164274e-12)
 )
 
 
@@ -203,6 +216,8 @@ def _exact_product(b: Code, x: Value, y: Value) -> tuple[Value, Value]:
 
 def log_double(b: Code, x: Value) -> tuple[Value, Value]:
     """log(x) for positive finite x as a sum of two floats, to about 2^-65."""
+    if whole_registers(b, x):
+        return log_pair_by_table(b, x)
     scaled, shift = normal(b, x)
     m, k = split_log(b, scaled)
     k = b.add(k, shift)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from symgrad.ops.scalar import OF_ORDER
-from symgrad_compiler.backends.llvm.angles import angle_function, pick_cos, pick_sin, pick_tan
+from symgrad_compiler.backends.llvm.angles import angle_function
 from symgrad_compiler.backends.llvm.exponentials import cosh, exp, exp2, expm1, sigmoid, sinh, tanh
 from symgrad_compiler.backends.llvm.inverse import (
     arccos,
@@ -27,6 +27,7 @@ from symgrad_compiler.backends.llvm.ir import Module, Value, vector_type
 from symgrad_compiler.backends.llvm.logarithms import log, log1p, log2, log10, logaddexp
 from symgrad_compiler.backends.llvm.powers import cbrt, hypot, power, repeated_power
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
+from symgrad_compiler.backends.llvm.singles import in_float32
 from symgrad_compiler.backends.llvm.special import LONG, SPECIAL
 
 #: Calls that are inlined, in one kernel and in one module; more are left as calls.
@@ -79,7 +80,10 @@ class Maths:
         self.module.made[name] = made
         inner = Code(made, self, self.machine)
         operands = [Value(f"%{n}", kind, lanes) for n in names]
-        if kind == "f32":
+        single = in_float32(inner, name.split(".", maxsplit=1)[0], operands[0]) if kind == "f32" else None
+        if single is not None:
+            result = single(inner, operands[0])
+        elif kind == "f32":
             wide = [inner.convert(v, "f64") for v in operands]
             result = inner.convert(implementation(inner, *wide, single=True), "f32")
         else:
@@ -100,9 +104,9 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "cosh": cosh,
     "sigmoid": sigmoid,
     "logaddexp": logaddexp,
-    "sin": angle_function("sin", pick_sin),
-    "cos": angle_function("cos", pick_cos),
-    "tan": angle_function("tan", pick_tan),
+    "sin": angle_function("sin"),
+    "cos": angle_function("cos"),
+    "tan": angle_function("tan"),
     "arcsin": arcsin,
     "arccos": arccos,
     "arctan": arctan,
