@@ -34,7 +34,7 @@ from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, ide
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.structure import split
-from symgrad_compiler.plan.cost import COSTLY
+from symgrad_compiler.plan.cost import is_costly
 from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
@@ -97,7 +97,7 @@ class _KernelEmitter:
         parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
         self.f: Function = module.function(name, parameters)
         self.code = Code(self.f, maths, machine)
-        maths.inline = bool(kernel.space) and maths.may_inline(kernel.weight // COSTLY)
+        maths.inline = bool(kernel.space) and maths.may_inline(sum(is_costly(n.op) for n in kernel.nodes))
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
         self.sums = Accumulators(self.code, kernel.reductions)

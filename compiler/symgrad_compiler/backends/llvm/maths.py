@@ -64,6 +64,9 @@ class Maths:
             order = int(x.number)
             implementation, label = partial(implementation, order=order), f"{function}.{order}"
             operands = operands[1:]
+        elif function == "gaussian" and x.number is not None:
+            implementation, label = partial(_first_known, implementation, x.number), f"{function}.{x.number}"
+            operands = operands[1:]
         name = f"{label}.{x.kind}x{x.lanes}"
         if name not in self.module.made:
             self._make(name, implementation, x.kind, x.lanes, len(operands))
@@ -89,6 +92,13 @@ class Maths:
         else:
             result = implementation(inner, *operands, single=False)
         made.do(f"ret {type_} {result.text}")
+
+
+def _first_known(
+    implementation: Callable[..., Value], number: float, b: Code, x: Value, single: bool
+) -> Value:
+    """A function of two numbers, of which the first is known."""
+    return implementation(b, b.constant(number, x), x, single=single)
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
