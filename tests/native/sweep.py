@@ -188,6 +188,12 @@ def _logaddexp(w: Wide, x: str, y: str) -> str:
     return w("fadd", high, w("log1p", w("exp", difference)))
 
 
+def _gammaln(w: Wide, x: str) -> str:
+    """C's, but -infinity at -infinity, as SciPy's."""
+    end = w.emit(f"fcmp oeq {w.type} {x}, {w.number(-np.inf)}")
+    return w.select(end, x, w("lgamma", x))
+
+
 #: B_2k / (2 k), the coefficients of the asymptotic series of digamma.
 _BERNOULLI = ((1, 12), (-1, 120), (1, 252), (-1, 240), (1, 132), (-691, 32760), (1, 12), (-3617, 8160))
 _SHIFT = 24
@@ -202,8 +208,9 @@ def _digamma(w: Wide, x: str) -> str:
     y = w.select(left, w("fsub", one, x), x)
     is_large = w.less(w.number(_SHIFT), y)
     total = zero
-    for i in reversed(range(_SHIFT)):
+    for i in reversed(range(1, _SHIFT)):
         total = w("fadd", total, w("fdiv", one, w("fadd", y, w.number(i))))
+    total = w("fadd", total, w("fdiv", one, y))
     total = w.select(is_large, zero, total)
     z = w.select(is_large, y, w("fadd", y, w.number(_SHIFT)))
     inverse = w("fdiv", one, z)
@@ -229,7 +236,7 @@ def _named(name: str) -> Callable[..., str]:
 REFERENCES: dict[str, Callable[..., str]] = {
     "abs": _named("fabs"),
     "pow": _named("pow"),
-    "gammaln": _named("lgamma"),
+    "gammaln": _gammaln,
     "sigmoid": _sigmoid,
     "softplus": _softplus,
     "logaddexp": _logaddexp,

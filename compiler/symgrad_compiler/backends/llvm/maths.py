@@ -24,7 +24,7 @@ from symgrad_compiler.backends.llvm.inverse import (
     arctanh,
 )
 from symgrad_compiler.backends.llvm.ir import Module, Value, vector_type
-from symgrad_compiler.backends.llvm.logarithms import log, log1p, log2, log10, logaddexp
+from symgrad_compiler.backends.llvm.logarithms import log, log1p, log2, log10, logaddexp, softplus
 from symgrad_compiler.backends.llvm.powers import cbrt, hypot, power, repeated_power
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
 from symgrad_compiler.backends.llvm.singles import in_float32
@@ -113,6 +113,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "sinh": sinh,
     "cosh": cosh,
     "sigmoid": sigmoid,
+    "softplus": softplus,
     "logaddexp": logaddexp,
     "sin": angle_function("sin"),
     "cos": angle_function("cos"),

@@ -52,6 +52,7 @@ def _erfcx(b: Code, size: Value, single: bool) -> Value:
     """exp(size^2) erfc(size) for size >= 0."""
     if whole_registers(b, size):
         return erfcx_by_pieces(b, size, single)
+    size = b.select(b.less(like(size, 28), size), like(size, 28), size)
     t = b.subtract(like(size, 1), b.divide(like(size, 8), b.add(size, like(size, 4))))
     bottom = b.muladd(like(size, 2), size, like(size, 1))
     lost = None if single else b.fma(like(size, 2), size, b.subtract(like(size, 1), bottom))
@@ -327,6 +328,8 @@ def gammaln(b: Code, x: Value, single: bool) -> Value:
         sine = b.call("absolute", _sin_cos_pi(b, x)[0])
         there = b.subtract(b.subtract(b.constant(math.log(math.pi), x), b.call("log", sine)), right)
         there = b.select(b.equal(sine, zero), b.constant(math.inf, x), there)
+        tiny = b.less(like(x, -(2.0**-900)), x)  # the sine may be subnormal
+        there = b.select(tiny, b.negative(b.call("log", b.negative(x))), there)
         there = b.select(b.equal(x, b.constant(-math.inf, x)), x, there)
         return b.select(left, there, right)
 
