@@ -313,6 +313,9 @@ def gammaln(x: Array) -> Array:
         sine = numpy.abs(_sin_cos_pi(x)[0])
         reflected = (log(pi) - numpy.log(sine)) - result
         reflected = numpy.where(sine == 0, numpy.inf, numpy.where(numpy.isinf(x), -numpy.inf, reflected))
+        reflected = numpy.where(
+            x > -(2.0**-900), -numpy.log(numpy.abs(x)), reflected
+        )  # the sine may be subnormal
         result = numpy.where(left, reflected, result)
     return result
 

@@ -69,6 +69,7 @@ COSTLY_FUNCTIONS = frozenset(
         "cosh",
         "tanh",
         "sigmoid",
+        "softplus",
         "logaddexp",
         "power",
         "cbrt",

@@ -88,10 +88,7 @@ sigmoid: Elementwise = elementwise("sigmoid(x)", "1 / (1 + exp(-x)), the logisti
 softplus: Elementwise = elementwise("softplus(x)", "log(1 + exp(x))", accepts=FLOATS,
                        d_x=lambda x, out: sigmoid(x),
                        numpy="numpy.logaddexp({x}, 0, out={out})",
-                       scalar=lambda b, x: b.add(
-                           b.call("maximum", x, b.constant(0.0, x)),
-                           b.call("log1p", b.call("exp", b.negative(b.call("absolute", x)))),
-                       ))  # fmt: skip
+                       scalar=lambda b, x: b.call("softplus", x))  # fmt: skip
 
 # At x = y = -inf the sum of exponentials is 0 whatever the operands do, so the derivative is taken as 0.
 logaddexp: Elementwise = elementwise("logaddexp(x, y)", "log(exp(x) + exp(y))", accepts=FLOATS, commutative=True, selects=True,

@@ -41,6 +41,7 @@ class NumPyBuilder:
 
 SPECIAL = {
     "sigmoid": scipy.special.expit,
+    "softplus": lambda x: np.logaddexp(x, 0),
     "erf": scipy.special.erf,
     "erfinv": scipy.special.erfinv,
     **{

@@ -144,7 +144,8 @@ def test_nothing_calls_back() -> None:
 
 
 @pytest.mark.parametrize("name", ["erf", "erfc", "ndtr", "gammaln", "digamma", "polygamma(2)", "sinc"])
-def test_float32_is_computed_in_float64(name: str) -> None:
+def test_float32_is_near_float64(name: str, backend: str) -> None:
+    """NumPy code computes in float64; native code within a unit in the last place."""
     row = SPECIAL[name]
     values = np.random.default_rng(1).uniform(-6, 6, 1000).astype(np.float32)
     single, double = (
@@ -153,7 +154,8 @@ def test_float32_is_computed_in_float64(name: str) -> None:
         for x in [sg.vector("x", dtype=dtype)]
     )
     assert single.dtype == np.float32
-    assert (np.abs(single - double) <= 0.501 * np.spacing(np.abs(single)).astype(np.float64)).all()
+    bound = 1 if backend == "llvm" else 0.501
+    assert (np.abs(single - double) <= bound * np.spacing(np.abs(single)).astype(np.float64)).all()
 
 
 def test_single_numbers_without_passes() -> None:

@@ -8,6 +8,12 @@ from collections.abc import Callable
 from symgrad.ops import fits
 from symgrad_compiler.backends.llvm.exponentials import LOG2_E, exp
 from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.logarithm_tables import (
+    log1p_by_table,
+    log_by_table,
+    log_pair_by_table,
+    log_to_base_by_table,
+)
 from symgrad_compiler.backends.llvm.pieces import (
     LN2_HIGH,
     LN2_LOW,
@@ -22,6 +28,7 @@ from symgrad_compiler.backends.llvm.pieces import (
     product,
     two_sum,
 )
+from symgrad_compiler.backends.llvm.registers import whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
 
 #: (2 atanh(s) - 2 s) / s^3 in s^2, for |s| <= 3 - 2 sqrt(2)
@@ -38,6 +45,8 @@ _LOG_TAIL = (
 #: ln(2) with 32 bits, so that k * _LN2_SHORT is exact, and the rest.
 _LN2_SHORT, _LN2_REST = 0.6931471803691238, 1.9082149292705877e-10
 _TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
+#: The smallest that another exponential may cancel, as far as this is computed.
+_CANCELS_TO = -1e-280
 _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 
 
@@ -77,6 +86,8 @@ def log_limits(b: Code, x: Value, result: Value, at_zero: Value) -> Value:
 
 def log(b: Code, x: Value, single: bool) -> Value:
     """k ln(2) + log(m)."""
+    if whole_registers(b, x):
+        return log_by_table(b, x, single)
     if single:
         m, k = split_log(b, x)
     else:
@@ -89,6 +100,8 @@ def log(b: Code, x: Value, single: bool) -> Value:
 
 def log1p(b: Code, x: Value, single: bool) -> Value:
     """log of 1 + x, with what rounding that sum lost put back."""
+    if whole_registers(b, x):
+        return log1p_by_table(b, x, single)
     one = like(x, 1)
     u = b.add(one, x)
     m, k = split_log(b, u)
@@ -104,13 +117,15 @@ def log1p(b: Code, x: Value, single: bool) -> Value:
     return log_limits(b, x, result, u)
 
 
-def _log_to_base(inverse: tuple[float, float], two: tuple[float, float]) -> Callable[..., Value]:
+def _log_to_base(base: str, inverse: tuple[float, float], two: tuple[float, float]) -> Callable[..., Value]:
     """log(m) / log(base) + k log(2) / log(base), from 1 / log(base) and log(2) / log(base), in pairs;
     k times the first of the latter is exact."""
 
     def function(b: Code, x: Value, single: bool) -> Value:
         if single:
             return b.multiply(log(b, x, single), like(x, inverse[0]))
+        if whole_registers(b, x):
+            return log_to_base_by_table(b, x, inverse, base)
         scaled, shift = normal(b, x)
         m, k = split_log(b, scaled)
         k = b.add(k, shift)
@@ -134,10 +149,16 @@ def _log_to_base(inverse: tuple[float, float], two: tuple[float, float]) -> Call
     return function
 
 
-log2 = _log_to_base((1.4426950408889634, 2.0355273740931033e-17), (1.0, 0.0))
+log2 = _log_to_base("2", (1.4426950408889634, 2.0355273740931033e-17), (1.0, 0.0))
 log10 = _log_to_base(
-    (0.4342944819032518, 1.098319650216765e-17), (0.30102999566588551, -1.9043128467164274e-12)
+    "10", (0.4342944819032518, 1.098319650216765e-17), (0.30102999566588551, -1.9043128467164274e-12)
 )
+
+
+def softplus(b: Code, x: Value, single: bool) -> Value:
+    """max(x, 0) + log(1 + exp(-|x|))."""
+    rest = log1p(b, exp(b, b.negative(b.call("absolute", x)), single), single)
+    return b.add(b.select(b.less(x, like(x, 0)), like(x, 0), x), rest)
 
 
 def logaddexp(b: Code, x: Value, y: Value, single: bool) -> Value:
@@ -153,7 +174,7 @@ def logaddexp(b: Code, x: Value, y: Value, single: bool) -> Value:
     result = b.select(b.equal(x, y), b.add(x, like(x, math.log(2))), b.add(larger, far))
     if single:
         return result
-    near = b.logical_and(b.less(like(x, fits.CANCELS_FROM), larger), b.less(larger, like(x, 0.0)))
+    near = b.logical_and(b.less(like(x, fits.CANCELS_FROM), larger), b.less(larger, like(x, _CANCELS_TO)))
     near = b.logical_and(near, b.logical_not(b.is_nan(smaller)))
     return b.f.choose(
         b.any(near), lambda: b.select(near, _log_of_sum(b, larger, smaller), result), lambda: result
@@ -203,6 +224,8 @@ def _exact_product(b: Code, x: Value, y: Value) -> tuple[Value, Value]:
 
 def log_double(b: Code, x: Value) -> tuple[Value, Value]:
     """log(x) for positive finite x as a sum of two floats, to about 2^-65."""
+    if whole_registers(b, x):
+        return log_pair_by_table(b, x)
     scaled, shift = normal(b, x)
     m, k = split_log(b, scaled)
     k = b.add(k, shift)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from symgrad.ops.scalar import OF_ORDER
-from symgrad_compiler.backends.llvm.angles import angle_function, pick_cos, pick_sin, pick_tan
+from symgrad_compiler.backends.llvm.angles import angle_function
 from symgrad_compiler.backends.llvm.exponentials import cosh, exp, exp2, expm1, sigmoid, sinh, tanh
 from symgrad_compiler.backends.llvm.inverse import (
     arccos,
@@ -24,9 +24,10 @@ from symgrad_compiler.backends.llvm.inverse import (
     arctanh,
 )
 from symgrad_compiler.backends.llvm.ir import Module, Value, vector_type
-from symgrad_compiler.backends.llvm.logarithms import log, log1p, log2, log10, logaddexp
+from symgrad_compiler.backends.llvm.logarithms import log, log1p, log2, log10, logaddexp, softplus
 from symgrad_compiler.backends.llvm.powers import cbrt, hypot, power, repeated_power
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
+from symgrad_compiler.backends.llvm.singles import in_float32
 from symgrad_compiler.backends.llvm.special import LONG, SPECIAL
 
 #: Calls that are inlined, in one kernel and in one module; more are left as calls.
@@ -63,6 +64,9 @@ class Maths:
             order = int(x.number)
             implementation, label = partial(implementation, order=order), f"{function}.{order}"
             operands = operands[1:]
+        elif function == "gaussian" and x.number is not None:
+            implementation, label = partial(_first_known, implementation, x.number), f"{function}.{x.number}"
+            operands = operands[1:]
         name = f"{label}.{x.kind}x{x.lanes}"
         if name not in self.module.made:
             self._make(name, implementation, x.kind, x.lanes, len(operands))
@@ -79,12 +83,22 @@ class Maths:
         self.module.made[name] = made
         inner = Code(made, self, self.machine)
         operands = [Value(f"%{n}", kind, lanes) for n in names]
-        if kind == "f32":
+        single = in_float32(inner, name.split(".", maxsplit=1)[0], operands[0]) if kind == "f32" else None
+        if single is not None:
+            result = single(inner, operands[0])
+        elif kind == "f32":
             wide = [inner.convert(v, "f64") for v in operands]
             result = inner.convert(implementation(inner, *wide, single=True), "f32")
         else:
             result = implementation(inner, *operands, single=False)
         made.do(f"ret {type_} {result.text}")
+
+
+def _first_known(
+    implementation: Callable[..., Value], number: float, b: Code, x: Value, single: bool
+) -> Value:
+    """A function of two numbers, of which the first is known."""
+    return implementation(b, b.constant(number, x), x, single=single)
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
@@ -99,10 +113,11 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "sinh": sinh,
     "cosh": cosh,
     "sigmoid": sigmoid,
+    "softplus": softplus,
     "logaddexp": logaddexp,
-    "sin": angle_function("sin", pick_sin),
-    "cos": angle_function("cos", pick_cos),
-    "tan": angle_function("tan", pick_tan),
+    "sin": angle_function("sin"),
+    "cos": angle_function("cos"),
+    "tan": angle_function("tan"),
     "arcsin": arcsin,
     "arccos": arccos,
     "arctan": arctan,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from symgrad_compiler.backends.llvm.ir import Value, literal
-from symgrad_compiler.backends.llvm.scalars import Code, by_parts
+from symgrad_compiler.backends.llvm.registers import estimate, scalef, whole_registers
+from symgrad_compiler.backends.llvm.scalars import Code
 
 #: Added and taken away, this rounds to an integer, which is then in the low bits.
 ROUNDER = 1.5 * 2.0**52
@@ -34,23 +35,15 @@ def power_of_two(b: Code, n: Value) -> Value:
     return b.bits(b.shift_left(b.add(n, integer(n, 1023)), 52), "f64")
 
 
-def scale(b: Code, x: Value, n: Value, whole: Value) -> Value:
-    """x 2^n, right also where 2^n or the result is subnormal or too large; `whole` is n as a float."""
-    if b.machine.has_avx512 and x.lanes % 8 == 0:
-        return by_parts(b, 8, _scalef, x, whole)
+def scale(b: Code, x: Value, n: Value | None, whole: Value) -> Value:
+    """x 2^n, right also where 2^n or the result is subnormal or too large; `whole` is n as a float, or n its
+    floor."""
+    if whole_registers(b, x):
+        return scalef(b, x, whole)
+    assert n is not None
     half = b.shift_right(n, 1)
     rest = b.subtract(n, half)
     return b.multiply(b.multiply(x, power_of_two(b, half)), power_of_two(b, rest))
-
-
-def _scalef(b: Code, x: Value, whole: Value) -> Value:
-    """One instruction of AVX-512: x 2^whole."""
-    name = "llvm.x86.avx512.mask.scalef.pd.512"
-    b.f.module.declare(
-        f"declare <8 x double> @{name}(<8 x double>, <8 x double>, <8 x double>, i8, i32 immarg)"
-    )
-    listed = f"<8 x double> {x.text}, <8 x double> {whole.text}, <8 x double> zeroinitializer, i8 -1, i32 4"
-    return b.f.emit(f"call <8 x double> @{name}({listed})", "f64", 8)
 
 
 def clamp(b: Code, x: Value, low: float, high: float) -> Value:
@@ -104,3 +97,27 @@ def or_by_lane(b: Code, name: str, x: Value, rare: Value, fast: Value) -> Value:
         return f.loop(zero, lanes, one, [fast], lane)[0]
 
     return f.choose(any_rare, slow, lambda: fast)
+
+
+def ratio(
+    b: Code, x: Value, y: Value, single: bool, x_low: Value | None = None, y_low: Value | None = None
+) -> Value:
+    """(x + x_low) / (y + y_low), to about half a unit; y neither 0 nor subnormal, infinite or huge. Where the
+    divider would hold up everything else, by an estimate of 1 / y and Newton's iteration."""
+    if whole_registers(b, y):
+        inverse = estimate(b, "rcp14", y)
+        error = b.fma(b.negative(y), inverse, like(y, 1))
+        if single:
+            return b.multiply(x, b.fma(error, inverse, inverse))
+        inverse = b.fma(b.fma(error, error, error), inverse, inverse)
+    elif single or (x_low is None and y_low is None):
+        return b.divide(x, y)
+    else:
+        inverse = b.divide(like(y, 1), y)
+    first = b.multiply(x, inverse)
+    rest = b.fma(b.negative(first), y, x)
+    if y_low is not None:
+        rest = b.fma(b.negative(first), y_low, rest)
+    if x_low is not None:
+        rest = b.add(rest, x_low)
+    return b.fma(rest, inverse, first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from symgrad_compiler.backends.llvm.exponentials import exp_minus_one, reduce_exp
+from symgrad_compiler.backends.llvm.exponentials import exp
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.logarithms import log_double
 from symgrad_compiler.backends.llvm.pieces import (
@@ -16,7 +16,6 @@ from symgrad_compiler.backends.llvm.pieces import (
     nearest,
     normal,
     power_of_two,
-    scale,
 )
 from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
@@ -50,9 +49,7 @@ def power(b: Code, x: Value, y: Value, single: bool) -> Value:
     rest = b.fma(y, low, rest)
     clamped = clamp(b, product, -800.0, 800.0)
     rest = b.select(b.equal(clamped, product), rest, zero)
-    r, n, whole_n = reduce_exp(b, clamped)
-    r = b.add(r, rest)
-    size = scale(b, b.add(exp_minus_one(b, r, single), one), n, whole_n)
+    size = exp(b, clamped, single, rest)
     # x = 0 or infinite
     grows = b.less(zero, y)
     at_zero = b.select(grows, zero, infinity)

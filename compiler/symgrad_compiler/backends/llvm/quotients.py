@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 
 from symgrad_compiler.backends.llvm.ir import Value
-from symgrad_compiler.backends.llvm.scalars import Code, by_parts
+from symgrad_compiler.backends.llvm.registers import estimate, whole_registers
+from symgrad_compiler.backends.llvm.scalars import Code
 
 #: An estimate y0 of 1 / y has |1 - y y0| < 2^-14; anything above this is no estimate.
 _NO_ESTIMATE = 2.0**-10
@@ -69,10 +70,10 @@ class Quotients:
             infinite = code.equal(code.unary("fabs", inverse), code.constant(math.inf, y))
             lost = code.logical_and(infinite, code.logical_not(code.equal(y, code.constant(0, y))))
             return inverse, code.any(lost)
-        estimate = _estimate(code, "rcp14", y)
-        error = code.fma(code.negative(y), estimate, one)
+        rough = estimate(code, "rcp14", y)
+        error = code.fma(code.negative(y), rough, one)
         both = code.fma(error, error, error)
-        closer = code.fma(both, estimate, estimate)  # 1 + e + e^2: 42 bits
+        closer = code.fma(both, rough, rough)  # 1 + e + e^2: 42 bits
         inverse = code.fma(code.fma(code.negative(y), closer, one), closer, closer)
         unsafe = code.any(code.logical_not(code.less(both, code.constant(_NO_ESTIMATE, y))))
         return code.f.choose(unsafe, lambda: code.divide(one, y), lambda: inverse), unsafe
@@ -83,8 +84,8 @@ class Quotients:
         if not self._estimates(x):
             return code.call("sqrt", x)
         half = code.constant(0.5, x)
-        estimate = _estimate(code, "rsqrt14", x)
-        g, h = code.multiply(x, estimate), code.multiply(half, estimate)
+        rough = estimate(code, "rsqrt14", x)
+        g, h = code.multiply(x, rough), code.multiply(half, rough)
         first = error = code.fma(code.negative(h), g, half)
         for _ in range(2):
             g, h = code.fma(g, error, g), code.fma(h, error, h)
@@ -95,16 +96,4 @@ class Quotients:
         return code.f.choose(unsafe, lambda: code.call("sqrt", x), lambda: root)
 
     def _estimates(self, x: Value) -> bool:
-        return self.newton and x.kind == "f64" and x.lanes % 8 == 0 and self.code.machine.has_avx512
-
-
-def _estimate(code: Code, instruction: str, x: Value) -> Value:
-    """rcp14 or rsqrt14 of AVX-512."""
-    name = f"llvm.x86.avx512.{instruction}.pd.512"
-
-    def one(code: Code, x: Value) -> Value:
-        code.f.module.declare(f"declare <8 x double> @{name}(<8 x double>, <8 x double>, i8)")
-        listed = f"<8 x double> {x.text}, <8 x double> zeroinitializer, i8 -1"
-        return code.f.emit(f"call <8 x double> @{name}({listed})", "f64", 8)
-
-    return by_parts(code, 8, one, x)
+        return self.newton and x.kind == "f64" and whole_registers(self.code, x)

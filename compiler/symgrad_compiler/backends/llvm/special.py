@@ -11,8 +11,11 @@ from collections.abc import Callable
 
 from symgrad.ops import fits
 from symgrad.ops.scalar import OF_ORDER
+from symgrad_compiler.backends.llvm.exponentials import Exponential, exponential
 from symgrad_compiler.backends.llvm.ir import Value
-from symgrad_compiler.backends.llvm.pieces import clamp, product, two_sum
+from symgrad_compiler.backends.llvm.pieces import clamp, like, product, ratio, two_sum
+from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, erfcx_by_pieces
+from symgrad_compiler.backends.llvm.registers import whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
 # ---- the error function -----------------------------------------------------------------------------
@@ -20,38 +23,51 @@ from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
 def gaussian(b: Code, s: Value, x: Value, single: bool) -> Value:
     """exp(-s x^2)."""
-    e, lost = _gaussian_parts(b, s, b.call("absolute", x), single)
-    return b.select(b.less(e, b.constant(math.inf, x)), b.muladd(e, b.negative(lost), e), e)
+    e = _gaussian_parts(b, s, x, single)
+    return e.scaled(b, e.sum(b))
 
 
-def _gaussian_parts(b: Code, s: Value, x: Value, single: bool) -> tuple[Value, Value]:
-    """exp(-s x^2) = e - e d, where e is that of the rounded exponent, and d what its two products lost."""
-    square = b.multiply(x, x)
-    exponent = b.multiply(s, square)
-    e = b.call("exp", b.negative(exponent))
+def _gaussian_parts(b: Code, s: Value, x: Value, single: bool) -> Exponential:
+    """exp(-s x^2), with what rounding its exponent lost; 0 comes of all x from where on it is 0."""
+    size = b.call("absolute", x)
+    if s.number is not None and s.number > 0:
+        end = like(x, math.sqrt(800 / s.number))
+        size = b.select(b.less(end, size), end, size)
+    square = b.multiply(size, size)
+    exponent = b.negative(b.multiply(s, square))
     if single:  # x^2 is exact
-        return e, b.constant(0.0, x)
-    lost = b.fma(x, x, b.negative(square))
+        return exponential(b, exponent, single)
+    lost = b.fma(size, size, b.negative(square))
     if s.number is None:
-        lost = b.muladd(s, lost, b.fma(s, square, b.negative(exponent)))
+        lost = b.muladd(s, lost, b.fma(s, square, exponent))
     elif s.number != 1:  # a power of two
         lost = b.multiply(s, lost)
-    matters = b.less(b.call("absolute", exponent), b.constant(1024.0, x))
-    return e, b.select(matters, lost, b.constant(0.0, x))
+    if s.number is None or not s.number > 0:
+        matters = b.less(b.call("absolute", exponent), like(x, 1024))
+        lost = b.select(matters, lost, like(x, 0))
+    return exponential(b, exponent, single, b.negative(lost))
 
 
-def _erfc_right(b: Code, size: Value, bottom: Value, e: Value, lost: Value) -> Value:
-    """erfc(size) from bottom = 1 + 2 size, exp(-size^2) = e - e lost; rounded once at the end."""
-    t = b.subtract(b.constant(1.0, size), b.divide(b.constant(8.0, size), b.add(size, b.constant(4.0, size))))
-    scaled = b.divide(b.polynomial(t, fits.ERFC), bottom)
-    return b.muladd(scaled, e, b.negative(b.multiply(b.multiply(scaled, e), lost)))
+def _erfcx(b: Code, size: Value, single: bool) -> Value:
+    """exp(size^2) erfc(size) for size >= 0."""
+    if whole_registers(b, size):
+        return erfcx_by_pieces(b, size, single)
+    size = b.select(b.less(like(size, 28), size), like(size, 28), size)
+    t = b.subtract(like(size, 1), b.divide(like(size, 8), b.add(size, like(size, 4))))
+    bottom = b.muladd(like(size, 2), size, like(size, 1))
+    lost = None if single else b.fma(like(size, 2), size, b.subtract(like(size, 1), bottom))
+    return ratio(b, b.polynomial(t, fits.ERFC), bottom, single, None, lost)
+
+
+def _erfc_right(b: Code, size: Value, e: Exponential, single: bool) -> Value:
+    """erfc(size), size >= 0, from exp(-size^2)."""
+    scaled = _erfcx(b, size, single)
+    return e.scaled(b, e.times(b, scaled))
 
 
 def _erfc_of_size(b: Code, size: Value, single: bool) -> Value:
     """erfc(size), size >= 0."""
-    one = b.constant(1.0, size)
-    bottom = b.muladd(b.constant(2.0, size), size, one)
-    return _erfc_right(b, size, bottom, *_gaussian_parts(b, one, size, single))
+    return _erfc_right(b, size, _gaussian_parts(b, like(size, 1), size, single), single)
 
 
 def _erf_near(b: Code, x: Value) -> Value:
@@ -61,6 +77,8 @@ def _erf_near(b: Code, x: Value) -> Value:
 
 def erf(b: Code, x: Value, single: bool) -> Value:
     """A polynomial, or 1 - erfc."""
+    if whole_registers(b, x):
+        return erf_by_pieces(b, x)
     size = b.call("absolute", x)
     one = b.constant(1.0, x)
     far = b.subtract(one, _erfc_of_size(b, size, single))
@@ -69,12 +87,15 @@ def erf(b: Code, x: Value, single: bool) -> Value:
 
 
 def erfc(b: Code, x: Value, single: bool) -> Value:
-    """1 - erf near 0; on the left 2 - erfc(-x)."""
+    """On the left 2 - erfc(-x). Without tables, up to 0.85 1/2 - (erf(x) - x + x - 1/2)."""
     size = b.call("absolute", x)
-    one = b.constant(1.0, x)
     tail = _erfc_of_size(b, size, single)
-    far = b.select(b.less(x, b.constant(0.0, x)), b.subtract(b.constant(2.0, x), tail), tail)
-    return b.select(b.less(size, b.constant(0.5, x)), b.subtract(one, _erf_near(b, x)), far)
+    far = b.select(b.less(x, like(x, 0)), b.subtract(like(x, 2), tail), tail)
+    if whole_registers(b, x):
+        return far
+    half = like(x, 0.5)
+    beside = b.muladd(x, b.polynomial(b.multiply(x, x), fits.ERF), b.subtract(x, half))
+    return b.select(b.less(size, like(x, 0.85)), b.subtract(half, beside), far)
 
 
 def ndtr(b: Code, x: Value, single: bool) -> Value:
@@ -82,9 +103,10 @@ def ndtr(b: Code, x: Value, single: bool) -> Value:
     half = b.constant(0.5, x)
     scaled = b.multiply(x, b.constant(math.sqrt(0.5), x))
     size = b.call("absolute", scaled)
-    bottom = b.muladd(b.constant(math.sqrt(2), x), b.call("absolute", x), b.constant(1.0, x))
-    tail = b.multiply(half, _erfc_right(b, size, bottom, *_gaussian_parts(b, half, x, single)))
+    tail = b.multiply(half, _erfc_right(b, size, _gaussian_parts(b, half, x, single), single))
     far = b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
+    if whole_registers(b, x):
+        return far
     return b.select(b.less(size, half), b.muladd(half, _erf_near(b, scaled), half), far)
 
 
@@ -165,12 +187,11 @@ def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
     the left, 1 less that on the right; beside its zero a fit."""
     zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
     size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
-    bottom = b.muladd(b.constant(math.sqrt(2), x), size, one)
-    scaled = _erfc_right(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), bottom, half, zero)
+    scaled = b.multiply(half, _erfcx(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), single))
     slope, slope_low = product(b, size, zero, *(b.constant(v, x) for v in fits.NORMAL_SCALE))
     inner = b.subtract(b.subtract(scaled, slope), slope_low)
-    e, lost = _gaussian_parts(b, half, size, single)
-    part = b.multiply(inner, b.muladd(e, b.negative(lost), e))
+    e = _gaussian_parts(b, half, size, single)
+    part = e.scaled(b, e.times(b, inner))
     far = b.select(b.less(x, zero), part, b.subtract(one, part))
     return _near(b, x, fits.GELU_ZERO, fits.GELU, far)
 
@@ -307,6 +328,8 @@ def gammaln(b: Code, x: Value, single: bool) -> Value:
         sine = b.call("absolute", _sin_cos_pi(b, x)[0])
         there = b.subtract(b.subtract(b.constant(math.log(math.pi), x), b.call("log", sine)), right)
         there = b.select(b.equal(sine, zero), b.constant(math.inf, x), there)
+        tiny = b.less(like(x, -(2.0**-900)), x)  # the sine may be subnormal
+        there = b.select(tiny, b.negative(b.call("log", b.negative(x))), there)
         there = b.select(b.equal(x, b.constant(-math.inf, x)), x, there)
         return b.select(left, there, right)
 
