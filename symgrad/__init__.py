@@ -69,6 +69,7 @@ _MODULES: dict[str, str] = {
     "symgrad.api.vmap": "vmap",
     "symgrad.api.custom": "custom_vjp custom_jvp checkpoint custom_root",
     "symgrad.api.compile": "function set_backend",
+    "symgrad_runtime.threads": "set_num_threads get_num_threads",
     "symgrad.api.optimize": "optimize explain",
     "symgrad.api.history": "why",
     "symgrad.check": "check_grad",

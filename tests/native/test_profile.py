@@ -44,7 +44,7 @@ def test_a_step_of_gradient_descent(backend: str) -> None:
     assert all(r.gflops == r.flops / r.time / 1e9 for r in products)
     text = str(found)
     assert "not in steps" in text
-    assert "limits of 1 thread" in text
+    assert "limits of " in text
     assert all(r.step in text for r in found.rows)
     f(a, b)
     assert not np.array_equal(w.get(), before)
@@ -54,7 +54,9 @@ def test_rows_are_those_of_the_plan() -> None:
     f, _ = gradient_step("llvm")
     found = f.profile(np.ones((100, 30)), np.ones(100), repeat=1)
     lines = [line for line in f.plan().splitlines() if line[:3].strip().isdigit()]
-    assert [line.split()[:2] for line in lines] == [[r.step, r.what.split()[0]] for r in found.rows]
+    assert [line.split()[:2] for line in lines] == [
+        [r.step, r.what.split()[0]] for r in found.rows if not r.is_part
+    ]
 
 
 def test_a_loop_over_rows_and_its_parts() -> None:
@@ -65,7 +67,8 @@ def test_a_loop_over_rows_and_its_parts() -> None:
     assert loop.what.startswith("loop over")
     assert [p.step for p in parts] == [f"0.{i}" for i in range(len(parts))]
     assert all(p.is_part for p in parts)
-    assert 0.5 < sum(p.time for p in parts) / loop.time < 1.05
+    threads = max(each.threads for each in found.limits)  # whose times are added up
+    assert 0.5 < sum(p.time for p in parts) / loop.time < 1.05 * threads
     assert sum(p.flops for p in parts) == loop.flops
     assert loop.bytes == 2 * 4000 * 300 * 4
     assert "  0.1  " in str(found)

@@ -128,6 +128,25 @@ def test_rows_in_one_loop() -> None:
     assert "is not finite, first made by" in verdict(f, a)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_say_what_they_find(threads: int) -> None:
+    x, m = sg.vector("x"), sg.matrix("m")
+    f = guarded([x], [sg.log(x) * 2, sg.sum(sg.log(x))])
+    g = guarded([m], sg.softmax(sg.log(m), axis=1) * m)
+    before = sg.get_num_threads()
+    sg.set_num_threads(threads)
+    try:
+        a, b = np.ones(400_000), np.ones((6_000, 100))
+        assert verdict(f, a) == verdict(g, b) == ""
+        for place in (0, 1, 63_999, 201_010, 399_999):
+            a[place], b.flat[place] = 0, 0
+            assert f"the first at [{place}]" in verdict(f, a)
+            assert f"the first at [{place // 100}, {place % 100}]" in verdict(g, b)
+            a[place], b.flat[place] = 1, 1
+    finally:
+        sg.set_num_threads(before)
+
+
 def test_kernels_that_share_code() -> None:
     """Every step of a recurrence is a kernel of its own; some are checked in another way."""
     x, u = sg.vector("x", size=4), sg.matrix("u", shape=(4, 4))

@@ -5,7 +5,11 @@
 The blocks are small enough to stay in the cache, so that memory is visited once however many kernels there
 are: x comes in once, the result goes out once, and what lies between has room for one block only. A kernel
 joins a loop if, for each storage that it shares with the loop and that one of them writes, both touch in each
-block only the rows of that block. A reduction over the rows themselves is added up from block to block.
+block only the rows of that block.
+
+A reduction over the rows themselves is added up from block to block, in chunks of many blocks that threads
+can share: each chunk has its own sum, and these are added up after the loop. Chunks depend on sizes alone, so
+the result is the same for every number of threads. A long reduction is such a loop of one kernel.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     ARENA,
+    CHUNK,
     IOTA,
     ROW,
     ROWS,
@@ -46,6 +51,10 @@ BLOCK_BYTES = 128 * 1024
 MOST_ROW_BYTES = 1024 * 1024
 #: Below this everything stays in the cache anyway.
 LEAST_BYTES = 256 * 1024
+#: Sums over rows are made in this many chunks, each of so many rows at least.
+CHUNKS, LEAST_CHUNK = 16, 64
+#: A single reduction to more elements than this is left to be shared by columns.
+MOST_KEPT = 16384
 #: The most kernels of a loop; how many loops are open at a time.
 MOST_STEPS, OPEN = 64, 6
 
@@ -380,7 +389,7 @@ def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
     """The group as a loop, if it is one and gains from it; else its steps. `alone` is what nothing else
     touches."""
     steps = list(group.steps.values())
-    if len(steps) < 2:
+    if len(steps) == 1 and not _is_long_reduction(steps[0], len(group.rows)):
         return steps
     rows = product(group.rows)
     row_bytes: Dim = 0
@@ -391,6 +400,22 @@ def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
     if block is None:
         return steps
     return _Cutter(group, alone, rows, block).loop()
+
+
+def _is_long_reduction(step: Step, k: int) -> bool:
+    """Whether a step reduces over the rows to few elements."""
+    if not isinstance(step, Kernel) or not k or _reductions_by_row(step, k) is not False:
+        return False
+    kept = [product(access.layout.shape) for _, access in step.results]
+    return all(not isinstance(size, int) or size <= MOST_KEPT for size in kept)
+
+
+def _chunk(rows: Dim, block: Dim) -> Dim:
+    """How many rows a chunk has: whole blocks."""
+    if isinstance(rows, int) and isinstance(block, int):
+        return -(-max(-(-rows // CHUNKS), LEAST_CHUNK) // block) * block
+    least = maximum(floordiv(rows + CHUNKS - 1, CHUNKS), LEAST_CHUNK)
+    return block * floordiv(least + block - 1, block)
 
 
 def _block(rows: Dim, row_bytes: Dim) -> Dim | None:
@@ -419,20 +444,28 @@ class _Cutter:
         even = isinstance(rows, int) and isinstance(block, int) and rows % block == 0
         self.count: Dim = block if even else ROWS
         self.own = {s for s in alone if all(u.is_own for u in group.uses[s])}
+        sums = any(
+            isinstance(s, Kernel) and _reductions_by_row(s, self.k) is False for s in group.steps.values()
+        )
+        self.chunk = _chunk(rows, block) if sums else block
+        known = isinstance(rows, int) and isinstance(self.chunk, int)
+        self.chunks = -(-rows // self.chunk) if known else CHUNKS
         self.before: list[Step] = []
+        self.after: list[Step] = []
 
     def loop(self) -> list[Step]:
-        whole: list[RowStep] = [s for s in self.group.steps.values() if isinstance(s, (Kernel, FillStep))]
         strides = {u.storage: u.stride for uses in self.group.uses.values() for u in uses if u.stride != 0}
-        body = [self._step(s) for s in whole]
+        steps = [self._step(s) for s in self.group.steps.values() if isinstance(s, (Kernel, FillStep))]
         for storage in self.own:
             storage.size = self.block * strides[storage]
-        loop = RowLoop(self.rows, self.block, tuple(whole), tuple(body), frozenset(self.own))
-        return [*self.before, loop]
+        whole, body = zip(*steps, strict=True)
+        loop = RowLoop(self.rows, self.block, self.chunk, whole, body, frozenset(self.own))
+        return [*self.before, loop, *self.after]
 
-    def _step(self, step: RowStep) -> RowStep:
+    def _step(self, step: RowStep) -> tuple[RowStep, RowStep]:
+        """A step over all rows, and over a block."""
         if isinstance(step, FillStep):
-            return FillStep(self._access(step.out))
+            return step, FillStep(self._access(step.out))
         k, by_row = self.k, _reductions_by_row(step, self.k)
         cut = Kernel((self.count, *step.space[k:]))
         for node in step.nodes:
@@ -452,27 +485,52 @@ class _Cutter:
         cut.reductions = list(reductions.values())
         if by_row:
             cut.results = [(reductions[r], self._access(a)) for r, a in step.results]
-            return cut
-        cut.results = [(reductions[r], a) for r, a in step.results]
+            return step, cut
         cut.lost = {}
-        for reduction, access in cut.results:
-            self._start(reduction, access)
-            if reduction.kind == "add" and reduction.value.dtype.kind == "float":
-                lost = Storage(ARENA, access.storage.dtype, access.storage.size, label="lost")
-                cut.lost[reduction] = Access(lost, replace(access.layout))
-                self.before.append(FillStep(Access(lost, Strided.contiguous((lost.size,)))))
-        return cut
+        partial = [(r, self._by_chunks(r, reductions[r], a, cut)) for r, a in step.results]
+        return replace(step, results=partial), cut
+
+    def _by_chunks(self, reduction: Reduction, part: Reduction, access: Access, cut: Kernel) -> Access:
+        """Memory for the reduction of each chunk; of sums, before it, for what additions lost."""
+        tensor, shape = reduction.tensor, access.layout.shape
+        size = product(shape)
+        is_sum = reduction.kind == "add" and tensor.dtype.kind == "float"
+        partial = Storage(
+            ARENA, tensor.dtype, (1 + is_sum) * self.chunks * size, label=f"{reduction.kind} by chunks"
+        )
+        inside = Strided.contiguous(shape).strides
+
+        def of_chunk(first: Dim) -> Access:
+            return Access(partial, Strided(shape, inside, first + CHUNK * size))
+
+        everything = Strided((self.chunks, *shape), (size, *inside), 0)
+        if is_sum:
+            assert cut.lost is not None
+            cut.lost[part] = of_chunk(0)
+            everything = Strided((2, *everything.shape), (self.chunks * size, *everything.strides), 0)
+            self.before.append(FillStep(Access(partial, Strided.contiguous((partial.size,)))))
+        else:
+            nothing = Number(Scalar.of(identity(reduction.kind, tensor.dtype), tensor.dtype))
+            fill = Kernel(everything.shape, sources={tensor: nothing})
+            fill.stores.append((tensor, Access(partial, everything)))
+            self.before.append(fill)
+        cut.results.append((part, of_chunk(self.chunks * size if is_sum else 0)))
+        self.after.append(self._together(reduction, Access(partial, everything), access))
+        return Access(partial, Strided.contiguous(shape))
+
+    def _together(self, reduction: Reduction, partial: Access, access: Access) -> Kernel:
+        """The reduction of those of all chunks."""
+        tensor, shape = reduction.tensor, partial.layout.shape
+        made = Kernel(shape, sources={tensor: partial}, weight=1)
+        axes = tuple(range(len(shape) - len(access.layout.shape)))
+        made.reductions.append(Reduction(reduction.node, reduction.kind, tensor, axes))
+        made.results.append((made.reductions[0], access))
+        return made
 
     def _reduction(self, reduction: Reduction, by_row: bool) -> Reduction:
         first = () if by_row else (0,)
         axes = (*first, *(a - self.k + 1 for a in reduction.axes if a >= self.k))
         return Reduction(reduction.node, reduction.kind, reduction.value, axes)
-
-    def _start(self, reduction: Reduction, access: Access) -> None:
-        """What a reduction over rows starts from."""
-        tensor = reduction.tensor
-        nothing = Number(Scalar.of(identity(reduction.kind, tensor.dtype), tensor.dtype))
-        self.before.append(Kernel(tensor.shape, sources={tensor: nothing}, stores=[(tensor, access)]))
 
     def _source(self, source: Source) -> Source:
         return self._access(source) if isinstance(source, Access) else source

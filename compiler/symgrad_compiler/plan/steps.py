@@ -336,11 +336,14 @@ class Callback:
 @dataclass(eq=False)
 class RowLoop:
     """Kernels that go through the same rows, run on `block` rows after `block` rows, so that what one hands
-    to the next stays in the cache. Memory that only they touch has room for one block."""
+    to the next stays in the cache. Memory that only they touch has room for one block. Threads share the
+    loop by chunks of `chunk` rows, whole blocks; sums over rows have memory for each chunk."""
 
     rows: Dim
     block: Dim
-    #: The steps over all rows, and the same over a block: its first row is `ROW`, its length `ROWS`.
+    chunk: Dim
+    #: The steps over all rows, and the same over a block: its first row is `ROW`, its length `ROWS`; `CHUNK`
+    #: is the number of its chunk.
     whole: tuple[RowStep, ...]
     body: tuple[RowStep, ...]
     #: What holds values of one block.
@@ -364,6 +367,7 @@ class RowLoop:
 
 #: The sizes that a loop over rows sets: they stand in offsets and spaces of its body.
 ROW, ROWS = size_of_loop("row of the loop"), size_of_loop("rows of the loop")
+CHUNK = size_of_loop("chunk of the loop")
 
 RowStep: TypeAlias = Kernel | FillStep
 Step: TypeAlias = Kernel | MatMulStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback | RowLoop

@@ -22,9 +22,10 @@ from symgrad.types import DTYPES
 from symgrad_compiler.backends.llvm.callbacks import Callbacks
 from symgrad_compiler.backends.llvm.clock import Clocks
 from symgrad_compiler.backends.llvm.entry import CALL, LAUNCH, emit_entry
-from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, SGEMM, Frame
+from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, POOL, SGEMM, Frame
 from symgrad_compiler.backends.llvm.key import program_key, text_key
 from symgrad_compiler.backends.llvm.module import LAYOUT, PROGRAM, emit_module
+from symgrad_compiler.backends.llvm.pool import POOL_INIT
 from symgrad_compiler.backends.llvm.profile import pieces
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
 from symgrad_compiler.backends.measure import Measured, runs
@@ -36,7 +37,7 @@ from symgrad_compiler.plan.budget import Memory
 from symgrad_compiler.plan.describe import describe, nodes_of, step_title
 from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
-from symgrad_runtime import cache
+from symgrad_runtime import cache, threads
 from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
 from symgrad_runtime.entry import Entry, Parameter
@@ -244,6 +245,7 @@ class Compilation:
         engine = Engine(built.code, self.target)
         constants = [numpy.ascontiguousarray(c) for c in built.constants]
         static = [0] * FIXED + [int(c.ctypes.data) for c in constants]
+        static[POOL] = _pool()
         if callbacks is not None:
             static[CALLBACK] = callbacks.address
         if built.needs_blas:
@@ -288,13 +290,23 @@ def _no_error() -> BaseException | None:
 def _entry() -> Engine:
     """The entry code; compiled once a process, kept on disk."""
     target = host()
-    text = emit_entry()
+    text = emit_entry(target.triple)
     key = text_key(text, target.key())
     kept = cache.load(key)
     code = kept.blobs["code"] if kept else compile_object(text, target)
     if kept is None:
         cache.store(key, cache.Entry({}, {"code": code}))
-    return Engine(code, target)
+    engine = Engine(code, target)
+    engine.keep()
+    return engine
+
+
+@lru_cache(maxsize=1)
+def _pool() -> int:
+    """The thread pool."""
+    pool = threads.pool()
+    pool.begin(_entry().address(POOL_INIT))
+    return pool.address
 
 
 @lru_cache(maxsize=8)

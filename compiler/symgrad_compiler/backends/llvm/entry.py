@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.pool import emit_pool
 from symgrad_runtime.callable import OFFSET
 from symgrad_runtime.context import (
     API_FUNCTIONS,
@@ -39,12 +40,13 @@ _SCALAR_VALUE = 16
 _OFFSET_BIT = (1 << 63) - 1
 
 
-def emit_entry() -> str:
-    """The module of both entries."""
+def emit_entry(triple: str) -> str:
+    """The module of both entries, and of the thread pool."""
     module = Module()
     _Invoke(module).emit()
     _Call(module).emit()
     _Launch(module).emit()
+    emit_pool(module, triple)
     return module.text()
 
 

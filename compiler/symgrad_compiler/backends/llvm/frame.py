@@ -1,12 +1,12 @@
 """The frame of a call: one array of 8-byte words through which native code finds everything.
 
-static     callback, sgemm, dgemm, then a pointer to each constant; the same in every call
+static     callback, sgemm, dgemm, thread pool, then a pointer to each constant; the same in every call
 objects    pointers to the data of inputs, outputs, states, spares
 sizes      the values of the symbolic sizes
 arena      pointer to the arena
 error      step, then three numbers, when the program fails
 slots      pointers into the arena, computed by the program
-loop       the first row and the number of rows of a block, set by loops over rows
+loop       of a loop over rows: the first row and the number of rows of a block, the number of a chunk
 """
 
 from __future__ import annotations
@@ -15,12 +15,25 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from symgrad_compiler.plan.steps import ARENA, CONSTANT, INPUT, OUTPUT, ROW, ROWS, SPARE, STATE, Plan, Storage
+from symgrad_compiler.plan.steps import (
+    ARENA,
+    CHUNK,
+    CONSTANT,
+    INPUT,
+    OUTPUT,
+    ROW,
+    ROWS,
+    SPARE,
+    STATE,
+    Plan,
+    RowLoop,
+    Storage,
+)
 
-CALLBACK, SGEMM, DGEMM, FIXED = 0, 1, 2, 3
+CALLBACK, SGEMM, DGEMM, POOL, FIXED = 0, 1, 2, 3, 4
 ERROR_WORDS = 4
 #: The sizes that a loop over rows sets.
-LOOP = (str(ROW), str(ROWS))
+LOOP = (str(ROW), str(ROWS), str(CHUNK))
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class Frame:
             len(plan.size_names),
             1,
             ERROR_WORDS,
-            sum(slot.region != 0 for slot in plan.arena.slots),
+            len(_with_words(plan)),
             len(LOOP),
         ]
         starts = [FIXED]
@@ -99,8 +112,19 @@ class Frame:
         return self.loop + LOOP.index(name) if name in LOOP else self.sizes + self.size_names.index(name)
 
 
+def _with_words(plan: Plan) -> set[int]:
+    """The slots that have a word of their own: those whose offset is not known, and those that each thread
+    that runs a loop over rows has for itself."""
+    found = {i for i, slot in enumerate(plan.arena.slots) if slot.region}
+    for step in plan.steps:
+        if isinstance(step, RowLoop):
+            found.update(storage.index for storage in step.local)
+    return found
+
+
 def _slot_places(plan: Plan, arena: int, slots: int) -> Iterator[tuple[int, int]]:
-    """Slots of the first region are known by their offset in the arena; the others have a word each."""
+    """Of each slot its word; or the arena's, and its offset."""
     words = itertools.count(slots)
-    for slot in plan.arena.slots:
-        yield (next(words), 0) if slot.region else (arena, int(slot.offset))
+    own = _with_words(plan)
+    for number, slot in enumerate(plan.arena.slots):
+        yield (next(words), 0) if number in own else (arena, int(slot.offset))

@@ -49,6 +49,8 @@ class Guard:
 
     def __init__(self, module: Module, frame: Frame, plan: Plan, checks: Mapping[Tensor, Need]) -> None:
         self.module, self.frame, self.plan, self.checks = module, frame, plan, checks
+        #: The word of the frame in which a kernel says that it found something.
+        self.word = frame.error + 1
         #: What is asked where it is not known which tensor lies in memory.
         self._weakest = max(checks.values(), default=Need.NOTHING)
 

@@ -280,10 +280,15 @@ class Module:
     def __init__(self) -> None:
         self.functions: list[Function] = []
         self._declared: dict[str, None] = {}
+        self._texts: list[str] = []
         self.made: dict[str, Function] = {}
 
     def declare(self, text: str) -> None:
         self._declared[text] = None
+
+    def add_text(self, text: str) -> None:
+        """Functions that are written as text."""
+        self._texts.append(text)
 
     def function(
         self,
@@ -297,4 +302,4 @@ class Module:
         return made
 
     def text(self) -> str:
-        return "\n".join([*self._declared, "", *[f"{f.text()}\n" for f in self.functions]])
+        return "\n".join([*self._declared, "", *[f"{f.text()}\n" for f in self.functions], *self._texts])

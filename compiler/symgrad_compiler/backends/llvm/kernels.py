@@ -32,10 +32,11 @@ from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.pieces import two_sum
 from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
-from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
+from symgrad_compiler.backends.llvm.scalars import FLOATS, Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.backends.llvm.splitting import RANGE, emit_kernel_call
 from symgrad_compiler.backends.llvm.structure import split
-from symgrad_compiler.plan.cost import COSTLY
+from symgrad_compiler.plan.cost import is_costly
 from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
@@ -59,11 +60,11 @@ COMBINE: dict[str, Callable[[Code, Value, Value], Value] | None] = {
     "max": lambda code, x, v: code.call("maximum", x, v),
     "min": lambda code, x, v: code.call("minimum", x, v),
 }
-#: How many vectors are run side by side; half as many in kernels beyond this weight, and on machines that
-#: have 16 registers instead of 32.
+#: How many vectors are run side by side; half as many on machines that have 16 registers instead of 32, and a
+#: quarter there in kernels beyond this weight.
 MOST_VECTORS = 4
 MODERATE = 60
-#: Kernels up to this weight get a main loop without masks beside the masked end.
+#: The masked end behind the main loop has vectors as wide in kernels up to this weight, else of one register.
 LIGHT = 120
 
 
@@ -75,11 +76,13 @@ def emit_kernel(
     kernel: Kernel,
     name: str,
     is_shared: bool = False,
+    splits: bool = False,
     guard: Guard | None = None,
 ) -> None:
     """The function `void name(ptr frame)`; shared by kernels of one structure, `void name(ptr frame, ptr
-    places)`, see `structure.py`."""
-    emitter = _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared)
+    places)`, see `structure.py`. Where it is asked to split and can, it is shared by threads, see
+    `splitting.py`."""
+    emitter = _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared, splits)
     if guard is not None:
         emitter.guard = guard.of_kernel(emitter.code, kernel, emitter.lanes)
     emitter.run()
@@ -98,21 +101,29 @@ class _KernelEmitter:
         kernel: Kernel,
         name: str,
         is_shared: bool,
+        splits: bool,
     ) -> None:
         self.kernel = kernel
         self.machine = machine
         self.is_shared = is_shared
-        parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
-        self.f: Function = module.function(name, parameters)
-        self.code = Code(self.f, maths, machine)
-        maths.inline = bool(kernel.space) and maths.may_inline(kernel.weight // COSTLY)
-        self.frame = frame
-        self.sizes = Sizes(self.f, self._size)
-        self.sums = Accumulators(self.code, kernel.reductions)
-        self.pointers: dict[int, Value] = {}
         self._collect()
         self._order()
         self._choose_lanes()
+        self.splits = splits and bool(self.order) and not kernel.scatters
+        self.splits = self.splits and not self.axes[self.order[0]].reduced
+        if self.splits:
+            unit = self.lanes if self.order[0] == self.vector_axis else 1
+            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self.order[0]].extent, unit)
+            name, parameters = f"{name}.range", RANGE
+        else:
+            parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
+        self.f: Function = module.function(name, parameters)
+        self.code = Code(self.f, maths, machine)
+        maths.inline = bool(kernel.space) and maths.may_inline(sum(is_costly(n.op) for n in kernel.nodes))
+        self.frame = frame
+        self.sizes = Sizes(self.f, self._size)
+        self.sums = Accumulators(self.code, kernel.reductions, self._position_kind())
+        self.pointers: dict[int, Value] = {}
 
     # ---- frame --------------------------------------------------------------------------------------
 
@@ -149,6 +160,13 @@ class _KernelEmitter:
     def _positional(self) -> bool:
         return any(r.kind.startswith("arg") for r in self.kernel.reductions)
 
+    def _position_kind(self) -> str:
+        """What positions along the reduced axis are counted in."""
+        extents = [a.extent for a in self.axes if a.reduced]
+        short = all(isinstance(e, int) and e < 2**31 for e in extents)
+        narrow = all(BITS[kind_of(r.value.dtype)] <= 32 for r in self.kernel.reductions)
+        return "i32" if short and narrow else "i64"
+
     def _order(self) -> None:
         """The loops from outside in, and which of them runs in vectors."""
         count = len(self.axes)
@@ -167,7 +185,6 @@ class _KernelEmitter:
         alone = (
             self.vector_axis < 0
             or bool(kinds & {"c64", "c128"})
-            or (self._positional() and not self.columns)
             or any(
                 base.strides[self.vector_axis] != 1 or any(i.strides[self.vector_axis] != 0 for i in indices)
                 for base, indices in self.scatter_streams
@@ -175,14 +192,16 @@ class _KernelEmitter:
         )
         floats = kinds & {"f32", "f64"}
         widest = max((BITS[k] // 8 or 1 for k in (floats or kinds)), default=8)
-        self.lanes = 1 if alone else self._wide(max(2, self.machine.vector_bytes // widest))
+        self.register_lanes = 1 if alone else max(2, self.machine.vector_bytes // widest)
+        self.lanes = 1 if alone else self._wide(self.register_lanes)
 
     def _wide(self, lanes: int) -> int:
         """Several vectors side by side, so that their chains of operations overlap: not more than the axis is
         long, and fewer where one needs many registers."""
         extent = self.axes[self.vector_axis].extent
-        most = MOST_VECTORS if self.machine.has_avx512 else MOST_VECTORS // 2
-        times = most if self.kernel.weight <= MODERATE else most // 2
+        times = MOST_VECTORS
+        if not self.machine.has_avx512:
+            times //= 2 if self.kernel.weight <= MODERATE else 4
         while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
             times //= 2
         return lanes * times
@@ -220,7 +239,9 @@ class _KernelEmitter:
         """What several quotients divide by: one reciprocal then serves all."""
         if not self.machine.has_fma or self.lanes == 1:
             return set()
+        numbers = {t for t, s in self.kernel.sources.items() if isinstance(s, Number)}
         nodes = [n for n in self.kernel.nodes if n.op in (divide, reciprocal)]
+        nodes = [n for n in nodes if n.inputs[-1] not in numbers]
         count = Counter(n.inputs[-1] for n in nodes)
         if self._divides_much(count):
             return set(count)
@@ -229,7 +250,7 @@ class _KernelEmitter:
     def _divides_much(self, divisors: Counter[Tensor]) -> bool:
         """Whether the divider would hold up everything else."""
         roots = sum(n.op is sqrt for n in self.kernel.nodes)
-        return DIVISION * len(divisors) + ROOT * roots > self.kernel.weight
+        return self.kernel.weight > LIGHT or DIVISION * len(divisors) + ROOT * roots > self.kernel.weight
 
     def _depths(self) -> dict[Tensor, int]:
         """The number of loops inside which a value is known."""
@@ -354,10 +375,17 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
+        start, stop = self._range(level)
         if axis == self.vector_axis:
-            self._vector_loop(axis, [], body)
+            self._vector_loop(axis, [], body, start, stop)
         else:
-            self.f.loop(literal(0, "i64"), self.extents[axis], literal(1, "i64"), [], body)
+            self.f.loop(start, stop, literal(1, "i64"), [], body)
+
+    def _range(self, level: int) -> tuple[Value, Value]:
+        """What the loop at a level runs through: at the outermost, the part of this call."""
+        if level == 0 and self.splits:
+            return self.f.parameters["start"], self.f.parameters["stop"]
+        return literal(0, "i64"), self.extents[self.order[level]]
 
     def _kept(self) -> list[int]:
         return [a for a in self.order if not self.axes[a].reduced]
@@ -395,9 +423,7 @@ class _KernelEmitter:
             return [(lanes, False), (1, False)]
         if isinstance(extent, int) and extent < lanes:
             return [(lanes, True)]
-        if self.kernel.weight <= LIGHT:
-            return [(lanes, False), (lanes, True)]
-        return [(lanes, True)]
+        return [(lanes, False), (lanes if self.kernel.weight <= LIGHT else self.register_lanes, True)]
 
     def _vector_loop(
         self,
@@ -423,7 +449,7 @@ class _KernelEmitter:
                 empty = f.emit(f"icmp slt i64 {length.text}, 0", "i1")
                 end = f.emit(f"select i1 {empty.text}, i64 {start.text}, i64 {end.text}", "i64")
             if accumulators and accumulators[0].lanes != lanes:
-                accumulators = self.sums.fold(accumulators)
+                accumulators = self.sums.into_lane(self.sums.fold(accumulators), lanes)
             saved = (self.current_lanes, self.mask)
 
             def inside(
@@ -473,6 +499,8 @@ class _KernelEmitter:
         operands = [self._value(t) for t in node.inputs]
         if isinstance(node.op, AsType):
             value = self.code.convert(operands[0], kind_of(node.op.dtype))
+        elif node.op is divide and operands[1].kind in FLOATS and self.quotients.is_plain(operands[1]):
+            value = self.quotients.by_number(*operands)
         elif node.op in (divide, reciprocal) and node.inputs[-1] in self.shared_divisors:
             made = self.quotients
             value = made.quotient(*operands) if node.op is divide else made.inverse(operands[0])
@@ -530,10 +558,22 @@ class _KernelEmitter:
                 value = self.code.select(self.mask, value, nothing)
             found.append(value)
             if reduction.kind.startswith("arg"):
-                axes = [i for i, a in enumerate(self.axes) if a.reduced]
-                position = self.index_of[axes[0]] if axes else literal(0, "i64")
-                found.append(self.code.splat(position, lanes))
+                found.append(self._position_now(lanes))
         return found
+
+    def _position_now(self, lanes: int) -> Value:
+        """Where the current element(s) are along the reduced axis; -1 in masked lanes."""
+        code, kind = self.code, self.sums.position_kind
+        axes = [i for i, a in enumerate(self.axes) if a.reduced]
+        if not axes:
+            return literal(0, kind, lanes)
+        position = code.splat(code.convert(self.index_of[axes[0]], kind), lanes)
+        if lanes == 1 or axes[0] != self.vector_axis:
+            return position
+        position = code.add(position, lanes_of.lane_numbers(lanes, kind))
+        if self.mask is None:
+            return position
+        return code.select(self.mask, position, literal(-1, kind, lanes))
 
     def _reduce(self, level: int, initial: list[Value]) -> list[Value]:
         """The loops over reduced axes from `level` on: their accumulated values, starting from `initial`."""
@@ -573,8 +613,8 @@ class _KernelEmitter:
         def block(start: Value, carried: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(length, "i64")), extent)
             partial = run(start, stop, self.sums.identities(carried[0].lanes))
-            if partial[0].lanes != carried[0].lanes:  # the end was done element by element
-                partial = self.sums.into_lane(partial, carried[0].lanes)
+            if partial[0].lanes != carried[0].lanes:  # the end was done in other vectors
+                partial = self.sums.into_lane(self.sums.fold(partial), carried[0].lanes)
             return self.sums.add_block(carried, partial)
 
         begin = [*begin, *self.sums.identities(begin[0].lanes)]
@@ -640,7 +680,7 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
-        self._vector_loop(axis, [], body)
+        self._vector_loop(axis, [], body, *self._range(level))
 
     def _is_blocked_columns(self) -> bool:
         kept = self._kept()
@@ -660,7 +700,7 @@ class _KernelEmitter:
             return []
 
         if self.kernel.lost is None:
-            self._vector_loop(axis, [], clear)
+            self._vector_loop(axis, [], clear, *self._range(0))
 
         def block(start: Value, _: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(BLOCK, "i64")), self.extents[first])
@@ -688,7 +728,7 @@ class _KernelEmitter:
                 self._leave(0)
                 return []
 
-            self._vector_loop(axis, [], column)
+            self._vector_loop(axis, [], column, *self._range(0))
             return []
 
         f.loop(zero, self.extents[first], literal(BLOCK, "i64"), [], block)

@@ -6,9 +6,9 @@ from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, 
 from symgrad_compiler.backends.llvm.scalars import Code
 
 
-def lane_numbers(lanes: int) -> Value:
+def lane_numbers(lanes: int, kind: str = "i64") -> Value:
     """0, 1, 2, ..."""
-    return Value(f"<{', '.join(f'i64 {i}' for i in range(lanes))}>", "i64", lanes)
+    return Value(f"<{', '.join(f'{kind} {i}' for i in range(lanes))}>", kind, lanes)
 
 
 def lane_mask(code: Code, index: Value, stop: Value, lanes: int) -> Value:

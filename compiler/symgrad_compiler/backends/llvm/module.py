@@ -21,6 +21,7 @@ from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.scans import emit_scan
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.sort import emit_sort
+from symgrad_compiler.backends.llvm.splitting import emit_rows, may_gain, step_work
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.backends.llvm.structure import places, structure
 from symgrad_compiler.plan.arena import ALIGNMENT
@@ -62,7 +63,8 @@ class _Call:
 
 
 class _Kernels:
-    """The functions of kernels; one for all that have the same structure."""
+    """The functions of kernels; one for all that have the same structure. Those in loops over rows are not
+    shared by threads: the loops are."""
 
     def __init__(
         self,
@@ -75,11 +77,12 @@ class _Kernels:
     ) -> None:
         self.module, self.maths, self.machine, self.frame = module, maths, machine, frame
         self.guard = guard
-        bodies = [s.body if isinstance(s, RowLoop) else (s,) for s in plan.steps]
-        kernels = [s for body in bodies for s in body if isinstance(s, Kernel)]
-        self.structures: dict[Kernel, Any] = {k: structure(k, frame) for k in kernels}
-        if guard is not None:
-            self.structures = {k: (s, guard.structure(k)) for k, s in self.structures.items()}
+        self.structures: dict[Kernel, Any] = {}
+        for step in plan.steps:
+            for each in step.body if isinstance(step, RowLoop) else (step,):
+                if isinstance(each, Kernel):
+                    checks = None if guard is None else guard.structure(each)
+                    self.structures[each] = (structure(each, frame), isinstance(step, RowLoop), checks)
         self.count = Counter(self.structures.values())
         self.names: dict[Any, str] = {}
 
@@ -89,7 +92,10 @@ class _Kernels:
         shared = self.count[key] > 1
         if key not in self.names:
             self.names[key] = name
-            emit_kernel(module, self.maths, self.machine, self.frame, kernel, name, shared, self.guard)
+            splits = not key[1] and may_gain(step_work(kernel))
+            emit_kernel(
+                module, self.maths, self.machine, self.frame, kernel, name, shared, splits, self.guard
+            )
         if not shared:
             return _Call(name, False)
         words = ", ".join(f"i64 {n}" for place in places(kernel, self.frame) for n in place)
@@ -115,10 +121,14 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
             calls.append(_timed(clocks, kernels.call(step, name), number))
             calls += [_Call(check, True)] if check else []
             continue
-        emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, RowLoop):
-            emitter.rows(step, _body(step, kernels, frame, name, number, clocks))
-        elif isinstance(step, MatMulStep):
+            body = _body(step, kernels, frame, name, number, clocks)
+            emit_rows(module, frame, step, name, body, None if guard is None else guard.word)
+            calls.append(_timed(clocks, _Call(name, False), number))
+            calls += [_Call(check, True)] if check else []
+            continue
+        emitter = StepEmitter(module, frame, name, number)
+        if isinstance(step, MatMulStep):
             emitter.matmul(step)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
@@ -203,22 +213,25 @@ def _calls(f: Function, calls: list[_Call]) -> None:
 
 
 def _place_slots(f: Function, frame: Frame, plan: Plan) -> None:
-    """Write the addresses of slots of symbolic sizes into the frame."""
+    """Write the addresses of slots that have a word into the frame."""
 
     def word(index: int, kind: str) -> Value:
         address = f.field(f.parameters["frame"], 8 * index)
         return f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
 
     arena = plan.arena
-    if len(arena.regions) == 1:
+    if not any(index != frame.arena for index, _ in frame.slot_places):
         return
     sizes = Sizes(f, lambda name: word(frame.size_word(name), "i64"))
     starts = [word(frame.arena, "ptr"), f.field(word(frame.arena, "ptr"), arena.fixed_bytes)]
     for region in arena.regions[1:-1]:
         starts.append(_further(f, starts[-1], sizes(region.size), region.slack))
     for slot, (index, _) in zip(arena.slots, frame.slot_places, strict=True):
-        if slot.region:
-            at = _further(f, starts[slot.region], sizes(slot.offset), slot.slack)
+        if index != frame.arena:
+            if slot.region:
+                at = _further(f, starts[slot.region], sizes(slot.offset), slot.slack)
+            else:
+                at = f.field(starts[0], int(slot.offset))
             f.store(at, f.field(f.parameters["frame"], 8 * index))
 
 
@@ -271,14 +284,13 @@ def work(plan: Plan) -> Dim:
     """About how many simple operations a call takes."""
     total: Dim = 0
     for step in plan.steps:
-        total = total + step_work(step)
+        total = total + _work(step)
     return total
 
 
-def step_work(step: Step) -> Dim:
-    """About how many simple operations a step takes."""
-    if isinstance(step, Kernel):
-        return product(step.space) * (step.weight + 1)
+def _work(step: Step) -> Dim:
+    if isinstance(step, (Kernel, FillStep)):
+        return step_work(step)
     if isinstance(step, RowLoop):
         total: Dim = 0
         for each in step.whole:
@@ -290,8 +302,6 @@ def step_work(step: Step) -> Dim:
         return product(step.out.layout.shape) * 4
     if isinstance(step, Callback):
         return 1000
-    if isinstance(step, FillStep):
-        return product(step.out.layout.shape)
     if isinstance(step, SortStep):
         return step.out.storage.size * 64
     return product(step.index.layout.shape) if step.index is not None else 1

@@ -6,7 +6,8 @@ more step rounds a quotient correctly (Markstein 1990). Operands for which an es
 leaves the range (0, infinities, subnormal divisors) take the processor's instruction, by a branch for the
 whole vector.
 
-One reciprocal serves all quotients by the same divisor, on any machine with fused multiply-add.
+One reciprocal serves all quotients by the same divisor, on any machine with fused multiply-add; that of a
+number is known beforehand.
 """
 
 from __future__ import annotations
@@ -41,6 +42,20 @@ class Quotients:
         better = code.fma(rest, inverse, first)
         near = code.select(code.is_zero_or_nan(better), first, better)  # signs of zeros; infinities
         return code.f.choose(unsafe, lambda: code.divide(x, y), lambda: near)
+
+    def by_number(self, x: Value, y: Value) -> Value:
+        """x / y for a number y that `is_plain`: a product, and a step that rounds it correctly."""
+        code = self.code
+        assert y.number is not None
+        inverse = code.constant(1 / y.number, x)
+        first = code.multiply(x, inverse)
+        rest = code.fma(code.negative(first), y, x)
+        better = code.fma(rest, inverse, first)
+        return code.select(code.is_zero_or_nan(better), first, better)
+
+    def is_plain(self, y: Value) -> bool:
+        """Whether a divisor is a number whose reciprocal is far from the limits of its kind."""
+        return y.number is not None and self.code.machine.has_fma and 1e-30 < abs(y.number) < 1e30
 
     def _inverse(self, y: Value) -> tuple[Value, Value]:
         """1 / y, and whether a quotient must not be made of it."""

@@ -18,9 +18,10 @@ from symgrad_compiler.plan.steps import identity as start_of
 class Accumulators:
     """The accumulators of one kernel."""
 
-    def __init__(self, code: Code, reductions: Sequence[Reduction]) -> None:
+    def __init__(self, code: Code, reductions: Sequence[Reduction], position_kind: str = "i64") -> None:
         self.code = code
         self.reductions = reductions
+        self.position_kind = position_kind
 
     def identities(self, lanes: int) -> list[Value]:
         """Accumulators of nothing."""
@@ -28,7 +29,7 @@ class Accumulators:
         for reduction in self.reductions:
             found.append(identity(reduction, lanes))
             if _is_positional(reduction):
-                found.append(literal(-1, "i64", lanes))
+                found.append(literal(-1, self.position_kind, lanes))
         return found
 
     def combine(self, accumulators: Sequence[Value], others: Sequence[Value]) -> list[Value]:
@@ -65,35 +66,53 @@ class Accumulators:
         return result
 
     def _better(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
-        """The first extreme, a NaN before all else."""
+        """The extreme, a NaN before all else; of equals the best so far. A position of -1 goes with the
+        identity, and wins over nothing but another one."""
         code = self.code
         value, position = new
         wins = code.less(best[0], value) if kind == "argmax" else code.less(value, best[0])
         if value.kind in ("f32", "f64"):
             nan_wins = code.logical_and(code.is_nan(value), code.logical_not(code.is_nan(best[0])))
             wins = code.logical_or(wins, nan_wins)
-        wins = code.logical_or(wins, code.less(best[1], literal(0, "i64", best[1].lanes)))
+        wins = code.logical_or(wins, code.less(best[1], code.constant(0, best[1])))
         return [code.select(wins, value, best[0]), code.select(wins, position, best[1])]
+
+    def _better_lane(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
+        """As `_better`, of equals that with the lower position."""
+        code = self.code
+        after = code.logical_and(code.less(new[1], best[1]), code.less(code.constant(-1, new[1]), new[1]))
+        first = [code.select(after, a, b) for a, b in zip(new, best, strict=True)]
+        second = [code.select(after, b, a) for a, b in zip(new, best, strict=True)]
+        return self._better(kind, first, second)
 
     def results(self, accumulators: Sequence[Value]) -> list[Value]:
         """What is stored: the value, or the position."""
         result, i = [], 0
         for reduction in self.reductions:
             i += 2 if _is_positional(reduction) else 1
-            result.append(accumulators[i - 1])
+            value = accumulators[i - 1]
+            result.append(self.code.convert(value, "i64") if _is_positional(reduction) else value)
         return result
 
     def fold(self, accumulators: Sequence[Value]) -> list[Value]:
-        """Vectors to scalars: halves onto halves. A positional one never runs in vectors along its axis."""
+        """Vectors to scalars: halves onto halves."""
         if accumulators[0].lanes == 1:
             return list(accumulators)
-        result = []
-        for reduction, value in zip(self.reductions, accumulators, strict=True):
-            while value.lanes > 1:
-                half = value.lanes // 2
-                low, high = self._part(value, 0, half), self._part(value, half, half)
-                value = combine(self.code, reduction.kind, low, high)
-            result.append(value)
+        result: list[Value] = []
+        i = 0
+        for reduction in self.reductions:
+            count = 2 if _is_positional(reduction) else 1
+            values = list(accumulators[i : i + count])
+            i += count
+            while values[0].lanes > 1:
+                half = values[0].lanes // 2
+                low = [self._part(v, 0, half) for v in values]
+                high = [self._part(v, half, half) for v in values]
+                if count == 2:
+                    values = self._better_lane(reduction.kind, low, high)
+                else:
+                    values = [combine(self.code, reduction.kind, low[0], high[0])]
+            result += values
         return result
 
     def _part(self, value: Value, start: int, count: int) -> Value:
@@ -108,6 +127,8 @@ class Accumulators:
 
     def into_lane(self, scalars: Sequence[Value], lanes: int) -> list[Value]:
         """Vectors that hold scalars in their first lane, and the identity in the others."""
+        if lanes == 1:
+            return list(scalars)
         result = []
         for value, nothing in zip(scalars, self.identities(lanes), strict=True):
             element = f"{LLVM_TYPES[value.kind]} {value.text}"

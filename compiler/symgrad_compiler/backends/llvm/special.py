@@ -20,7 +20,7 @@ from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
 def gaussian(b: Code, s: Value, x: Value, single: bool) -> Value:
     """exp(-s x^2)."""
-    e, lost = _gaussian_parts(b, s, x, single)
+    e, lost = _gaussian_parts(b, s, b.call("absolute", x), single)
     return b.select(b.less(e, b.constant(math.inf, x)), b.muladd(e, b.negative(lost), e), e)
 
 

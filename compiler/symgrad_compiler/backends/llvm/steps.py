@@ -20,14 +20,11 @@ from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
-    ROW,
-    ROWS,
     Access,
     BoundsCheck,
     Callback,
     FillStep,
     MatMulStep,
-    RowLoop,
 )
 from symgrad_runtime.native import (
     CALLBACK_ERROR,
@@ -130,25 +127,6 @@ class StepEmitter:
             return size
         zero = literal(0, "i64")
         return self.code.select(self.code.less(zero, size), size, zero)
-
-    def rows(self, step: RowLoop, calls: Sequence[str]) -> None:
-        """Block of rows by block of rows, the calls."""
-        f = self.f
-        total, size = self.sizes(step.rows), self.sizes(step.block)
-        frame = f.parameters["frame"]
-
-        def block(start: Value, _: list[Value]) -> list[Value]:
-            rest = f.emit(f"sub i64 {total.text}, {start.text}", "i64")
-            whole = f.emit(f"icmp slt i64 {size.text}, {rest.text}", "i1")
-            count = f.emit(f"select i1 {whole.text}, i64 {size.text}, i64 {rest.text}", "i64")
-            f.store(start, f.field(frame, 8 * self.frame.size_word(str(ROW))))
-            f.store(count, f.field(frame, 8 * self.frame.size_word(str(ROWS))))
-            for call in calls:
-                f.do(call)
-            return []
-
-        f.loop(literal(0, "i64"), total, size, [], block)
-        self.finish()
 
     def check(self, step: BoundsCheck) -> None:
         code = self.code

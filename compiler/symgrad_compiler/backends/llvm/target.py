@@ -142,6 +142,10 @@ class Engine:
         """Where a function starts."""
         return int(self._engine.get_function_address(name))
 
+    def keep(self) -> None:
+        """Never free the code: threads may be in it until the process ends."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
+
     def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
         if engine is not None:

@@ -1,0 +1,158 @@
+"""The tables and the chart of what was measured."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compare import Measured, Result
+
+#: What symgrad's ways of being called are named in tables.
+WAYS = {"": "symgrad", "into": "symgrad, f.into"}
+COLOURS = ("#20639b", "#7fb0d9", "#8d8d8d", "#e08a1e", "#c0504d", "#7b4b94", "#5f8f3e", "#b8a03c")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
+
+
+def duration(seconds: float | None) -> str:
+    """Three digits, in the unit that suits."""
+    if seconds is None:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
+
+
+def rows(result: Result) -> list[tuple[str, Measured, float]]:
+    """Name, system and median seconds of a call; of all that were timed, symgrad's ways each for itself."""
+    return [
+        (WAYS[way] if m.system == "symgrad" else m.system, m, seconds)
+        for m in result.found
+        for way in m.times
+        if (seconds := m.median(way)) is not None
+    ]
+
+
+def peers(result: Result) -> dict[str, float]:
+    """Median seconds by peer, the fastest first."""
+    found = {name: s for name, m, s in rows(result) if m.system not in ("symgrad", "copy")}
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def limits(machine: Mapping[str, Any]) -> str:
+    return (
+        f"{machine['cores']} cores of {machine['processor']}, at this moment, all cores: copy "
+        f"{machine['copy GB/s']:.1f} GB/s (read and written), float32 multiply-adds "
+        f"{machine['float32 GFLOP/s']:.0f} GFLOP/s"
+    )
+
+
+def details(result: Result) -> str:
+    """One workload: a row for each system."""
+    workload, sizes, found = result
+    head = ["", "a call", "to fastest peer", "first result", "warm", "off by"]
+    moved = workload.moved(**sizes) if workload.moved else None
+    flops = workload.flops(**sizes) if workload.flops else None
+    head += ["GB/s"] * (moved is not None) + ["GFLOP/s"] * (flops is not None)
+    fastest = next(iter(peers(result).values()), None)
+    lines = [head]
+    for name, m, seconds in rows(result):
+        is_first = m.system != "symgrad" or name == WAYS[""]
+        line = [name, duration(seconds), "-" if fastest is None else f"{seconds / fastest:.2f}"]
+        line += [duration(m.first), duration(m.warm)] if is_first and m.system != "copy" else ["", ""]
+        line.append("" if m.apart is None or not is_first else f"{m.apart:.0e}")
+        line += [f"{amount / seconds / 1e9:.1f}" for amount in (moved, flops) if amount is not None]
+        lines.append(line)
+    missing = [f"{m.system}: {m.problem}" for m in found if m.problem]
+    versions = ", ".join(f"{m.system} {m.version}" for m in found if m.version and m.system != "copy")
+    return "\n".join([f"{workload.name}: {workload.title}", table(lines), *missing, versions])
+
+
+def summary(results: Sequence[Result]) -> str:
+    """One row for each workload: how many times as fast as the fastest peer, and the first results."""
+    head = ["", "symgrad", "f.into", "fastest peer", "", "times as fast", "f.into", "into / copy"]
+    head += ["first", "jax first", "jax / symgrad", "warm"]
+    lines = [head]
+    for result in results:
+        by_name = {name: seconds for name, _, seconds in rows(result)}
+        systems = {m.system: m for m in result.found}
+        fresh, into = by_name.get(WAYS[""]), by_name.get(WAYS["into"])
+        peer, best = next(iter(peers(result).items()), ("none", None))
+        jax = systems["jax"].first if "jax" in systems else None
+        first = systems["symgrad"].first
+        lines.append(
+            [
+                result.workload.name,
+                duration(fresh),
+                duration(into),
+                duration(best),
+                peer,
+                quotient(best, fresh),
+                quotient(best, into),
+                quotient(into, by_name.get("copy")),
+                duration(first),
+                duration(jax),
+                quotient(jax, first),
+                duration(systems["symgrad"].warm),
+            ]
+        )
+    return table(lines)
+
+
+def quotient(a: float | None, b: float | None) -> str:
+    return "-" if a is None or b is None else f"{a / b:.2f}"
+
+
+def write(folder: Path, machine: Mapping[str, Any], results: Sequence[Result]) -> None:
+    """summary.txt, details.txt, results.json (all timings) and benchmarks.png in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {r.workload.name: {"sizes": dict(r.sizes), "systems": [*map(asdict, r.found)]} for r in results}
+    texts = {
+        "summary.txt": f"{limits(machine)}\n\n{summary(results)}",
+        "details.txt": "\n\n".join([limits(machine), *map(details, results)]),
+        "results.json": json.dumps({"machine": machine, "workloads": kept}),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+    chart(results, folder / "benchmarks.png")
+
+
+def chart(results: Sequence[Result], path: Path) -> None:
+    """Bars: the time of a call, as a multiple of symgrad's; a row of bars for each workload."""
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    shown = [r for r in results if any(name == WAYS[""] for name, _, _ in rows(r))]
+    if not shown:
+        return
+    names = list(dict.fromkeys(name for r in shown for name, _, _ in rows(r)))
+    height = 0.84 / len(names)
+    figure, axes = pyplot.subplots(figsize=(9, 1 + 1.1 * len(shown)), layout="constrained")
+    for i, name in enumerate(names):
+        places, widths = [], []
+        for k, result in enumerate(shown):
+            by_name = {n: seconds for n, _, seconds in rows(result)}
+            if name in by_name:
+                places.append(k + (i + 0.5) * height - 0.42)
+                widths.append(by_name[name] / by_name[WAYS[""]])
+        bars = axes.barh(places, widths, height, label=name, color=COLOURS[i % len(COLOURS)])
+        axes.bar_label(bars, [f"{w:.2g}" for w in widths], fontsize=6, padding=2)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(shown)), [r.workload.name for r in shown])
+    axes.invert_yaxis()
+    axes.set_xlabel("time of a call, in that of symgrad (less is faster)")
+    axes.legend(fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
