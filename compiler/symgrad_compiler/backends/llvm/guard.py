@@ -155,7 +155,7 @@ class KernelGuard:
         self, code: Code, frame: Frame, checks: Mapping[Tensor, Need], kernel: Kernel, lanes: int
     ) -> None:
         self.code, self.f, self.frame, self.checks = code, code.f, frame, checks
-        self.lanes = sorted({1, lanes})
+        self.lanes = [2**k for k in range(lanes.bit_length())]  # the ends of loops may take fewer
         made = [*[n.outputs[0] for n in kernel.nodes], *[r.tensor for r in kernel.reductions]]
         kinds = {kind_of(t.dtype) for t in made if t in checks}
         self.kinds = [k for k in FLOATS if k in kinds]
