@@ -63,7 +63,11 @@ OWNERS = {
 LAZY = {
     "symgrad.dims": ("symgrad.proofs",),
     "symgrad_compiler.backends.numpy": ("symgrad_compiler.backends.special",),
-    "symgrad_compiler.backends.llvm.compile": ("symgrad_runtime.blas",),
+    "symgrad_compiler.backends.llvm.compile": (
+        "symgrad_runtime.blas",
+        "symgrad_compiler.backends.llvm.cold",
+    ),
+    "symgrad_runtime.blas": ("scipy.linalg.cython_blas",),
     "symgrad_compiler.driver": (
         "symgrad_compiler.backends.llvm.compile",
         "symgrad_compiler.backends.llvm.limits",

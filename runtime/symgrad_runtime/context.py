@@ -7,7 +7,7 @@ address is part of compiled code, so compiled code can be kept on disk.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -50,8 +50,8 @@ class Word(IntEnum):
 #: Of a parameter: type number, rank, up to two types of NumPy or Python scalars that are taken, where its
 #: dimensions are described: pairs of (kind, value), see FIXED and the like.
 PARAMETER_WORDS = 5
-#: Of a result: its NumPy dtype object, rank.
-RESULT_WORDS = 2
+#: Of a result: its NumPy dtype object, rank, bytes of an element.
+RESULT_WORDS = 3
 #: Kinds of dimensions: must be `value`; gives size number `value`; must equal size number `value`.
 FIXED, BINDS, REPEATS = 0, 1, 2
 
@@ -69,10 +69,15 @@ API_FUNCTIONS = (
     "Py_DecRef",
     "PyTuple_New",
     "PyLong_FromLongLong",
+    "PyErr_Fetch",
+    "PyErr_Restore",
 )
-NDARRAY, EMPTY, SCALAR, NONE = (len(API_FUNCTIONS) + i for i in range(4))
-#: Positions of PyArray_Empty and PyArray_Scalar in NumPy's table of functions; they are part of its ABI.
-_NUMPY_EMPTY, _NUMPY_SCALAR = 184, 60
+NDARRAY, EMPTY, SCALAR, NONE, SET_HANDLER, GET_HANDLER, DEFAULT_HANDLER, CAPSULE, POOL = (
+    len(API_FUNCTIONS) + i for i in range(9)
+)
+#: Positions of PyArray_Empty, PyArray_Scalar, PyDataMem_SetHandler, PyDataMem_GetHandler and
+#: PyDataMem_DefaultHandler (a variable) in NumPy's table; they are part of its ABI.
+_NUMPY_EMPTY, _NUMPY_SCALAR, _NUMPY_SET, _NUMPY_GET, _NUMPY_DEFAULT = 184, 60, 304, 305, 306
 #: Frames up to this many words live on the stack.
 MAX_STACK_WORDS = 2048
 
@@ -92,7 +97,9 @@ def _api() -> numpy.ndarray[Any, Any]:
     capsule = core._multiarray_umath._ARRAY_API
     table = ctypes.cast(getter(capsule, None), ctypes.POINTER(ctypes.c_void_p))
     words += [id(numpy.ndarray), table[_NUMPY_EMPTY], table[_NUMPY_SCALAR], id(None)]
-    return numpy.array(words, numpy.int64)
+    default = ctypes.cast(table[_NUMPY_DEFAULT], ctypes.POINTER(ctypes.c_void_p))[0]
+    words += [table[_NUMPY_SET], table[_NUMPY_GET], default]
+    return numpy.array([*words, 0, 0], numpy.int64)  # the pool's words: see `buffers.py`
 
 
 _tables: list[numpy.ndarray[Any, Any]] = []
@@ -131,8 +138,11 @@ class Context:
         static: Sequence[int],
         program: int,
         layout: int,
+        give: Callable[[int], None],
     ) -> None:
+        """`give` takes the arena back in the end."""
         self._kept: list[Any] = []
+        self._give = give
         self.words = numpy.zeros(Word.COUNT, numpy.int64)
         dims = 2 + sum(t.ndim for t in outputs)
         words = self.words
@@ -149,7 +159,7 @@ class Context:
         words[Word.ERROR_AT] = shape.error_at
         records, derived = self._parameters(inputs, list(size_names))
         words[Word.PARAMETERS] = self._keep(records)
-        results = [w for t in outputs for w in (self._object(t.dtype.numpy), t.ndim)]
+        results = [w for t in outputs for w in (self._object(t.dtype.numpy), t.ndim, t.dtype.numpy.itemsize)]
         words[Word.RESULTS] = self._keep(results)
         words[Word.STATIC_WORDS] = self._keep(static)
         words[Word.API] = _address(api_table())
@@ -199,7 +209,5 @@ class Context:
     def __del__(self) -> None:
         words = getattr(self, "words", None)
         if words is not None and words[Word.ARENA]:
-            free = ctypes.pythonapi.PyMem_RawFree
-            free.argtypes = [ctypes.c_void_p]
-            free(int(words[Word.ARENA]))
+            self._give(int(words[Word.ARENA]))
             words[Word.ARENA] = 0

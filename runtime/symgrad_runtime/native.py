@@ -16,6 +16,7 @@ import numpy
 from symgrad.dims import Dim, evaluate
 from symgrad.errors import ExecutionError, InputError
 from symgrad.types import TensorType
+from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
 from symgrad_runtime.entry import Entry
 from symgrad_runtime.program import StateCell, copies
@@ -68,7 +69,7 @@ class NativeProgram:
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         arrays, sizes = self._arguments(args, kwargs)
         results = [
-            numpy.empty(shape, t.dtype.numpy)
+            pool().empty(shape, t.dtype.numpy)
             for t, shape in zip(self.outputs, self._output_shapes(sizes), strict=True)
         ]
         self._run(arrays, results)
@@ -86,7 +87,7 @@ class NativeProgram:
                 )
         direct = [_is_plain(t) and not _overlaps(t, i, arrays, targets) for i, t in enumerate(targets)]
         results = [
-            t if fits else numpy.empty(t.shape, t.dtype) for t, fits in zip(targets, direct, strict=True)
+            t if fits else pool().empty(t.shape, t.dtype) for t, fits in zip(targets, direct, strict=True)
         ]
         self._run(arrays, results)
         for target, result in zip(targets, results, strict=True):

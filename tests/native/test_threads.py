@@ -1,4 +1,4 @@
-"""The thread pool: results are the same for every number of threads, whoever else calls or forks.
+"""The thread pool: results are the same for every number of threads, whoever else calls or forks."""
 
 from __future__ import annotations
 
@@ -152,7 +152,9 @@ for _ in range(5):
     assert os.waitpid(child, 0)[1] == 0
 assert right()
 """
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, timeout=120, check=False)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, timeout=120, check=False
+    )
     assert run.returncode == 0, run.stderr.decode()
 
 

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -19,14 +19,9 @@ from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
-from symgrad_compiler.backends.llvm.callbacks import Callbacks
-from symgrad_compiler.backends.llvm.clock import Clocks
-from symgrad_compiler.backends.llvm.entry import CALL, LAUNCH, emit_entry
 from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, POOL, SGEMM, Frame
-from symgrad_compiler.backends.llvm.key import program_key, text_key
-from symgrad_compiler.backends.llvm.module import LAYOUT, PROGRAM, emit_module
-from symgrad_compiler.backends.llvm.pool import POOL_INIT
-from symgrad_compiler.backends.llvm.profile import pieces
+from symgrad_compiler.backends.llvm.key import entry_key, program_key
+from symgrad_compiler.backends.llvm.names import ARRAY, CALL, GIVE, LAUNCH, LAYOUT, POOL_INIT, PROGRAM, TRIM
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
 from symgrad_compiler.backends.measure import Measured, runs
 from symgrad_compiler.backends.numpy import compile_numpy
@@ -34,15 +29,22 @@ from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
-from symgrad_compiler.plan.describe import describe, nodes_of, step_title
-from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
-from symgrad_runtime import cache, threads
+from symgrad_runtime import buffers, cache, threads
 from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
+
+if TYPE_CHECKING:
+    from symgrad_compiler.backends.llvm.callbacks import Callbacks
+    from symgrad_compiler.backends.llvm.clock import Clocks
+
+
+def _cold() -> Any:
+    """The modules that a start from the cache does not need."""
+    return importlib.import_module("symgrad_compiler.backends.llvm.cold")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,61 @@ class _Built:
     states: list[int]
     spares: list[int]
     needs_blas: bool
+
+    def store(self, key: str, name: str) -> None:
+        """Keep it on disk; the name is for `symgrad cache list`."""
+        header = {
+            "name": name,
+            "shape": self.shape,
+            "states": self.states,
+            "spares": self.spares,
+            "needs_blas": self.needs_blas,
+            "constants": [[c.dtype.name, list(c.shape)] for c in self.constants],
+        }
+        blobs = {"code": self.code} | {f"constant{i}": c.tobytes() for i, c in enumerate(self.constants)}
+        cache.store(key, cache.Entry(header, blobs))
+
+    @classmethod
+    def load(cls, key: str, graph: Graph) -> _Built | None:
+        """What is on disk under a key; a header that `store` would not write for the graph is reported."""
+        entry = cache.load(key)
+        if entry is None:
+            return None
+        header = entry.header
+        try:
+            constants = [
+                numpy.frombuffer(entry.blobs[f"constant{i}"], DTYPES[dtype].numpy).reshape(shape)
+                for i, (dtype, shape) in enumerate(header["constants"])
+            ]
+            built = cls(
+                code=entry.blobs["code"],
+                shape=asdict(Shape(**header["shape"])),
+                constants=constants,
+                states=header["states"],
+                spares=header["spares"],
+                needs_blas=header["needs_blas"],
+            )
+            fits = built._fits(graph)
+        except (KeyError, IndexError, TypeError, ValueError):
+            fits = False
+        if not fits:
+            cache.refuse(key, "its header is not that of this program")
+            return None
+        return built
+
+    def _fits(self, graph: Graph) -> bool:
+        """Whether the numbers can be those of a program of the graph."""
+        shape = Shape(**self.shape)
+        states = len(self.states) + len(self.spares)
+        places = [shape.static, shape.sizes_at, shape.arena_at, shape.error_at, shape.words]
+        return (
+            type(self.needs_blas) is bool
+            and all(0 <= i < len(graph.states) for i in (*self.states, *self.spares))
+            and (shape.inputs, shape.outputs) == (len(graph.inputs), len(graph.outputs))
+            and (shape.states, shape.static) == (states, FIXED + len(self.constants))
+            and shape.sizes_at == shape.static + shape.inputs + shape.outputs + shape.states
+            and places == sorted(places)
+        )
 
 
 class Compilation:
@@ -88,7 +145,7 @@ class Compilation:
         graph = pipeline.run(self.graph, self.passes, validate=self.validate)
         if self.memory_budget is None:
             return graph, None
-        return budget.within(graph, self.memory_budget, lambda g: make_plan(g, self.nan_guard).arena)
+        return budget.within(graph, self.memory_budget, lambda g: _cold().make_plan(g, self.nan_guard).arena)
 
     @property
     def memory(self) -> Memory:
@@ -97,12 +154,13 @@ class Compilation:
 
     @cached_property
     def plan(self) -> Plan:
-        return make_plan(self.optimized, self.nan_guard)
+        made: Plan = _cold().make_plan(self.optimized, self.nan_guard)
+        return made
 
     @cached_property
     def text(self) -> str:
         """The LLVM IR as we write it."""
-        return emit_module(self.plan, self.target.machine)
+        return str(_cold().emit_module(self.plan, self.target.machine))
 
     def code(self, kind: str) -> str:
         """The LLVM IR after LLVM's passes, or assembly."""
@@ -131,12 +189,15 @@ class Compilation:
         error, step = self._op_by_op.trial(arrays), self.plan.steps[number]
         return error or ExecutionError(
             f"nan_guard: step {number} of {self.graph.name} made a NaN or an infinity",
-            facts=[("step", step_title(self.plan, step)), ("nodes", ", ".join(nodes_of(self.plan, step)))],
+            facts=[
+                ("step", _cold().step_title(self.plan, step)),
+                ("nodes", ", ".join(_cold().nodes_of(self.plan, step))),
+            ],
             hint="computed by NumPy, op by op, all is finite: the rounding differs",
         )
 
     def report(self) -> str:
-        said = describe(self.plan)
+        said = str(_cold().describe(self.plan))
         return said if self.memory_budget is None else f"{said}\n{self.memory}"
 
     def called_back(self) -> list[str]:
@@ -163,19 +224,20 @@ class Compilation:
             validated=self.validate,
             nan_guard=self.nan_guard,
         )
-        built = self._load(key)
+        built = None if key is None else _Built.load(key, self.graph)
         callbacks: Callbacks | None = None
         if built is None:
             built, callbacks = self._build(self.text)
             if key is not None and callbacks is None:
-                self._store(key, built)
+                built.store(key, self.graph.name)
         return self._assemble(built, callbacks, cast)
 
     @cached_property
     def _with_clocks(self) -> tuple[Clocks, NativeProgram]:
         """The same program, with a clock around each step; not kept on disk."""
-        clocks = Clocks(self.plan)
-        built, callbacks = self._build(emit_module(self.plan, self.target.machine, clocks))
+        clocks = _cold().Clocks(self.plan)
+        text = _cold().emit_module(self.plan, self.target.machine, clocks)
+        built, callbacks = self._build(text)
         return clocks, self._assemble(built, callbacks, self._cast)
 
     def measured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], repeat: int) -> Measured:
@@ -183,7 +245,7 @@ class Compilation:
         clocks, program = self._with_clocks
         once, sizes = program.rehearsal(args, kwargs)
         times, calls = runs(once, clocks.times, repeat)
-        return Measured("llvm", tuple(pieces(self.plan, clocks.places, sizes)), times, calls)
+        return Measured("llvm", tuple(_cold().pieces(self.plan, clocks.places, sizes)), times, calls)
 
     def _build(self, text: str) -> tuple[_Built, Callbacks | None]:
         plan = self.plan
@@ -208,44 +270,16 @@ class Compilation:
             spares=[numbers[s.state] for s in plan.spares],
             needs_blas=any(isinstance(s, MatMulStep) for s in plan.steps),
         )
-        return built, Callbacks(plan, frame) if plan.callbacks else None
-
-    def _store(self, key: str, built: _Built) -> None:
-        header = {
-            "shape": built.shape,
-            "states": built.states,
-            "spares": built.spares,
-            "needs_blas": built.needs_blas,
-            "constants": [[c.dtype.name, list(c.shape)] for c in built.constants],
-        }
-        blobs = {"code": built.code} | {f"constant{i}": c.tobytes() for i, c in enumerate(built.constants)}
-        cache.store(key, cache.Entry(header, blobs))
-
-    def _load(self, key: str | None) -> _Built | None:
-        entry = None if key is None else cache.load(key)
-        if entry is None:
-            return None
-        header = entry.header
-        constants = [
-            numpy.frombuffer(entry.blobs[f"constant{i}"], DTYPES[dtype].numpy).reshape(shape)
-            for i, (dtype, shape) in enumerate(header["constants"])
-        ]
-        return _Built(
-            code=entry.blobs["code"],
-            shape=header["shape"],
-            constants=constants,
-            states=header["states"],
-            spares=header["spares"],
-            needs_blas=header["needs_blas"],
-        )
+        return built, _cold().Callbacks(plan, frame) if plan.callbacks else None
 
     def _assemble(self, built: _Built, callbacks: Callbacks | None, cast: bool) -> NativeProgram:
         graph = self.graph
         size_names = tuple(sorted({n for t in graph.inputs for d in t.shape for n in symbols(d)}))
+        _entry()
         engine = Engine(built.code, self.target)
         constants = [numpy.ascontiguousarray(c) for c in built.constants]
         static = [0] * FIXED + [int(c.ctypes.data) for c in constants]
-        static[POOL] = _pool()
+        static[POOL] = threads.pool().address
         if callbacks is not None:
             static[CALLBACK] = callbacks.address
         if built.needs_blas:
@@ -260,6 +294,7 @@ class Compilation:
             static,
             engine.address(PROGRAM),
             engine.address(LAYOUT),
+            buffers.pool().give,
         )
         parameters = [Parameter(n, t.type) for n, t in zip(graph.input_names, graph.inputs, strict=True)]
         return NativeProgram(
@@ -290,23 +325,18 @@ def _no_error() -> BaseException | None:
 def _entry() -> Engine:
     """The entry code; compiled once a process, kept on disk."""
     target = host()
-    text = emit_entry(target.triple)
-    key = text_key(text, target.key())
+    key = entry_key(target.key())
     kept = cache.load(key)
-    code = kept.blobs["code"] if kept else compile_object(text, target)
-    if kept is None:
-        cache.store(key, cache.Entry({}, {"code": code}))
+    code = kept.blobs.get("code") if kept else None
+    if code is None:
+        code = compile_object(_cold().emit_entry(target.triple), target)
+        cache.store(key, cache.Entry({"name": "(entry)"}, {"code": code}))
     engine = Engine(code, target)
-    engine.keep()
+    engine.keep()  # arrays may go back to the pool at the very end, and threads may be in it
+    handler = [engine.address(f"buffer_{name}") for name in buffers.HANDLER]
+    buffers.pool().begin(handler, *[engine.address(name) for name in (GIVE, TRIM, ARRAY)])
+    threads.pool().begin(engine.address(POOL_INIT))
     return engine
-
-
-@lru_cache(maxsize=1)
-def _pool() -> int:
-    """The thread pool."""
-    pool = threads.pool()
-    pool.begin(_entry().address(POOL_INIT))
-    return pool.address
 
 
 @lru_cache(maxsize=8)

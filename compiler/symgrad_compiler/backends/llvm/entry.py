@@ -10,10 +10,12 @@ of `PyArrayObject` and `PyArray_Descr` are part of NumPy's ABI, the same in all 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.buffers import emit_buffers
+from symgrad_compiler.backends.llvm.ir import Module, Value
+from symgrad_compiler.backends.llvm.names import ARRAY, CALL, GIVE, LAUNCH, TAKE
+from symgrad_compiler.backends.llvm.plain import NULL, Plain
 from symgrad_compiler.backends.llvm.pool import emit_pool
+from symgrad_runtime.buffers import LARGE
 from symgrad_runtime.callable import OFFSET
 from symgrad_runtime.context import (
     API_FUNCTIONS,
@@ -23,15 +25,14 @@ from symgrad_runtime.context import (
     NDARRAY,
     NONE,
     PARAMETER_WORDS,
+    POOL,
     RESULT_WORDS,
     SCALAR,
     Word,
 )
 
-CALL, LAUNCH = "call", "launch"
 #: Work, in simple operations, from which the GIL is released: some ten microseconds.
 RELEASE_FROM = 30_000
-_ARENA_ALIGN = 64
 #: Offsets in PyObject, PyArrayObject and PyArray_Descr, and the flags C_CONTIGUOUS | ALIGNED.
 _TYPE, _DATA, _NDIM, _DIMS, _DESCR, _FLAGS = 8, 16, 24, 32, 56, 64
 _BYTEORDER, _TYPE_NUMBER = 26, 28
@@ -41,70 +42,30 @@ _OFFSET_BIT = (1 << 63) - 1
 
 
 def emit_entry(triple: str) -> str:
-    """The module of both entries, and of the thread pool."""
+    """The module of both entries, of the pool of large blocks, and of the thread pool."""
     module = Module()
     _Invoke(module).emit()
     _Call(module).emit()
     _Launch(module).emit()
+    emit_buffers(module)
     emit_pool(module, triple)
     return module.text()
 
 
-class _Base:
+class _Base(Plain):
     """Reading contexts and calling Python."""
-
-    def __init__(
-        self, module: Module, name: str, parameters: Sequence[tuple[str, str]], result: str, linkage: str
-    ):
-        self.f: Function = module.function(name, parameters, result, linkage)
-        self.f.shares = False
-
-    def number(self, value: int, kind: str = "i64") -> Value:
-        return literal(value, kind)
-
-    def read(self, pointer: Value, offset: int, kind: str = "i64") -> Value:
-        return self.f.load(self.f.field(pointer, offset), kind)
-
-    def read_at(self, pointer: Value, index: Value, kind: str = "i64") -> Value:
-        return self.f.load(self.f.offset(pointer, index, "i64"), kind)
 
     def word(self, context: Value, word: Word, kind: str = "i64") -> Value:
         return self.read(context, 8 * word, kind)
 
     def put(self, context: Value, word: Word, value: Value) -> None:
-        self.f.store(value, self.f.field(context, 8 * word))
-
-    def binary(self, instruction: str, a: Value, b: Value) -> Value:
-        return self.f.volatile(f"{instruction} {a.type} {a.text}, {b.text}", a.kind)
-
-    def test(self, relation: str, a: Value, b: Value) -> Value:
-        return self.f.volatile(f"icmp {relation} {a.type} {a.text}, {b.text}", "i1")
-
-    def require(self, condition: Value, otherwise: str) -> None:
-        """Go on if the condition holds, else to a label."""
-        good = self.f.label()
-        self.f.branch_if(condition, good, otherwise)
-        self.f.start(good)
+        self.write(value, context, 8 * word)
 
     def api(self, context: Value, index: int) -> Value:
         return self.read(self.word(context, Word.API, "ptr"), 8 * index, "ptr")
 
     def python(self, context: Value, name: str, result: str, *arguments: Value) -> Value:
         return self.indirect(self.api(context, API_FUNCTIONS.index(name)), result, *arguments)
-
-    def indirect(self, function: Value, result: str, *arguments: Value) -> Value:
-        listed = ", ".join(f"{v.type} {v.text}" for v in arguments)
-        if result == "void":
-            self.f.do(f"call void {function.text}({listed})")
-            return self.number(0)
-        return self.f.volatile(f"call {LLVM_TYPES[result]} {function.text}({listed})", result)
-
-    def each(self, count: Value, body: Callable[[Value], None]) -> None:
-        def inside(index: Value, _: list[Value]) -> list[Value]:
-            body(index)
-            return []
-
-        self.f.loop(self.number(0), count, self.number(1), [], inside)
 
     def copy_static(self, context: Value, frame: Value) -> None:
         static = self.word(context, Word.STATIC_WORDS, "ptr")
@@ -142,15 +103,14 @@ class _Invoke(_Base):
             self.put(context, Word.ARENA_BUSY, self.number(1))
             f.branch(ready)
             f.start(make)
-            room = self.binary("add", bytes_, self.number(_ARENA_ALIGN))
-            fresh = self.python(context, "PyMem_RawMalloc", "ptr", room)
-            some = f.volatile(f"icmp ne ptr {fresh.text}, null", "i1")
-            self.require(some, "no_memory")
+            pool = self.api(context, POOL)
+            fresh = self.call(TAKE, "ptr", pool, bytes_)
+            self.require(self.test("ne", fresh, NULL), "no_memory")
             f.store(fresh, own)
             keep, done = f.label(), f.label()
             f.branch_if(self.test("eq", busy, zero), keep, done)
             f.start(keep)
-            self.python(context, "PyMem_RawFree", "void", self.word(context, Word.ARENA, "ptr"))
+            self.call(GIVE, "void", pool, self.word(context, Word.ARENA, "ptr"))
             self.put(context, Word.ARENA, fresh)
             self.put(context, Word.ARENA_BYTES, bytes_)
             self.put(context, Word.ARENA_BUSY, self.number(1))
@@ -161,11 +121,7 @@ class _Invoke(_Base):
             f.start(ready)
 
         f.when(self.test("sgt", bytes_, zero), arena)
-        start = f.volatile(f"ptrtoint ptr {f.load(own, 'ptr').text} to i64", "i64")
-        up = self.binary(
-            "and", self.binary("add", start, self.number(_ARENA_ALIGN - 1)), self.number(-_ARENA_ALIGN)
-        )
-        f.store(up, f.offset(frame, self.word(context, Word.ARENA_AT), "i64"))
+        f.store(f.load(own, "ptr"), f.offset(frame, self.word(context, Word.ARENA_AT), "i64"))
         program = self.word(context, Word.PROGRAM, "ptr")
         long = self.test("sgt", work, self.number(RELEASE_FROM))
 
@@ -183,7 +139,7 @@ class _Invoke(_Base):
         self.put(context, Word.ARENA_BUSY, zero)
         f.branch(end)
         f.start(other)
-        self.python(context, "PyMem_RawFree", "void", f.load(own, "ptr"))
+        self.call(GIVE, "void", self.api(context, POOL), f.load(own, "ptr"))
         f.branch(end)
         f.start(end)
         f.do(f"ret i32 {status.text}")
@@ -341,6 +297,17 @@ class _Call(_Entry):
         record = self.f.offset(records, self.binary("mul", k, self.number(RESULT_WORDS)), "i64")
         return self.read(record, 0, "ptr"), self.read(record, 8)
 
+    def _bytes(self, k: Value, rank: Value, dims: Value) -> Value:
+        """How large a result is; a size beyond 64 bits is an error of NumPy's, large or small."""
+        records = self.word(self.context, Word.RESULTS, "ptr")
+        record = self.f.offset(records, self.binary("mul", k, self.number(RESULT_WORDS)), "i64")
+
+        def times(i: Value, so_far: list[Value]) -> list[Value]:
+            return [self.binary("mul", so_far[0], self.read_at(dims, i))]
+
+        item = self.read(record, 16)
+        return self.f.loop(self.number(0), rank, self.number(1), [item], times)[0]
+
     def _allocate(self, made: Value) -> None:
         """A new array for each result; 16 bytes behind the layout for one without dimensions."""
         f, context = self.f, self.context
@@ -366,9 +333,18 @@ class _Call(_Entry):
             f.start(array)
             dims = f.offset(self.layout, f.load(at, "i64"), "i64")
             f.store(self.binary("add", f.load(at, "i64"), rank), at)
-            self.python(context, "Py_IncRef", "void", dtype)  # PyArray_Empty takes a reference
             short = f.volatile(f"trunc i64 {rank.text} to i32", "i32")
-            fresh = self.indirect(self.api(context, EMPTY), "ptr", short, dims, dtype, self.number(0, "i32"))
+
+            def small() -> Value:
+                self.python(context, "Py_IncRef", "void", dtype)  # PyArray_Empty takes a reference
+                empty = self.api(context, EMPTY)
+                return self.indirect(empty, "ptr", short, dims, dtype, self.number(0, "i32"))
+
+            def large() -> Value:
+                return self.call(ARRAY, "ptr", self.word(context, Word.API, "ptr"), short, dims, dtype)
+
+            is_large = self.test("uge", self._bytes(k, rank, dims), self.number(LARGE))
+            fresh = f.choose(is_large, large, small)
             f.store(fresh, f.offset(objects, k, "i64"))
             some = f.volatile(f"icmp ne ptr {fresh.text}, null", "i1")
             good = f.label()

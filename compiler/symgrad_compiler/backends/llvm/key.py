@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -62,9 +62,9 @@ def program_key(
     return digest.hexdigest()
 
 
-def text_key(text: str, target: str) -> str:
-    """The key of code that is compiled from a text."""
-    return hashlib.sha256(repr((text, target)).encode()).hexdigest()
+def entry_key(target: str) -> str:
+    """The key of the entry, which depends on the sources and the machine alone."""
+    return hashlib.sha256(repr(("entry", _sources(), target)).encode()).hexdigest()
 
 
 def _node(node: Node, numbers: dict[Tensor, int]) -> tuple[Any, ...]:
@@ -98,17 +98,15 @@ def _op_is_ours(op: Op) -> bool:
 
 @cache
 def _sources() -> str:
-    """The version, and the size and time of every source file, so that changed code is never taken for
-    old."""
-    parts: list[Any] = []
-    files = (errors.__file__, runtime_cache.__file__)
-    folders = [*[Path(f).parent for f in files], Path(__file__).parents[2]]
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            status = path.stat()
-            parts.append((path.name, status.st_size, status.st_mtime_ns))
-    try:
-        version = metadata.version("symgrad")
-    except metadata.PackageNotFoundError:
-        version = "none"
-    return hashlib.sha256(repr((version, parts)).encode()).hexdigest()
+    """Path, size and time of every source file, so that changed code is never taken for old; and the file
+    with the version, should an installer give all files of all versions one time."""
+    symgrad = Path(errors.__file__).parent
+    parts: list[Any] = [(symgrad / "__init__.py").read_bytes()]
+    for root in (symgrad, Path(runtime_cache.__file__).parent, Path(__file__).parents[2]):
+        for folder, below, files in os.walk(root):
+            below.sort()
+            for file in sorted(f for f in files if f.endswith(".py")):
+                path = f"{folder}/{file}"
+                status = os.stat(path)
+                parts.append((path.removeprefix(str(root)), status.st_size, status.st_mtime_ns))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -17,6 +17,7 @@ from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.names import LAYOUT, PROGRAM
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.scans import emit_scan
 from symgrad_compiler.backends.llvm.sizes import Sizes
@@ -38,7 +39,6 @@ from symgrad_compiler.plan.steps import (
     Step,
 )
 
-PROGRAM, LAYOUT = "program", "layout"
 #: Calls of steps in one function: more are split, which keeps compilation linear.
 PART = 500
 

@@ -23,8 +23,6 @@ from string import Template
 from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_runtime import threads
 
-#: The function that Python calls before anything else; programs find `parallel` in the pool.
-POOL_INIT = "pool_init"
 #: Work from which threads gain, and the least work of a piece: some tens of microseconds, and some.
 SPLIT_FROM, LEAST_PIECE = 400_000, 100_000
 #: Pieces for each thread, so that one that is held up does little harm.

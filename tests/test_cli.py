@@ -1,0 +1,116 @@
+"""The command line, in this process and as a command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import symgrad as sg
+from symgrad.cli import main
+from symgrad_runtime import cache
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("SYMGRAD_CACHE_SIZE", "3M")
+    for i, (name, size) in enumerate([("small", 10), ("large", 50_000), ("middle", 5_000)]):
+        key = f"{i}" * 64
+        cache.store(key, cache.Entry({"name": name}, {"code": b"x" * size}))
+        path = cache.path_of(key)
+        assert path is not None
+        os.utime(path, (time.time() - (10 - i) * 86_400,) * 2)
+    return tmp_path
+
+
+def names(printed: str) -> list[str]:
+    return [line.split()[0] for line in printed.splitlines()[1:]]
+
+
+def test_summary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache"]) == 0
+    said = dict(line.split(":") for line in capsys.readouterr().out.splitlines())
+    assert {k: v.strip() for k, v in said.items()} == {
+        "folder": str(folder),
+        "entries": "3",
+        "size": "54.3 KiB",
+        "limit": "3.0 MiB",
+    }
+
+
+ORDERS = {
+    "name": ["large", "middle", "small"],
+    "size": ["large", "middle", "small"],
+    "used": ["middle", "large", "small"],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_list(folder: Path, capsys: pytest.CaptureFixture[str], order: str) -> None:
+    assert main(["cache", "list", "--sort", order]) == 0
+    out = capsys.readouterr().out
+    assert names(out) == ORDERS[order]
+    assert "49.0 KiB" in out
+    assert "9 d ago" in out
+
+
+def test_list_shows_what_it_cannot_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in folder.rglob("*.bin"):
+        path.write_bytes(b"nonsense")
+    assert main(["cache", "list"]) == 0
+    assert names(capsys.readouterr().out) == ["?"] * 3
+
+
+def test_names_of_functions_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path))
+    x = sg.vector("x", size=3)
+    sg.function([x], x * 5, name="fivefold", backend="llvm")
+    assert main(["cache", "list"]) == 0
+    assert "fivefold" in names(capsys.readouterr().out)
+
+
+def test_clear(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "clear", "--older-than", "9.5d"]) == 0
+    assert capsys.readouterr().out.startswith("removed 1 entry, ")
+    assert main(["cache", "list"]) == 0
+    assert names(capsys.readouterr().out) == ["middle", "large"]
+    assert main(["cache", "clear"]) == 0
+    assert main(["cache", "list"]) == 0
+    assert "removed 2 entries" in capsys.readouterr().out
+    assert not list(folder.rglob("*.bin"))
+
+
+def test_no_cache(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    for command in ([], ["list"], ["clear"]):
+        assert main(["cache", *command]) == 0
+    assert "there is no cache" in capsys.readouterr().out
+
+
+WRONG = {
+    "clear --older-than soon": (1, "7d"),
+    "sort": (2, "invalid choice"),
+    "list --sort colour": (2, "invalid choice"),
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_usage(folder: Path, arguments: str) -> None:
+    """As a command: `python -m symgrad`."""
+    status, says = WRONG[arguments]
+    done = subprocess.run(
+        [sys.executable, "-m", "symgrad", "cache", *arguments.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
