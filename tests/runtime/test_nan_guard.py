@@ -60,6 +60,25 @@ def test_an_argument_or_a_state_that_is_not_finite_is_named() -> None:
     assert "the state 'w' is not finite" in verdict(f, [1.0])
 
 
+def test_arguments_are_looked_at_however_they_are_read() -> None:
+    """All of them by a kernel; parts; at indices; repeated; by a product; by nothing but a copy or a sum."""
+    x = sg.matrix("x", shape=("n", 40))
+    i = sg.constant(np.array([0, 2]))
+    for y in (
+        *(x * 2, x[1:] * 2, sg.take(x, i, axis=0), x.T + 1, x @ sg.ones((40, 2)), x, sg.sum(x, axis=0)),
+        *(sg.max(x, axis=1), sg.sum(x), x > 0, sg.argmax(x, axis=0), sg.cumsum(x, axis=1), x[::2] + x[::2]),
+        *(sg.softmax(x, axis=1) * x, sg.sum(sg.where(x > 0, x, 0.0), axis=1), sg.sort(x, axis=0)),
+    ):
+        f = guarded([x], y)
+        for place in (0, 41, 83, 87, 159):
+            a = np.ones((4, 40))
+            assert verdict(f, a) == ""
+            a.flat[place] = np.inf
+            said = verdict(f, a)
+            assert f"'x' is not finite\n  x: float64[4, 40], 1 to 1, 1 infinite of 160, the first at" in said
+            assert f"[{place // 40}, {place % 40}]" in said
+
+
 def test_a_derivative_names_the_forward_line_and_the_rule() -> None:
     x = sg.vector("x")
     f = guarded([x], sg.grad(sg.sum(sg.sqrt(x)), x))

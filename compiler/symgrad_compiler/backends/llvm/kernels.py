@@ -301,6 +301,8 @@ class _KernelEmitter:
         found = self.values.get(tensor)
         if found is None:
             found = self.values[tensor] = self._source(tensor, self.kernel.sources[tensor])
+            if self.guard is not None:
+                self.guard.loaded(tensor, found, self.mask)
         return found
 
     def _store(self, tensor: Tensor, stream: Stream) -> None:
