@@ -38,10 +38,6 @@ def test_a_step_of_gradient_descent(backend: str) -> None:
     assert all(r.time >= 0 for r in found.rows)
     assert sum(r.time for r in whole) + found.rest == pytest.approx(found.total, rel=0.3)
     assert sum(r.share for r in whole) < 1.3
-    products = [r for r in found.rows if r.what.startswith("matmul") or "numeric.matmul" in r.what]
-    assert [r.flops for r in products] == [2 * 2000 * 30] * 2
-    assert all(r.bytes == 8 * (2000 * 30 + 2000 + 30) for r in products)
-    assert all(r.gflops == r.flops / r.time / 1e9 for r in products)
     text = str(found)
     assert "not in steps" in text
     assert "limits of " in text
@@ -78,6 +74,10 @@ def test_more_work_takes_more_time() -> None:
     x, y = sg.vector("x"), sg.matrix("y", shape=(200, 200))
     f = sg.function([x, y], [sg.cumsum(x), y @ y])
     found = f.profile(np.ones(200_000), np.ones((200, 200)), repeat=5)
+    (product,) = [r for r in found.rows if r.what.startswith("matmul")]
+    assert product.flops == 2 * 200**3
+    assert product.bytes == 8 * 2 * 200**2
+    assert product.gflops == product.flops / product.time / 1e9
     by_time = found.table("time").splitlines()[2:]
     assert [line.split()[0] for line in by_time[: len(found.rows)]] == [
         r.step for r in sorted(found.rows, key=lambda r: -r.time)

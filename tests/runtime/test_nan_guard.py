@@ -75,7 +75,7 @@ def test_arguments_are_looked_at_however_they_are_read() -> None:
             assert verdict(f, a) == ""
             a.flat[place] = np.inf
             said = verdict(f, a)
-            assert f"'x' is not finite\n  x: float64[4, 40], 1 to 1, 1 infinite of 160, the first at" in said
+            assert "'x' is not finite\n  x: float64[4, 40], 1 to 1, 1 infinite of 160, the first at" in said
             assert f"[{place // 40}, {place % 40}]" in said
 
 
