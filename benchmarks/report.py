@@ -13,7 +13,16 @@ from benchmarks.compare import Measured, Result
 
 #: What symgrad's ways of being called are named in tables.
 WAYS = {"": "symgrad", "into": "symgrad, f.into"}
-COLOURS = ("#20639b", "#7fb0d9", "#8d8d8d", "#e08a1e", "#c0504d", "#7b4b94", "#5f8f3e", "#b8a03c")
+#: What the chart shows, in this order.
+COLOURS = {
+    "symgrad, f.into": "#20639b",
+    "numpy": "#8d8d8d",
+    "jax": "#5f8f3e",
+    "torch": "#e8b07a",
+    "torch.compile": "#d9731a",
+    "pytensor": "#7b4b94",
+    "pytensor-c": "#b9a0c8",
+}
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -74,7 +83,8 @@ def details(result: Result) -> str:
         line = [name, duration(seconds), "-" if fastest is None else f"{seconds / fastest:.2f}"]
         line += [duration(m.first), duration(m.warm)] if is_first and m.system != "copy" else ["", ""]
         line.append("" if m.apart is None or not is_first else f"{m.apart:.0e}")
-        line += [f"{amount / seconds / 1e9:.1f}" for amount in (moved, flops) if amount is not None]
+        rates = (moved, 0 if flops is not None and m.system == "copy" else flops)
+        line += [f"{amount / seconds / 1e9:.1f}" for amount in rates if amount is not None]
         lines.append(line)
     missing = [f"{m.system}: {m.problem}" for m in found if m.problem]
     versions = ", ".join(f"{m.system} {m.version}" for m in found if m.version and m.system != "copy")
@@ -131,28 +141,32 @@ def write(folder: Path, machine: Mapping[str, Any], results: Sequence[Result]) -
 
 
 def chart(results: Sequence[Result], path: Path) -> None:
-    """Bars: the time of a call, as a multiple of symgrad's; a row of bars for each workload."""
+    """Bars to the right of 1: so many times as long as symgrad's call; to the left: shorter."""
     pyplot = importlib.import_module("matplotlib.pyplot")
-    shown = [r for r in results if any(name == WAYS[""] for name, _, _ in rows(r))]
-    if not shown:
+    shown = [
+        (result.workload.name, {name: seconds for name, m, seconds in rows(result) if m.system != "copy"})
+        for result in results
+    ]
+    shown = [(name, times) for name, times in shown if WAYS[""] in times]
+    names = [name for name in COLOURS if any(name in times for _, times in shown)]
+    if not names:
         return
-    names = list(dict.fromkeys(name for r in shown for name, _, _ in rows(r)))
     height = 0.84 / len(names)
     figure, axes = pyplot.subplots(figsize=(9, 1 + 1.1 * len(shown)), layout="constrained")
     for i, name in enumerate(names):
-        places, widths = [], []
-        for k, result in enumerate(shown):
-            by_name = {n: seconds for n, _, seconds in rows(result)}
-            if name in by_name:
-                places.append(k + (i + 0.5) * height - 0.42)
-                widths.append(by_name[name] / by_name[WAYS[""]])
-        bars = axes.barh(places, widths, height, label=name, color=COLOURS[i % len(COLOURS)])
-        axes.bar_label(bars, [f"{w:.2g}" for w in widths], fontsize=6, padding=2)
+        found = [(k, times[name] / times[WAYS[""]]) for k, (_, times) in enumerate(shown) if name in times]
+        places = [k + (i + 0.5) * height - 0.42 for k, _ in found]
+        lengths = [ratio - 1 for _, ratio in found]
+        axes.barh(places, lengths, height, left=1, label=name, color=COLOURS[name])
+        for place, (_, ratio) in zip(places, found, strict=True):
+            text = f" {ratio:.0f}" if ratio >= 10 else f" {ratio:.2g}"
+            axes.text(max(ratio, 1), place, text, fontsize=6, verticalalignment="center")
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(shown)), [r.workload.name for r in shown])
+    axes.margins(x=0.08)
+    axes.set_yticks(range(len(shown)), [name for name, _ in shown])
     axes.invert_yaxis()
-    axes.set_xlabel("time of a call, in that of symgrad (less is faster)")
-    axes.legend(fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    axes.set_xlabel("time of a call, in those of symgrad with fresh results")
+    axes.legend(fontsize=7, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

@@ -79,7 +79,7 @@ def run(folder: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
 def test_the_runner(tmp_path: Path) -> None:
     text, found = run(tmp_path, "scalar", "cross-entropy", "--peers", "numpy", "jax", "--plan")
     assert ("jax: not installed (jax)" in text) == (find_spec("jax") is None)
-    assert "cross-entropy: 2 steps" in text or "kernel over" in text  # the plan
+    assert "kernel over" in text  # the plan
     for name in ("scalar", "cross-entropy"):
         systems = {s["system"]: s for s in found["workloads"][name]["systems"]}
         assert systems["symgrad"]["first"] > 0

@@ -201,3 +201,25 @@ def test_many_jobs_with_more_threads_than_cores() -> None:
         if i % 50 == 0:
             threading.Event().wait(0.002)
         assert f(value) == expected
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+@pytest.mark.parametrize("bins", [7, 60_000])
+def test_what_is_added_at_indices(bins: int, dtype: str) -> None:
+    """Into memory of each chunk, or by one thread."""
+    base = sg.tensor("base", shape=(bins, 3), dtype=dtype)
+    group, x = sg.vector("group", size="n", dtype="int64"), sg.tensor("x", shape=("n", 3), dtype=dtype)
+    f = sg.function([base, group, x], [base.at[group].add(x * x), sg.sum(x * x, axis=0)], backend="llvm")
+    rng = np.random.default_rng(0)
+    values = (10 * rng.normal(size=(100_001, 3))).astype(dtype)
+    where, start = rng.integers(0, bins, 100_001), rng.integers(0, 9, (bins, 3)).astype(dtype)
+    expected = start.copy()
+    np.add.at(expected, where, values * values)
+    results = []
+    for count in (1, 2, 5):
+        sg.set_num_threads(count)
+        results.append(f(start, where, values))
+    for total, columns in results:
+        np.testing.assert_array_equal(total, results[0][0])
+        np.testing.assert_allclose(total, expected, rtol=1e-11)
+        np.testing.assert_allclose(columns, (values * values).sum(0), rtol=1e-11)

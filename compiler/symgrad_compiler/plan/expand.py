@@ -1,4 +1,5 @@
-"""Composites in simpler ops: `softmax` as max, exp, sum and a division. The native backend fuses those."""
+"""Composites in simpler ops: `softmax` as max, exp, sum and a division, products with vectors as sums. The
+native backend fuses those."""
 
 from __future__ import annotations
 
@@ -6,8 +7,10 @@ from symgrad.ir import origin
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor
+from symgrad.ops.contract import MatMul
 from symgrad.ops.kinds import TensorOp
 from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.plan.vectors import as_sum
 from symgrad_compiler.rewrite.engine import rebuild
 
 
@@ -25,9 +28,13 @@ def expand(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
         if isinstance(op, TensorOp) and op.expand is not None:
             with origin.scope(node.origins):
                 outputs = (op.expand(*current.inputs),)
+        elif isinstance(op, MatMul):
+            with origin.scope(node.origins):
+                found = as_sum(current)
+            outputs = outputs if found is None else (found,)
         replaced.update((old, new) for old, new in zip(node.outputs, outputs, strict=True) if old is not new)
     return replace_results(graph, replaced), replaced
 
 
 def _expands(op: object) -> bool:
-    return isinstance(op, TensorOp) and op.expand is not None
+    return isinstance(op, MatMul) or (isinstance(op, TensorOp) and op.expand is not None)

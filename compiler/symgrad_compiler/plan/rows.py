@@ -8,7 +8,8 @@ joins a loop if, for each storage that it shares with the loop and that one of t
 block only the rows of that block.
 
 A reduction over the rows themselves is added up from block to block, in chunks of many blocks that threads
-can share: each chunk has its own sum, and these are added up after the loop. Chunks depend on sizes alone, so
+can share: each chunk has its own sum, and these are added up after the loop; so is what is added to memory at
+indices, where that memory is small. Chunks depend on sizes alone, so
 the result is the same for every number of threads. A long reduction is such a loop of one kernel.
 """
 
@@ -403,11 +404,21 @@ def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
 
 
 def _is_long_reduction(step: Step, k: int) -> bool:
-    """Whether a step reduces over the rows to few elements."""
-    if not isinstance(step, Kernel) or not k or _reductions_by_row(step, k) is not False:
+    """Whether a step reduces over the rows to few elements, or adds them to few."""
+    if not isinstance(step, Kernel) or not k:
+        return False
+    if step.scatters:
+        return all(_is_small_sum(s) for s in step.scatters)
+    if _reductions_by_row(step, k) is not False:
         return False
     kept = [product(access.layout.shape) for _, access in step.results]
     return all(not isinstance(size, int) or size <= MOST_KEPT for size in kept)
+
+
+def _is_small_sum(scatter: Scatter) -> bool:
+    """Whether each chunk can have its own memory for what is added at indices."""
+    size = scatter.storage.size
+    return scatter.mode == "add" and isinstance(size, int) and size <= MOST_KEPT
 
 
 def _chunk(rows: Dim, block: Dim) -> Dim:
@@ -444,9 +455,10 @@ class _Cutter:
         even = isinstance(rows, int) and isinstance(block, int) and rows % block == 0
         self.count: Dim = block if even else ROWS
         self.own = {s for s in alone if all(u.is_own for u in group.uses[s])}
-        sums = any(
-            isinstance(s, Kernel) and _reductions_by_row(s, self.k) is False for s in group.steps.values()
-        )
+        kernels = [s for s in group.steps.values() if isinstance(s, Kernel)]
+        common = [s for kernel in kernels for s in kernel.scatters if not self._keeps_to_rows(s)]
+        self.splits = all(map(_is_small_sum, common))
+        sums = bool(common) or any(_reductions_by_row(s, self.k) is False for s in kernels)
         self.chunk = _chunk(rows, block) if sums else block
         known = isinstance(rows, int) and isinstance(self.chunk, int)
         self.chunks = -(-rows // self.chunk) if known else CHUNKS
@@ -459,8 +471,12 @@ class _Cutter:
         for storage in self.own:
             storage.size = self.block * strides[storage]
         whole, body = zip(*steps, strict=True)
-        loop = RowLoop(self.rows, self.block, self.chunk, whole, body, frozenset(self.own))
+        loop = RowLoop(self.rows, self.block, self.chunk, whole, body, frozenset(self.own), self.splits)
         return [*self.before, loop, *self.after]
+
+    def _keeps_to_rows(self, scatter: Scatter) -> bool:
+        """Whether a block writes only to its own rows."""
+        return all(u.is_own for u in self.group.uses[scatter.storage] if u.writes)
 
     def _step(self, step: RowStep) -> tuple[RowStep, RowStep]:
         """A step over all rows, and over a block."""
@@ -476,10 +492,9 @@ class _Cutter:
             t: Gather(g.storage, self._layout(g.storage, g.layout), self._indices(g.indices))
             for t, g in step.gathers.items()
         }
-        cut.scatters = [
-            Scatter(s.value, s.storage, self._layout(s.storage, s.layout), self._indices(s.indices), s.mode)
-            for s in step.scatters
-        ]
+        scatters = [self._scatter(s) for s in step.scatters]
+        step = replace(step, scatters=[whole for whole, _ in scatters]) if scatters else step
+        cut.scatters = [part for _, part in scatters]
         cut.stores = [(t, self._access(a)) for t, a in step.stores]
         reductions = {r: self._reduction(r, bool(by_row)) for r in step.reductions}
         cut.reductions = list(reductions.values())
@@ -489,6 +504,25 @@ class _Cutter:
         cut.lost = {}
         partial = [(r, self._by_chunks(r, reductions[r], a, cut)) for r, a in step.results]
         return replace(step, results=partial), cut
+
+    def _scatter(self, scatter: Scatter) -> tuple[Scatter, Scatter]:
+        """A scatter over all rows, and over a block: into memory of its chunk, added up after the loop, where
+        chunks would write to the same elements."""
+        storage, indices = scatter.storage, self._indices(scatter.indices)
+        if self._keeps_to_rows(scatter) or not self.splits:
+            return scatter, replace(scatter, layout=self._layout(storage, scatter.layout), indices=indices)
+        size = storage.size
+        partial = Storage(ARENA, storage.dtype, self.chunks * size, label=f"{storage} by chunks")
+        self.before.append(FillStep(Access(partial, Strided.contiguous((partial.size,)))))
+        tensor, shape = scatter.value, (self.chunks, size)
+        total = Kernel(shape, sources={tensor: Access(partial, Strided.contiguous(shape))}, weight=1, lost={})
+        total.reductions.append(Reduction(tensor.node, "add", tensor, (0,)))
+        total.results.append((total.reductions[0], Access(storage, Strided.contiguous((size,)))))
+        self.after.append(total)
+        inside = self._layout(storage, scatter.layout)
+        of_chunk = Strided(inside.shape, inside.strides, scatter.layout.offset + CHUNK * size)
+        part = replace(scatter, storage=partial, layout=of_chunk, indices=indices)
+        return replace(scatter, storage=partial), part
 
     def _by_chunks(self, reduction: Reduction, part: Reduction, access: Access, cut: Kernel) -> Access:
         """Memory for the reduction of each chunk; of sums, before it, for what additions lost."""

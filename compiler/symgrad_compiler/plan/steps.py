@@ -348,6 +348,8 @@ class RowLoop:
     body: tuple[RowStep, ...]
     #: What holds values of one block.
     local: frozenset[Storage]
+    #: Whether threads may share it: no two chunks write the same memory.
+    splits: bool = True
 
     @property
     def lost(self) -> list[Access]:

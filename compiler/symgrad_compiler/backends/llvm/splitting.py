@@ -93,7 +93,7 @@ def emit_rows(
     work: Dim = 0
     for step in loop.whole:
         work = work + step_work(step)
-    if copies and may_gain(work):
+    if copies and loop.splits and may_gain(work):
         scratch = _own(f, sizes, frame, loop, lambda word, offset: None)
         call_split(f, f"{name}.range", null, chunks, 1, sizes(work), scratch)
     else:
