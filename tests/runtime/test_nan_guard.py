@@ -134,6 +134,18 @@ def test_steps_that_are_no_kernels() -> None:
         assert verdict(guarded([x], made), np.ones((40, 40))) == ""
 
 
+def test_products_with_vectors() -> None:
+    """However a plan computes them."""
+    x, v, u = sg.matrix("x", shape=("n", "k")), sg.vector("v", size="k"), sg.vector("u", size="n")
+    row, column = u[None, :], v[:, None]
+    products = (x @ v, u @ x, v @ v, row @ x, x @ column, x.T @ u, column.T @ x.T, x.T @ row.T)
+    for y in products:
+        f = guarded([x, v, u], y, on_unused_input="ignore")
+        assert verdict(f, np.ones((30, 20)), np.ones(20), np.ones(30)) == ""
+        big = (np.full((30, 20), 1e200), np.full(20, 1e200), np.full(30, 1e200))
+        assert "is not finite, first made by matmul" in verdict(f, *big)
+
+
 def test_scattered_values_that_overflow() -> None:
     x, i = sg.vector("x"), sg.vector("i", dtype="int64")
     f = guarded([x, i], sg.grad(sg.sum(sg.take(x, i) * 1e308), x), on_unused_input="ignore")
