@@ -38,10 +38,6 @@ def test_a_step_of_gradient_descent(backend: str) -> None:
     assert all(r.time >= 0 for r in found.rows)
     assert sum(r.time for r in whole) + found.rest == pytest.approx(found.total, rel=0.3)
     assert sum(r.share for r in whole) < 1.3
-    products = [r for r in found.rows if r.what.startswith("matmul") or "numeric.matmul" in r.what]
-    assert [r.flops for r in products] == [2 * 2000 * 30 * 3] * 2
-    assert all(r.bytes == 8 * (2000 * 30 + 2000 * 3 + 30 * 3) for r in products)
-    assert all(r.gflops == r.flops / r.time / 1e9 for r in products)
     text = str(found)
     assert "not in steps" in text
     assert "limits of " in text
@@ -54,8 +50,9 @@ def test_rows_are_those_of_the_plan() -> None:
     f, _ = gradient_step("llvm")
     found = f.profile(np.ones((100, 30)), np.ones((100, 3)), repeat=1)
     lines = [line for line in f.plan().splitlines() if line[:3].strip().isdigit()]
-    whole = [r for r in found.rows if not r.is_part]
-    assert [line.split()[:2] for line in lines] == [[r.step, r.what.split()[0]] for r in whole]
+    assert [line.split()[:2] for line in lines] == [
+        [r.step, r.what.split()[0]] for r in found.rows if not r.is_part
+    ]
 
 
 def test_a_loop_over_rows_and_its_parts() -> None:
@@ -66,7 +63,8 @@ def test_a_loop_over_rows_and_its_parts() -> None:
     assert loop.what.startswith("loop over")
     assert [p.step for p in parts] == [f"0.{i}" for i in range(len(parts))]
     assert all(p.is_part for p in parts)
-    assert 0.5 < sum(p.time for p in parts) / loop.time < 1.05
+    threads = max(each.threads for each in found.limits)  # whose times are added up
+    assert 0.5 < sum(p.time for p in parts) / loop.time < 1.05 * threads
     assert sum(p.flops for p in parts) == loop.flops
     assert loop.bytes == 2 * 4000 * 300 * 4
     assert "  0.1  " in str(found)
@@ -76,6 +74,10 @@ def test_more_work_takes_more_time() -> None:
     x, y = sg.vector("x"), sg.matrix("y", shape=(200, 200))
     f = sg.function([x, y], [sg.cumsum(x), y @ y])
     found = f.profile(np.ones(200_000), np.ones((200, 200)), repeat=5)
+    (product,) = [r for r in found.rows if r.what.startswith("matmul")]
+    assert product.flops == 2 * 200**3
+    assert product.bytes == 8 * 2 * 200**2
+    assert product.gflops == product.flops / product.time / 1e9
     by_time = found.table("time").splitlines()[2:]
     assert [line.split()[0] for line in by_time[: len(found.rows)]] == [
         r.step for r in sorted(found.rows, key=lambda r: -r.time)

@@ -60,6 +60,25 @@ def test_an_argument_or_a_state_that_is_not_finite_is_named() -> None:
     assert "the state 'w' is not finite" in verdict(f, [1.0])
 
 
+def test_arguments_are_looked_at_however_they_are_read() -> None:
+    """All of them by a kernel; parts; at indices; repeated; by a product; by nothing but a copy or a sum."""
+    x = sg.matrix("x", shape=("n", 40))
+    i = sg.constant(np.array([0, 2]))
+    for y in (
+        *(x * 2, x[1:] * 2, sg.take(x, i, axis=0), x.T + 1, x @ sg.ones((40, 2)), x, sg.sum(x, axis=0)),
+        *(sg.max(x, axis=1), sg.sum(x), x > 0, sg.argmax(x, axis=0), sg.cumsum(x, axis=1), x[::2] + x[::2]),
+        *(sg.softmax(x, axis=1) * x, sg.sum(sg.where(x > 0, x, 0.0), axis=1), sg.sort(x, axis=0)),
+    ):
+        f = guarded([x], y)
+        for place in (0, 41, 83, 87, 159):
+            a = np.ones((4, 40))
+            assert verdict(f, a) == ""
+            a.flat[place] = np.inf
+            said = verdict(f, a)
+            assert "'x' is not finite\n  x: float64[4, 40], 1 to 1, 1 infinite of 160, the first at" in said
+            assert f"[{place // 40}, {place % 40}]" in said
+
+
 def test_a_derivative_names_the_forward_line_and_the_rule() -> None:
     x = sg.vector("x")
     f = guarded([x], sg.grad(sg.sum(sg.sqrt(x)), x))
@@ -69,11 +88,15 @@ def test_a_derivative_names_the_forward_line_and_the_rule() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("reduce", [False, True])
-def test_every_element_of_every_length_counts_and_no_other(dtype: str, reduce: bool) -> None:
+@pytest.mark.parametrize("kind", ["light", "heavy", "reduced", "heavy and reduced"])
+def test_every_element_of_every_length_counts_and_no_other(dtype: str, kind: str) -> None:
+    """However wide the vectors are, and those of the ends."""
     x = sg.vector("x", dtype=dtype)
     y = sg.log(x) + 1
-    f = guarded([x], sg.sum(y) if reduce else y)
+    if "heavy" in kind:
+        for f in (sg.exp, sg.sin, sg.tanh, sg.log1p, sg.expm1, sg.cos, sg.sigmoid, sg.sqrt, sg.sinh):
+            y = y + f(x)
+    f = guarded([x], sg.sum(y) if "reduced" in kind else y)
     for n in (*range(20), 31, 32, 33, 64, 65, 100):
         a = np.ones(n, dtype)
         f(a)
@@ -111,6 +134,18 @@ def test_steps_that_are_no_kernels() -> None:
         assert verdict(guarded([x], made), np.ones((40, 40))) == ""
 
 
+def test_products_with_vectors() -> None:
+    """However a plan computes them."""
+    x, v, u = sg.matrix("x", shape=("n", "k")), sg.vector("v", size="k"), sg.vector("u", size="n")
+    row, column = u[None, :], v[:, None]
+    products = (x @ v, u @ x, v @ v, row @ x, x @ column, x.T @ u, column.T @ x.T, x.T @ row.T)
+    for y in products:
+        f = guarded([x, v, u], y, on_unused_input="ignore")
+        assert verdict(f, np.ones((30, 20)), np.ones(20), np.ones(30)) == ""
+        big = (np.full((30, 20), 1e200), np.full(20, 1e200), np.full(30, 1e200))
+        assert "is not finite, first made by matmul" in verdict(f, *big)
+
+
 def test_scattered_values_that_overflow() -> None:
     x, i = sg.vector("x"), sg.vector("i", dtype="int64")
     f = guarded([x, i], sg.grad(sg.sum(sg.take(x, i) * 1e308), x), on_unused_input="ignore")
@@ -126,6 +161,25 @@ def test_rows_in_one_loop() -> None:
     assert verdict(f, a) == ""
     a[613] = 7.0
     assert "is not finite, first made by" in verdict(f, a)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_say_what_they_find(threads: int) -> None:
+    x, m = sg.vector("x"), sg.matrix("m")
+    f = guarded([x], [sg.log(x) * 2, sg.sum(sg.log(x))])
+    g = guarded([m], sg.softmax(sg.log(m), axis=1) * m)
+    before = sg.get_num_threads()
+    sg.set_num_threads(threads)
+    try:
+        a, b = np.ones(400_000), np.ones((6_000, 100))
+        assert verdict(f, a) == verdict(g, b) == ""
+        for place in (0, 1, 63_999, 201_010, 399_999):
+            a[place], b.flat[place] = 0, 0
+            assert f"the first at [{place}]" in verdict(f, a)
+            assert f"the first at [{place // 100}, {place % 100}]" in verdict(g, b)
+            a[place], b.flat[place] = 1, 1
+    finally:
+        sg.set_num_threads(before)
 
 
 def test_kernels_that_share_code() -> None:

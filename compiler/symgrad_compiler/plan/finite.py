@@ -16,6 +16,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.create import Constant, Fill
 from symgrad.ops.kinds import TensorOp
+from symgrad.ops.shape import PermuteDims, Reshape
 
 
 class Need(IntEnum):
@@ -53,6 +54,13 @@ def needs(graph: Graph) -> dict[Tensor, Need]:
             if need is not Need.NOTHING and node.inputs and isinstance(node.op, TensorOp):
                 found[tensor] = need
     return found
+
+
+def computed(tensor: Tensor) -> Tensor:
+    """What a tensor has the elements of: the values of a node that computes, behind other shapes of them."""
+    while isinstance(tensor.node.op, (Reshape, PermuteDims)):
+        tensor = tensor.node.inputs[0]
+    return tensor
 
 
 def _need(node: Node, weak: Mapping[Tensor, Need]) -> Need:

@@ -28,7 +28,7 @@ from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.dependencies import dependencies
 from symgrad_compiler.plan.expand import expand
-from symgrad_compiler.plan.finite import Need, needs
+from symgrad_compiler.plan.finite import Need, computed, needs
 from symgrad_compiler.plan.nodes import plan_node, plan_sum
 from symgrad_compiler.plan.order import MANY
 from symgrad_compiler.plan.order_nodes import node_orders
@@ -51,7 +51,7 @@ def make_plan(graph: Graph, guarded: bool = False) -> Plan:
     expanded, replaced = expand(graph)
     checks = None
     if guarded:  # nothing is merged, so that each tensor stands for one of the graph's
-        checks = {replaced.get(t, t): need for t, need in needs(graph).items()}
+        checks = {computed(replaced.get(t, t)): need for t, need in needs(graph).items()}
         graph = expanded
     elif expanded is not graph:
         graph = merge(expanded)

@@ -3,7 +3,7 @@
     kernels       0 * v is added up for all values v of all elements, in the lanes that count; the sum
                   becomes NaN with the first v that is infinite or NaN
     other steps   what they wrote is read once more
-    leaves        arguments and state are read before everything else
+    leaves        arguments and state: by a kernel that reads them, else before everything else
 
 A kernel says in the error record that something was found; the check behind its step fails the program.
 What must be finite and what must only not be NaN is `plan.finite`'s.
@@ -11,8 +11,10 @@ What must be finite and what must only not be NaN is `plan.finite`'s.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from symgrad.dims import product
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.frame import Frame
@@ -49,26 +51,35 @@ class Guard:
 
     def __init__(self, module: Module, frame: Frame, plan: Plan, checks: Mapping[Tensor, Need]) -> None:
         self.module, self.frame, self.plan, self.checks = module, frame, plan, checks
+        #: The word of the frame in which a kernel says that it found something.
+        self.word = frame.error + 1
         #: What is asked where it is not known which tensor lies in memory.
         self._weakest = max(checks.values(), default=Need.NOTHING)
+        #: The arguments and states that kernels look at as they read them: all of each, by one kernel.
+        self._read = dict(_first_readers(plan))
+        self._of: dict[Kernel, set[Tensor]] = defaultdict(set)
+        for kernel, tensor in self._read.values():
+            self._of[kernel].add(tensor)
 
-    def of_kernel(self, code: Code, kernel: Kernel, widths: Collection[int]) -> KernelGuard:
-        return KernelGuard(code, self.frame, self.checks, kernel, widths)
+    def of_kernel(self, code: Code, kernel: Kernel, lanes: int) -> KernelGuard:
+        checks = {**self.checks, **dict.fromkeys(self._of[kernel], Need.FINITE)}
+        return KernelGuard(code, self.frame, checks, kernel, lanes, self._of[kernel])
 
-    def structure(self, kernel: Kernel) -> tuple[Need | None, ...]:
+    def structure(self, kernel: Kernel) -> tuple[object, ...]:
         """Equal for kernels of one structure whose checks are the same."""
         reduced = [r.tensor for r in kernel.reductions]
-        return tuple(self.checks.get(t) for t in (*[n.outputs[0] for n in kernel.nodes], *reduced))
+        needs = [self.checks.get(t) for t in (*[n.outputs[0] for n in kernel.nodes], *reduced)]
+        return (*needs, *[t in self._of[kernel] for t in kernel.sources])
 
     def leaves(self) -> str:
-        """The function that looks at arguments and state."""
+        """The function that looks at the other arguments and states."""
         name = "guard.leaves"
         emitter = StepEmitter(self.module, self.frame, name, 0)
         f = emitter.f
         f.store(literal(0, "i64"), f.field(f.parameters["frame"], 8 * (self.frame.error + 1)))
         for kind, tensors in ((INPUT, self.plan.graph.inputs), (STATE, self.plan.graph.states)):
             for i, tensor in enumerate(tensors):
-                if is_checked(tensor):
+                if is_checked(tensor) and (kind, i) not in self._read:
                     size: Strided = Strided.contiguous(tensor.shape)
                     storage = Storage(kind, tensor.dtype, 0, i)
                     _require(emitter, Access(storage, size), Need.FINITE)
@@ -104,6 +115,26 @@ class Guard:
                 if scatter.mode in _MAKING_UPDATES:
                     whole = Strided.contiguous((scatter.storage.size,))
                     yield Access(scatter.storage, whole), self._weakest
+
+
+def _first_readers(plan: Plan) -> Iterator[tuple[tuple[str, int], tuple[Kernel, Tensor]]]:
+    """Of arguments and states, the kernel that is first to read every element, once; and as what."""
+    found = set()
+    for step in plan.steps:
+        pairs = zip(step.whole, step.body, strict=True) if isinstance(step, RowLoop) else ((step, step),)
+        for whole, kernel in pairs:
+            if not isinstance(whole, Kernel) or not isinstance(kernel, Kernel):
+                continue
+            for tensor, source in whole.sources.items():
+                if not isinstance(source, Access) or source.storage.kind not in (INPUT, STATE):
+                    continue
+                storage, layout = source.storage, source.layout
+                is_all = layout.is_contiguous and layout.offset == 0 and product(layout.shape) == storage.size
+                key = (storage.kind, storage.index)
+                fits = layout.shape == whole.space and storage.dtype.kind == "float"
+                if is_all and fits and key not in found:
+                    found.add(key)
+                    yield key, (kernel, tensor)
 
 
 def is_checked_storage(storage: Storage) -> bool:
@@ -155,11 +186,13 @@ class KernelGuard:
         frame: Frame,
         checks: Mapping[Tensor, Need],
         kernel: Kernel,
-        widths: Collection[int],
+        lanes: int,
+        read: Collection[Tensor],
     ) -> None:
+        self.read = read
         self.code, self.f, self.frame, self.checks = code, code.f, frame, checks
-        self.lanes = sorted(widths)
-        made = [*[n.outputs[0] for n in kernel.nodes], *[r.tensor for r in kernel.reductions]]
+        self.lanes = [2**k for k in range(lanes.bit_length())]  # the ends of loops may take fewer
+        made = [*[n.outputs[0] for n in kernel.nodes], *[r.tensor for r in kernel.reductions], *read]
         kinds = {kind_of(t.dtype) for t in made if t in checks}
         self.kinds = [k for k in FLOATS if k in kinds]
         self.sums: dict[tuple[str, int], Value] = {}
@@ -185,6 +218,12 @@ class KernelGuard:
             self.pending[key] = self.code.muladd(value, nothing, before)
         else:
             self.pending[key] = self.code.select(self.code.is_nan(value), value, before)
+
+    def loaded(self, tensor: Tensor, value: Value, mask: Value | None) -> None:
+        """Look at an element of an argument or a state."""
+        if tensor in self.read:
+            self.computed(tensor, value)
+            self.flush(mask)
 
     def reduced(self, reduction: Reduction, value: Value, mask: Value | None) -> None:
         """Look at the result of a reduction, or at a part of it."""

@@ -84,7 +84,7 @@ def emit_kernel(
     `splitting.py`."""
     emitter = _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared, splits)
     if guard is not None:
-        emitter.guard = guard.of_kernel(emitter.code, kernel, emitter.widths)
+        emitter.guard = guard.of_kernel(emitter.code, kernel, emitter.lanes)
     emitter.run()
 
 
@@ -176,11 +176,6 @@ class _KernelEmitter:
         self.order = [*kept, *reduced] if reduced else kept
         self.vector_axis = count - 1 if count else -1
         self.position = {axis: i for i, axis in enumerate(self.order)}
-
-    @property
-    def widths(self) -> set[int]:
-        """The numbers of lanes that values of this kernel may have."""
-        return {1, self.register_lanes, self.lanes}
 
     def _choose_lanes(self) -> None:
         kernel = self.kernel
@@ -306,6 +301,8 @@ class _KernelEmitter:
         found = self.values.get(tensor)
         if found is None:
             found = self.values[tensor] = self._source(tensor, self.kernel.sources[tensor])
+            if self.guard is not None:
+                self.guard.loaded(tensor, found, self.mask)
         return found
 
     def _store(self, tensor: Tensor, stream: Stream) -> None:

@@ -79,11 +79,10 @@ class _Kernels:
         self.guard = guard
         self.structures: dict[Kernel, Any] = {}
         for step in plan.steps:
-            in_loop = isinstance(step, RowLoop)
             for each in step.body if isinstance(step, RowLoop) else (step,):
                 if isinstance(each, Kernel):
                     checks = None if guard is None else guard.structure(each)
-                    self.structures[each] = (structure(each, frame), in_loop, checks)
+                    self.structures[each] = (structure(each, frame), isinstance(step, RowLoop), checks)
         self.count = Counter(self.structures.values())
         self.names: dict[Any, str] = {}
 
@@ -124,7 +123,7 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
             continue
         if isinstance(step, RowLoop):
             body = _body(step, kernels, frame, name, number, clocks)
-            emit_rows(module, frame, step, name, body, guarded=guard is not None)
+            emit_rows(module, frame, step, name, body, None if guard is None else guard.word)
             calls.append(_timed(clocks, _Call(name, False), number))
             calls += [_Call(check, True)] if check else []
             continue

@@ -79,13 +79,13 @@ def _sizes(f: Function, frame: Frame) -> Sizes:
 
 
 def emit_rows(
-    module: Module, frame: Frame, loop: RowLoop, name: str, calls: Sequence[str], *, guarded: bool
+    module: Module, frame: Frame, loop: RowLoop, name: str, calls: Sequence[str], flag: int | None = None
 ) -> None:
     """The functions of a loop over rows, whose body is `calls`. Each thread has a frame of its own, for what
-    the loop sets, and for the places of what lives in a block; what a guard finds goes from there to the
-    call's."""
+    the loop sets, and for the places of what lives in a block. `flag` is a word that the body may set, which
+    the call's frame then has."""
     copies = frame.words <= MOST_WORDS
-    _emit_range(module, frame, loop, f"{name}.range", calls, copies, guarded)
+    _emit_range(module, frame, loop, f"{name}.range", calls, copies, flag)
     f = module.function(name, [("frame", "ptr")])
     sizes = _sizes(f, frame)
     chunks = _chunks(f, sizes, loop)
@@ -110,7 +110,13 @@ def _chunks(f: Function, sizes: Sizes, loop: RowLoop) -> Value:
 
 
 def _emit_range(
-    module: Module, frame: Frame, loop: RowLoop, name: str, calls: Sequence[str], copies: bool, guarded: bool
+    module: Module,
+    frame: Frame,
+    loop: RowLoop,
+    name: str,
+    calls: Sequence[str],
+    copies: bool,
+    flag: int | None,
 ) -> None:
     parameters = [("call" if copies else "frame", "ptr"), *RANGE[1:]]
     f = module.function(name, parameters)
@@ -118,6 +124,8 @@ def _emit_range(
         f.do(f"%frame = alloca i64, i64 {frame.words}, align 64")
         f.parameters["frame"] = Value("%frame", "ptr")
         _copy(f, frame, loop)
+        if flag is not None:
+            f.store(literal(0, "i64"), f.field(f.parameters["frame"], 8 * flag))
     sizes = _sizes(f, frame)
     rows, chunk, block = sizes(loop.rows), sizes(loop.chunk), sizes(loop.block)
     if copies:
@@ -152,14 +160,11 @@ def _emit_range(
         f.loop(first, end, block, [], one_block)
         return []
 
-    found = 8 * (frame.error + 1)
-    if copies and guarded:
-        f.store(literal(0, "i64"), f.field(f.parameters["frame"], found))
     f.loop(f.parameters["start"], f.parameters["stop"], literal(1, "i64"), [], one_chunk)
-    if copies and guarded:
-        what = f.load(f.field(f.parameters["frame"], found), "i64")
-        some = f.volatile(f"icmp ne i64 {what.text}, 0", "i1")
-        f.when(some, lambda: f.store(what, f.field(f.parameters["call"], found)))
+    if copies and flag is not None:
+        found = f.load(f.field(f.parameters["frame"], 8 * flag), "i64")
+        is_set = f.emit(f"icmp ne i64 {found.text}, 0", "i1")
+        f.when(is_set, lambda: f.store(found, f.field(f.parameters["call"], 8 * flag)))
     f.do("ret void")
 
 
