@@ -194,6 +194,38 @@ def _gammaln(w: Wide, x: str) -> str:
     return w.select(end, x, w("lgamma", x))
 
 
+def _ndtr(w: Wide, x: str) -> str:
+    return w("fmul", w.number(0.5), w("erfc", w("fmul", x, w.number(-np.sqrt(0.5)))))
+
+
+def _gate(gate: Callable[[Wide, str], str], end: float) -> Callable[[Wide, str], str]:
+    """x gate(x), which is 0 below the end."""
+
+    def code(w: Wide, x: str) -> str:
+        bounded = w.select(w.less(x, w.number(end)), w.number(end), x)
+        return w("fmul", bounded, gate(w, bounded))
+
+    return code
+
+
+def _gelu_derivative(w: Wide, x: str) -> str:
+    end = w.number(37)  # the result is no zero there, but rounded to one of its sign
+    size = w("fabs", x)
+    size = w.select(w.less(end, size), end, size)
+    bounded = w.select(w.less(x, w.number(0)), w("fsub", w.number(-0.0), size), size)
+    density = w("exp", w("fmul", w.number(-0.5), w("fmul", size, size)))
+    slope = w("fmul", w.number(1 / np.sqrt(2 * np.pi)), w("fmul", bounded, density))
+    result = w("fadd", _ndtr(w, bounded), slope)
+    return w.select(w.emit(f"fcmp uno {w.type} {x}, {x}"), x, result)
+
+
+#: Those of float32 alone: in float64 the references would not do.
+IN_FLOAT32: dict[str, Callable[..., str]] = {
+    "ndtr": _ndtr,
+    "silu": _gate(_sigmoid, -700.0),
+    "gelu": _gate(_ndtr, -35.0),
+    "gelu_derivative": _gelu_derivative,
+}
 #: B_2k / (2 k), the coefficients of the asymptotic series of digamma.
 _BERNOULLI = ((1, 12), (-1, 120), (1, 252), (-1, 240), (1, 132), (-691, 32760), (1, 12), (-3617, 8160))
 _SHIFT = 24
@@ -256,7 +288,7 @@ def _comparison(module: Module, name: str, kind: str, wide: str, count: int, flo
     """compare(x, y, out, n, found): found is the largest error, its x and y, how many are not the nearest,
     how many are wrong, x and y of the first of these."""
     w = Wide(wide)
-    result = REFERENCES[name](w, *("%wx", "%wy")[:count])
+    result = (REFERENCES | IN_FLOAT32)[name](w, *("%wx", "%wy")[:count])
     body = "\n".join(w.lines)
     narrow, bits = LLVM_TYPES[kind], BITS[kind]
     digits, least, most = (24, -126, 127) if kind == "f32" else (53, -1022, 1023)

