@@ -16,8 +16,9 @@ A value is computed in the outermost loop in which it is known.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from symgrad.dims import Dim
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.values import Scalar
 from symgrad.ops.arithmetic import divide, reciprocal, sqrt
@@ -46,6 +47,7 @@ from symgrad_compiler.plan.steps import (
     Reduction,
     Scatter,
     SizeNumber,
+    Storage,
 )
 
 #: Rounds of one accumulator before its value goes to the next level, and those of float32.
@@ -64,6 +66,8 @@ COMBINE: dict[str, Callable[[Code, Value, Value], Value] | None] = {
 #: quarter there in kernels beyond this weight.
 MOST_VECTORS = 4
 MODERATE = 60
+#: Bytes of results from which they are written past the caches: those of a last-level cache's share.
+STREAMED = 16 * 1024 * 1024
 #: The masked end behind the main loop has vectors as wide in kernels up to this weight, else of one register.
 LIGHT = 120
 
@@ -78,11 +82,13 @@ def emit_kernel(
     is_shared: bool = False,
     splits: bool = False,
     guard: Guard | None = None,
+    unread: Collection[Storage] = (),
 ) -> None:
     """The function `void name(ptr frame)`; shared by kernels of one structure, `void name(ptr frame, ptr
     places)`, see `structure.py`. Where it is asked to split and can, it is shared by threads, see
     `splitting.py`."""
     emitter = _KernelEmitter(module, maths, machine, frame, kernel, name, is_shared, splits)
+    emitter.choose_streaming(unread)
     if guard is not None:
         emitter.guard = guard.of_kernel(emitter.code, kernel, emitter.lanes)
     emitter.run()
@@ -91,6 +97,8 @@ def emit_kernel(
 class _KernelEmitter:
     #: Looks at all values, in a guarded program.
     guard: KernelGuard | None = None
+    #: Whether the loop that is being emitted writes past the caches; None for no.
+    streams_now: Value | None = None
 
     def __init__(
         self,
@@ -109,6 +117,7 @@ class _KernelEmitter:
         self._collect()
         self._order()
         self._choose_lanes()
+        self.streaming: list[Stream] = []
         self.splits = splits and bool(self.order) and not kernel.scatters
         self.splits = self.splits and not self.axes[self.order[0]].reduced
         if self.splits:
@@ -205,6 +214,34 @@ class _KernelEmitter:
         while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
             times //= 2
         return lanes * times
+
+    def choose_streaming(self, unread: Collection[Storage]) -> None:
+        """The streams that are written past the caches where they are large: along the vector axis in whole
+        registers, into memory that the program does not read."""
+        register = self.machine.vector_bytes
+        innermost = self.lanes > 1 and self.order[-1] == self.vector_axis
+        for stream in self.store_streams if innermost else ():
+            bytes_ = BITS[stream.kind] // 8
+            fits = stream.strides[self.vector_axis] == 1 and self.lanes * bytes_ % register == 0
+            if fits and stream.kind != "i1" and stream.storage in unread:
+                self.streaming.append(stream)
+
+    def _streams_now(self, start: Value) -> Value | None:
+        """Whether what is streamed is large, and starts where registers fit."""
+        if not self.streaming:
+            return None
+        f, code = self.f, self.code
+        size: Dim = 0
+        for stream in self.streaming:
+            size = size + stream.storage.size * stream.storage.dtype.itemsize
+        addresses = literal(0, "i64")
+        for stream in self.streaming:
+            at = f.offset(self._at(stream), start, stream.kind)
+            address = f.emit(f"ptrtoint ptr {at.text} to i64", "i64")
+            addresses = f.emit(f"or i64 {addresses.text}, {address.text}", "i64")
+        rest = f.emit(f"and i64 {addresses.text}, {self.machine.vector_bytes - 1}", "i64")
+        fits = f.emit(f"icmp eq i64 {rest.text}, 0", "i1")
+        return code.logical_and(fits, code.less(literal(STREAMED, "i64"), self.sizes(size)))
 
     # ---- the nest -----------------------------------------------------------------------------------
 
@@ -310,7 +347,16 @@ class _KernelEmitter:
         for source, other in self.source_streams.items():
             if other.storage.kind == stream.storage.kind and other.storage.index == stream.storage.index:
                 self._value(source)
-        self._write(self._value(tensor), stream, self._at(stream))
+        value, at = self._value(tensor), self._at(stream)
+        if self.streams_now is None or stream not in self.streaming:
+            self._write(value, stream, at)
+            return
+        lanes, register = self.current_lanes, self.machine.vector_bytes
+        self.f.either(
+            self.streams_now,
+            lambda: lanes_of.write_past_caches(self.code, value, at, lanes, register),
+            lambda: self._write(value, stream, at),
+        )
 
     def _start(self, stream: Stream) -> Value:
         """The first element: its address, or the position of an iota."""
@@ -452,7 +498,8 @@ class _KernelEmitter:
                 end = f.emit(f"select i1 {empty.text}, i64 {start.text}, i64 {end.text}", "i64")
             if accumulators and accumulators[0].lanes != lanes:
                 accumulators = self.sums.into_lane(self.sums.fold(accumulators), lanes)
-            saved = (self.current_lanes, self.mask)
+            saved = (self.current_lanes, self.mask, self.streams_now)
+            self.streams_now = None if masked or lanes == 1 else self._streams_now(start)
 
             def inside(
                 index: Value, now: list[Value], lanes: int = lanes, masked: bool = masked
@@ -462,7 +509,7 @@ class _KernelEmitter:
                 return body(index, now)
 
             accumulators = f.loop(start, end, literal(lanes, "i64"), accumulators, inside)
-            self.current_lanes, self.mask = saved
+            self.current_lanes, self.mask, self.streams_now = saved
             start = end
         return accumulators
 

@@ -56,6 +56,15 @@ def gather(code: Code, at: Value, steps: Value, kind: str, mask: Value | None) -
     return _from_memory(code, loaded, kind)
 
 
+def write_past_caches(code: Code, value: Value, at: Value, lanes: int, register: int) -> None:
+    """Store lanes at `at`, which whole registers fit, in memory that nothing reads soon: the lines that they
+    fill are not read first."""
+    f = code.f
+    value = code.splat(value, lanes)
+    f.module.declare("!0 = !{i32 1}")
+    f.do(f"store {value.type} {value.text}, ptr {at.text}, align {register}, !nontemporal !0")
+
+
 def write(code: Code, value: Value, at: Value, stride: Value, lanes: int, mask: Value | None) -> None:
     """Store lanes at `at`, `at + stride`, ..."""
     f = code.f

@@ -37,6 +37,7 @@ from symgrad_compiler.plan.steps import (
     ScanStep,
     SortStep,
     Step,
+    Storage,
 )
 
 #: Calls of steps in one function: more are split, which keeps compilation linear.
@@ -77,12 +78,15 @@ class _Kernels:
     ) -> None:
         self.module, self.maths, self.machine, self.frame = module, maths, machine, frame
         self.guard = guard
+        self.unread = _unread(plan)
         self.structures: dict[Kernel, Any] = {}
         for step in plan.steps:
             for each in step.body if isinstance(step, RowLoop) else (step,):
                 if isinstance(each, Kernel):
                     checks = None if guard is None else guard.structure(each)
-                    self.structures[each] = (structure(each, frame), isinstance(step, RowLoop), checks)
+                    streamed = tuple(access.storage in self.unread for _, access in each.stores)
+                    found = structure(each, frame)
+                    self.structures[each] = (found, isinstance(step, RowLoop), streamed, checks)
         self.count = Counter(self.structures.values())
         self.names: dict[Any, str] = {}
 
@@ -94,7 +98,16 @@ class _Kernels:
             self.names[key] = name
             splits = not key[1] and may_gain(step_work(kernel))
             emit_kernel(
-                module, self.maths, self.machine, self.frame, kernel, name, shared, splits, self.guard
+                module,
+                self.maths,
+                self.machine,
+                self.frame,
+                kernel,
+                name,
+                shared,
+                splits,
+                self.guard,
+                self.unread,
             )
         if not shared:
             return _Call(name, False)
@@ -103,6 +116,15 @@ class _Kernels:
         table = f"{name}.places"
         module.declare(f"@{table} = private constant [{count} x i64] [{words}], align 8")
         return _Call(self.names[key], False, table)
+
+
+def _unread(plan: Plan) -> set[Storage]:
+    """The results that no step reads."""
+    read: set[Storage] = set()
+    for step in plan.steps:
+        for each in step.body if isinstance(step, RowLoop) else (step,):
+            read.update(access.storage for access in each.reads())
+    return set(plan.outputs) - read
 
 
 def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> str:
