@@ -1,0 +1,55 @@
+"""Large results are written past the caches where whole registers fit, and as others where they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad_compiler.backends.llvm import kernels
+from symgrad_runtime import threads
+
+
+def placed(shape: tuple[int, ...], dtype: str, offset: int) -> Any:
+    """An array that starts `offset` bytes behind a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + 128, np.uint8)
+    start = -room.ctypes.data % 64 + offset
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+@pytest.mark.parametrize("columns", [1000, 1024])
+@pytest.mark.parametrize("offset", [0, 8, 16])
+def test_results_wherever_they_start(
+    offset: int, columns: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "STREAMED", 100_000)
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    monkeypatch.setattr(threads.pool(), "threads", sg.get_num_threads())
+    x = sg.tensor("x", shape=("n", columns), dtype=dtype)
+    y, z = x * 3, x - sg.max(x, axis=1, keepdims=True)
+    f = sg.function([x], [y, z, sg.sum(x, axis=1)], backend="llvm")
+    if dtype == "float64":
+        assert "movnt" in f.code("asm") or "stnp" in f.code("asm")
+    rng = np.random.default_rng(0)
+    value = rng.integers(-9, 9, (301, columns)).astype(dtype)
+    results = [placed((301, columns), dtype, offset) for _ in range(2)]
+    results.append(np.empty(301, f(value)[2].dtype))
+    for count in (1, 3):
+        sg.set_num_threads(count)
+        f.into(results, value)
+        np.testing.assert_array_equal(results[0], value * 3)
+        np.testing.assert_array_equal(results[1], value - value.max(1, keepdims=True))
+        np.testing.assert_array_equal(results[2], value.sum(1))
+        for found, expected in zip(f(value), results, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_read_again_is_not_written_past_the_caches() -> None:
+    x = sg.tensor("x", shape=(4000, 1000))
+    y = sg.exp(x)
+    f = sg.function([x], [y, sg.cumsum(y, axis=0)], backend="llvm")
+    assert "nontemporal" not in f.code("llvm")
