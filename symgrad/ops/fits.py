@@ -19,6 +19,8 @@ SIXTH = (0.16666666666666666, 9.25185853854297e-18)
 EXP_TAIL = tuple(1 / factorial(k) for k in range(4, 17))
 #: Where log(e^x + e^y) may be near 0, so that its terms cancel: larger operands from here to 0.
 CANCELS_FROM = -1.5
+#: Nearer to 0 the plain sum is taken, whose error is below 1e-295.
+CANCELS_TO = -1e-280
 #: Below, e^y adds nothing that matters there.
 LEAST_EXPONENT = -700.0
 

@@ -162,7 +162,7 @@ def logaddexp(x: Array, y: Array, out: Out = None) -> Array:
     of twice the digits."""
     larger, smaller = numpy.maximum(x, y), numpy.minimum(x, y)
     result = numpy.asarray(numpy.add(larger, numpy.log1p(_exp_of_distance(x, y)), out=out))
-    near = (larger > fits.CANCELS_FROM) & (larger < 0)
+    near = (larger > fits.CANCELS_FROM) & (larger < fits.CANCELS_TO)
     if result.dtype == numpy.float64 and near.any():
         smaller = numpy.maximum(smaller, fits.LEAST_EXPONENT)
         a, b = numpy.broadcast_arrays(larger, smaller)

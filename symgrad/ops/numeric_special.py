@@ -141,7 +141,7 @@ def xlogx_derivative(x: Array) -> Array:
 @in_double
 def silu(x: Array) -> Array:
     """x sigmoid(x)."""
-    return numpy.where(x < -fits.SILU_END, 0, x * _sigmoids(x)[0])
+    return numpy.where(x < -fits.SILU_END, -0.0, x * _sigmoids(x)[0])
 
 
 @in_double
@@ -158,7 +158,7 @@ def silu_derivative(x: Array) -> Array:
 @in_double
 def gelu(x: Array) -> Array:
     """x ndtr(x)."""
-    return numpy.where(x < -fits.GELU_END, 0, x * ndtr(x))
+    return numpy.where(x < -fits.GELU_END, -0.0, x * ndtr(x))
 
 
 @in_double
@@ -196,7 +196,7 @@ def _cubic_gate(x: Array) -> tuple[Array, Array, Array]:
 def gelu_tanh(x: Array) -> Array:
     """x sigmoid(z)."""
     z, t, _ = _cubic_gate(numpy.clip(x, -fits.GELU_END, fits.GELU_END))
-    return numpy.where(x < -fits.GELU_END, 0, x * (numpy.where(z < 0, t, 1) / (1 + t)))
+    return numpy.where(x < -fits.GELU_END, -0.0, x * (numpy.where(z < 0, t, 1) / (1 + t)))
 
 
 @in_double

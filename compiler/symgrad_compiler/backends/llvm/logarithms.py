@@ -45,8 +45,6 @@ _LOG_TAIL = (
 #: ln(2) with 32 bits, so that k * _LN2_SHORT is exact, and the rest.
 _LN2_SHORT, _LN2_REST = 0.6931471803691238, 1.9082149292705877e-10
 _TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
-#: The smallest that another exponential may cancel, as far as this is computed.
-_CANCELS_TO = -1e-280
 _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 
 
@@ -174,7 +172,7 @@ def logaddexp(b: Code, x: Value, y: Value, single: bool) -> Value:
     result = b.select(b.equal(x, y), b.add(x, like(x, math.log(2))), b.add(larger, far))
     if single:
         return result
-    near = b.logical_and(b.less(like(x, fits.CANCELS_FROM), larger), b.less(larger, like(x, _CANCELS_TO)))
+    near = b.logical_and(b.less(like(x, fits.CANCELS_FROM), larger), b.less(larger, like(x, fits.CANCELS_TO)))
     near = b.logical_and(near, b.logical_not(b.is_nan(smaller)))
     return b.f.choose(
         b.any(near), lambda: b.select(near, _log_of_sum(b, larger, smaller), result), lambda: result
