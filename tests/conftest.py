@@ -39,7 +39,7 @@ settings.register_profile(
     "campaign",
     derandomize=False,
     deadline=None,
-    max_examples=2000,
+    max_examples=5000,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

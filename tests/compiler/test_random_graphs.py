@@ -1,7 +1,7 @@
 """Random graphs, optimised against as written, on both backends: no digit that counts changes, no NaN comes
 in.
 
-In CI form some dozens of graphs; as a campaign, 2,000 graphs with every op among them.
+In CI form some dozens of graphs; as a campaign, 5,000 graphs with every op among them.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Coverage:
 
 @pytest.mark.campaign
 def test_campaign(report: Any) -> None:
-    """2,000 graphs (or as many as the profile says), each on 3 sets of arguments, two backends, with and
+    """5,000 graphs (or as many as the profile says), each on 3 sets of arguments, two backends, with and
     without the pipeline; the report says how often each op came in, and an op that never did is a failure."""
     coverage = Coverage()
 

@@ -22,7 +22,9 @@ def run(level: str, *arguments: str) -> None:
         pytest.skip(f"this processor cannot run {level}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", *arguments]
     environment = {**os.environ, "SYMGRAD_CPU": level}
-    done = subprocess.run(command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
