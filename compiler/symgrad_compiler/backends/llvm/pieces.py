@@ -22,9 +22,10 @@ def integer(x: Value, number: int) -> Value:
     return literal(number, "i64", x.lanes)
 
 
-def nearest(b: Code, x: Value) -> tuple[Value, Value]:
-    """x rounded to an integer below 2^51, as a float and as an int64; anything for NaN."""
-    shifted = b.add(x, like(x, ROUNDER))
+def nearest(b: Code, x: Value, factor: float = 1.0) -> tuple[Value, Value]:
+    """factor x rounded to an integer below 2^51, as a float and as an int64; anything for NaN."""
+    rounder = like(x, ROUNDER)
+    shifted = b.add(x, rounder) if factor == 1 else b.muladd(x, like(x, factor), rounder)
     whole = b.subtract(shifted, like(x, ROUNDER))
     bits = b.subtract(b.bits(shifted, "i64"), integer(x, 0x4338000000000000))
     return whole, bits
