@@ -32,7 +32,7 @@ TABLE: dict[str, tuple[Callable[..., Any], list[tuple[float, float]], float]] = 
     "asinh": (np.arcsinh, [(-10, 10), (-1e-3, 1e-3), (-1e300, 1e300)], 2),
     "acosh": (np.arccosh, [(1, 2), (1, 1.0001), (1, 1e3), (1, 1e300)], 2),
     "atanh": (np.arctanh, [(-1, 1), (-1e-3, 1e-3), (0.99, 1)], 2),
-    "cbrt": (np.cbrt, [(-10, 10), (-1e300, 1e300), (-1e-308, 1e-308)], 0.51),
+    "cbrt": (np.cbrt, [(-10, 10), (-1e300, 1e300), (-1e-308, 1e-308)], 0.6),
     "sinh": (np.sinh, [(-711, 711), (-2, 2), (-1e-3, 1e-3)], 2),
     "cosh": (np.cosh, [(-711, 711), (-2, 2)], 2),
     "tanh": (np.tanh, [(-30, 30), (-1, 1), (-1e-3, 1e-3)], 2),
@@ -66,7 +66,7 @@ def test_error_bounds(name: str, dtype: str) -> None:
             assert error(f(a), reference(a.astype(np.longdouble))) <= (bound if dtype == "float64" else 1)
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [("float64", 1.3), ("float32", 0.51)])
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", 1.3), ("float32", 1)])
 def test_powers(dtype: str, bound: float) -> None:
     x, y = (sg.vector(n, size="n", dtype=dtype) for n in "xy")
     f = sg.function([x, y], x**y, backend="llvm")
@@ -96,7 +96,7 @@ def test_functions_of_two(name: str, dtype: str) -> None:
         for ab in [rng.normal(size=(2, COUNT)), np.exp(rng.uniform(-30, 30, (2, COUNT))), bits, tiny]:
             a, b = ab.astype(dtype)
             exact = reference(a.astype(np.longdouble), b.astype(np.longdouble))
-            assert error(f(a, b), exact) <= (bound if dtype == "float64" else 0.51)
+            assert error(f(a, b), exact) <= (bound if dtype == "float64" else 1)
 
 
 def test_logarithms_of_powers_are_exact() -> None:

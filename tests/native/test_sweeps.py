@@ -173,7 +173,7 @@ def spread(name: str, count: int, operands: int, dtype: Any) -> Iterator[tuple[n
         return rng.integers(0, np.iinfo(word).max, size, dtype=word, endpoint=True).view(dtype)
 
     ranges = RANGES[name]
-    done, size = 0, min(count // 3, 1 << 20)
+    done, size = 0, min(count // 3 + 1, 1 << 20)
     while done < count:
         yield tuple(bits(size) for _ in range(operands))
         each = 2 * size // len(ranges)

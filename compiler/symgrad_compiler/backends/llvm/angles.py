@@ -39,7 +39,7 @@ _LARGE_ANGLE = 1e9
 
 def _reduce_angle(b: Code, x: Value) -> tuple[Value, Value, Value]:
     """x = n pi/2 + high + low: (high, low, n)."""
-    whole, n = nearest(b, b.multiply(x, like(x, _TWO_OVER_PI)))
+    whole, n = nearest(b, x, _TWO_OVER_PI)
     first, second, third = (like(x, p) for p in _PI_HALVES)
     head = b.fma(b.negative(whole), first, x)
     product = b.multiply(whole, second)
@@ -99,7 +99,7 @@ def _tan(b: Code, x: Value) -> Value:
 
 def _sin_single(b: Code, x: Value) -> Value:
     """(-1)^n sin(r), x = n pi + r."""
-    whole, n = nearest(b, b.multiply(x, like(x, _ONE_OVER_PI)))
+    whole, n = nearest(b, x, _ONE_OVER_PI)
     r = b.fma(whole, like(x, -2 * _PI_HALVES[1]), b.fma(whole, like(x, -2 * _PI_HALVES[0]), x))
     return _sin_of_half_turn(b, r, n)
 
@@ -120,7 +120,7 @@ def _sin_of_half_turn(b: Code, r: Value, n: Value) -> Value:
 
 
 def _tan_single(b: Code, x: Value) -> Value:
-    whole, n = nearest(b, b.multiply(x, like(x, _TWO_OVER_PI)))
+    whole, n = nearest(b, x, _TWO_OVER_PI)
     r = b.fma(whole, like(x, -_PI_HALVES[1]), b.fma(whole, like(x, -_PI_HALVES[0]), x))
     z = b.multiply(r, r)
     one = like(z, 1)

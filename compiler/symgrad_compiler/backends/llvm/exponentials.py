@@ -116,7 +116,7 @@ def exponential(b: Code, x: Value, single: bool, low: Value | None = None) -> Ex
     x = clamp(b, x, *(SINGLE_RANGE if single else EXP_RANGE))
     if whole_registers(b, x):
         return _by_table(b, x, single, low)
-    whole, n = nearest(b, b.multiply(x, like(x, LOG2_E)))
+    whole, n = nearest(b, x, LOG2_E)
     r = b.fma(whole, like(x, -LN2_HIGH), x)  # exact
     if single:
         r = r if low is None else b.add(r, low)

@@ -6,7 +6,7 @@ import math
 
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.logarithms import log1p
-from symgrad_compiler.backends.llvm.pieces import integer, like
+from symgrad_compiler.backends.llvm.pieces import integer, like, ratio, root
 from symgrad_compiler.backends.llvm.scalars import Code
 
 #: (asin(r) - r) / r^3 in r^2, for |r| <= 1/2
@@ -44,15 +44,13 @@ def _arcsin_parts(b: Code, a: Value, single: bool) -> tuple[Value, Value, Value]
     """Whether a > 1/2, and asin(r) as r and the rest; r is a, or then sqrt((1 - a) / 2). For a in [0, 1]."""
     outer = b.less(like(a, 0.5), a)
     half = b.multiply(b.subtract(like(a, 1), a), like(a, 0.5))
-    root = b.call("sqrt", half)
+    high, low = root(b, half, single)
     z = b.select(outer, half, b.multiply(a, a))
-    r = b.select(outer, root, a)
+    r = b.select(outer, high, a)
     rest = b.multiply(b.multiply(r, z), b.polynomial(z, _ARCSIN_SINGLE if single else _ARCSIN))
     if single:
         return outer, r, rest
-    lost = b.divide(b.fma(b.negative(root), root, half), b.add(root, root))
-    has_lost = b.logical_and(outer, b.less(like(a, 0), root))
-    return outer, r, b.add(rest, b.select(has_lost, lost, like(a, 0)))
+    return outer, r, b.add(rest, b.select(outer, low, like(a, 0)))
 
 
 def _difference(b: Code, x: Value, y: Value, rest: Value) -> Value:
@@ -89,7 +87,11 @@ def _arctan_ratio(b: Code, y: Value, x: Value, single: bool) -> tuple[Value, Val
     high = b.less(b.multiply(x, like(x, _THREE_EIGHTHS)), y)
     top = b.select(low, y, b.select(high, b.negative(x), b.subtract(y, x)))
     bottom = b.select(low, x, b.select(high, y, b.add(y, x)))
-    t = b.divide(top, bottom)
+    endless = b.equal(bottom, like(x, math.inf))
+    bottom = b.select(endless, like(x, 1), bottom)
+    # a quotient of float64 may be subnormal, but not where x is 1
+    t = ratio(b, top, bottom, single) if single or x.number == 1 else b.divide(top, bottom)
+    t = b.select(endless, like(x, 0), t)
     z = b.multiply(t, t)
     zero = like(x, 0)
     base = b.select(low, zero, b.select(high, like(x, _PI_HALF), like(x, _PI_QUARTER)))

@@ -1,8 +1,8 @@
 """Elementary functions on vectors, as LLVM functions that a module makes on first use. Their code is in
-the rooms `exponentials`, `logarithms`, `angles`, `inverse`, `powers`.
+the rooms `exponentials`, `logarithms`, `angles`, `inverse`, `powers`, `special`.
 
-Each works on float64; float32 goes through float64 with shorter polynomials, which rounds correctly but for
-rare ties. Polynomials are near-minimax fits (Chebyshev interpolation at high precision) of the quotients
+Each works on float64; float32 goes through float64 with shorter polynomials, unless `singles` has its
+function. Polynomials are near-minimax fits (Chebyshev interpolation at high precision) of the quotients
 named beside them. Where a fast reduction ends (sin of 1e9), lanes go through the C library one by one.
 """
 

@@ -22,9 +22,10 @@ def integer(x: Value, number: int) -> Value:
     return literal(number, "i64", x.lanes)
 
 
-def nearest(b: Code, x: Value) -> tuple[Value, Value]:
-    """x rounded to an integer below 2^51, as a float and as an int64; anything for NaN."""
-    shifted = b.add(x, like(x, ROUNDER))
+def nearest(b: Code, x: Value, factor: float = 1.0) -> tuple[Value, Value]:
+    """factor x rounded to an integer below 2^51, as a float and as an int64; anything for NaN."""
+    rounder = like(x, ROUNDER)
+    shifted = b.add(x, rounder) if factor == 1 else b.muladd(x, like(x, factor), rounder)
     whole = b.subtract(shifted, like(x, ROUNDER))
     bits = b.subtract(b.bits(shifted, "i64"), integer(x, 0x4338000000000000))
     return whole, bits
@@ -97,6 +98,27 @@ def or_by_lane(b: Code, name: str, x: Value, rare: Value, fast: Value) -> Value:
         return f.loop(zero, lanes, one, [fast], lane)[0]
 
     return f.choose(any_rare, slow, lambda: fast)
+
+
+def root(b: Code, x: Value, single: bool) -> tuple[Value, Value]:
+    """sqrt(x) as a sum of two numbers, for 0 <= x < 2^500, 0 or not below 2^-500; `single`: of 28 bits."""
+    if whole_registers(b, x):
+        half = like(x, 0.5)
+        rough = estimate(b, "rsqrt14", x)
+        g, h = b.multiply(x, rough), b.multiply(half, rough)
+        for _ in range(1 if single else 2):  # Goldschmidt: g = sqrt(x), h = 1 / (2 g)
+            error = b.fma(b.negative(h), g, half)
+            g, h = b.fma(g, error, g), b.fma(h, error, h)
+        zero = b.equal(x, like(x, 0))
+        high = b.select(zero, like(x, 0), g)
+        return high, like(x, 0) if single else b.multiply(
+            b.fma(b.negative(high), high, x), b.select(zero, x, h)
+        )
+    high = b.call("sqrt", x)
+    if single:
+        return high, like(x, 0)
+    lost = b.divide(b.fma(b.negative(high), high, x), b.add(high, high))
+    return high, b.select(b.less(like(x, 0), high), lost, like(x, 0))
 
 
 def ratio(

@@ -6,7 +6,7 @@ import math
 
 from symgrad_compiler.backends.llvm.exponentials import exp
 from symgrad_compiler.backends.llvm.ir import Value
-from symgrad_compiler.backends.llvm.logarithms import log_double
+from symgrad_compiler.backends.llvm.logarithms import log, log_double
 from symgrad_compiler.backends.llvm.pieces import (
     MANTISSA,
     ROUNDER,
@@ -16,6 +16,7 @@ from symgrad_compiler.backends.llvm.pieces import (
     nearest,
     normal,
     power_of_two,
+    ratio,
 )
 from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
@@ -38,18 +39,12 @@ def repeated_power(b: Code, x: Value, y: Value) -> Value | None:
 
 
 def power(b: Code, x: Value, y: Value, single: bool) -> Value:
-    """exp(y log|x|) with the logarithm as a pair of floats; then C's special cases."""
+    """exp(y log|x|); then C's special cases."""
     zero, one, infinity = like(x, 0), like(x, 1), like(x, math.inf)
     a = b.call("absolute", x)
     ordinary = b.logical_and(b.less(zero, a), b.less(a, infinity))
     base = b.select(ordinary, a, one)
-    high, low = log_double(b, base)
-    product = b.multiply(y, high)
-    rest = b.fma(y, high, b.negative(product))
-    rest = b.fma(y, low, rest)
-    clamped = clamp(b, product, -800.0, 800.0)
-    rest = b.select(b.equal(clamped, product), rest, zero)
-    size = exp(b, clamped, single, rest)
+    size = exp(b, b.multiply(y, log(b, base, False)), True) if single else _power_of_positive(b, base, y)
     # x = 0 or infinite
     grows = b.less(zero, y)
     at_zero = b.select(grows, zero, infinity)
@@ -76,6 +71,16 @@ def power(b: Code, x: Value, y: Value, single: bool) -> Value:
     return b.select(b.logical_or(b.equal(x, one), b.equal(y, zero)), one, result)
 
 
+def _power_of_positive(b: Code, x: Value, y: Value) -> Value:
+    """exp(y log(x)) with the logarithm as a pair of floats."""
+    high, low = log_double(b, x)
+    product = b.multiply(y, high)
+    rest = b.fma(y, high, b.negative(product))
+    rest = b.fma(y, low, rest)
+    clamped = clamp(b, product, -800.0, 800.0)
+    return exp(b, clamped, False, b.select(b.equal(clamped, product), rest, like(x, 0)))
+
+
 def cbrt(b: Code, x: Value, single: bool) -> Value:
     """x = f 8^k with f in [1/2, 4): a polynomial, then Halley's iteration, which in its last step knows
     f - y^3 with all its digits."""
@@ -91,13 +96,13 @@ def cbrt(b: Code, x: Value, single: bool) -> Value:
     y = b.polynomial(f, _CUBE_ROOT)
     cube = b.multiply(b.multiply(y, y), y)
     two = like(x, 2)
-    y = b.multiply(y, b.divide(b.muladd(f, two, cube), b.muladd(cube, two, f)))
+    y = b.multiply(y, ratio(b, b.muladd(f, two, cube), b.muladd(cube, two, f), True))
     square = b.multiply(y, y)
     square_low = b.fma(y, y, b.negative(square))
     cube = b.multiply(square, y)
     cube_low = b.fma(square, y, b.negative(cube))
     rest = b.subtract(b.subtract(f, cube), b.muladd(square_low, y, cube_low))
-    y = b.muladd(y, b.divide(rest, b.muladd(cube, two, f)), y)
+    y = b.muladd(y, ratio(b, rest, b.muladd(cube, two, f), True), y)
     _, down = nearest(b, b.multiply(shift, like(x, 1 / 3)))
     y = b.call("copysign", b.multiply(y, power_of_two(b, b.add(k, down))), x)
     ordinary = b.logical_and(b.less(like(x, 0), a), b.less(a, like(x, math.inf)))
