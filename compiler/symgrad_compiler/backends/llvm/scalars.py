@@ -16,10 +16,6 @@ from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Value,
 FLOATS = ("f32", "f64")
 
 
-#: Coefficients from which a polynomial is cut into four.
-LONG_POLYNOMIAL = 12
-
-
 @dataclass(frozen=True)
 class Machine:
     """What the generated code may use."""
@@ -115,17 +111,12 @@ class Code:
 
     def polynomial(self, x: Value, coefficients: tuple[float, ...]) -> Value:
         """c0 + c1 x + c2 x^2 ..., as even part + x * odd part, each by Horner's rule in x^2: two chains of
-        operations, half as long as one; of long ones, four chains in x^4."""
+        operations, half as long as one."""
         if len(coefficients) < 4:
             return self._horner(x, coefficients)
         square = self.multiply(x, x)
-        if len(coefficients) < LONG_POLYNOMIAL:
-            even, odd = self._horner(square, coefficients[::2]), self._horner(square, coefficients[1::2])
-            return self.muladd(odd, x, even)
-        fourth = self.multiply(square, square)
-        parts = [self._horner(fourth, coefficients[i::4]) for i in range(4)]
-        low, high = self.muladd(parts[1], x, parts[0]), self.muladd(parts[3], x, parts[2])
-        return self.muladd(high, square, low)
+        even, odd = self._horner(square, coefficients[::2]), self._horner(square, coefficients[1::2])
+        return self.muladd(odd, x, even)
 
     def _horner(self, x: Value, coefficients: tuple[float, ...]) -> Value:
         result = self.constant(coefficients[-1], x)
