@@ -78,7 +78,7 @@ class _Micro:
         patch = len(f.lines)
         f.lines += [""] * (3 + len(sums))
         with f.scope():
-            a, b, made = self._step(*places, sums)
+            a, b, made = self._step(places[0], places[1], sums)
             less = f.volatile(f"sub i64 {left.text}, 1", "i64")
             more = f.volatile(f"icmp ne i64 {less.text}, 0", "i1")
             f.branch_if(more, head, end)

@@ -3,9 +3,9 @@
     pack(to, to_step, width, from, lane_step, inner_step, inner)
 
 puts the element at from + lane_step i + inner_step k to to + to_step k + i, for i below `width`, which is at
-most a tile's. It may write up to a register beyond the last element. There are three ways: where lanes are next
-to each other they are copied; where steps of the inner dimension are, squares are transposed in registers;
-anything else goes element by element.
+most a tile's. It may write up to a register beyond the last element. There are three ways: where lanes are
+next to each other they are copied; where steps of the inner dimension are, squares are transposed in
+registers; anything else goes element by element.
 
 The lanes of a register beyond `width` get anything; where that spills over into the next step of the inner
 dimension, it is written before what belongs there. So registers go from the last to the first.

@@ -2,13 +2,14 @@
 
     single(pool, request)      one product, by as many threads as the pool has; by one if the pool is null
 
-Chunks of A and B that fit into the last cache are packed into panels, all of which threads share; then threads
-take blocks of C. In a block, for each block of the inner dimension, each panel of A meets each panel of B: the
-panel of A stays in the first cache, the panels of B in the second. A panel that the kernel can read where it is
-is not packed: of A where its columns have no gaps, of B where its rows have none and few rows would gain.
+Chunks of A and B that fit into the last cache are packed into panels, all of which threads share; then
+threads take blocks of C. In a block, for each block of the inner dimension, each panel of A meets each panel
+of B, which stay in the second cache. A panel that the kernel can read where it is may be left there: of A
+where its columns have no gaps, of B where its rows have none, if it is not used often enough for packing to
+pay.
 
-Panels of A are as high as that of a tile, or one or more less, such that all are about equally high. The inner
-dimension is cut by its length alone, and each element of C is summed up in that order, whoever does it.
+Panels of A are as high as a tile or lower, such that all are about equally high. The inner dimension is cut
+by its length alone, and each element of C is summed up in that order, whoever does it.
 """
 
 from __future__ import annotations
@@ -85,8 +86,9 @@ def emit_single(module: Module, tiles: Tiles) -> None:
 
 
 def _emit_split(module: Module, tiles: Tiles) -> None:
-    """split(pool, fn, job, total, work): the pool's `parallel`, or all at once without pool."""
-    parameters = [("pool", "ptr"), ("fn", "ptr"), ("job", "ptr"), ("total", "i64"), ("work", "i64")]
+    """split(pool, fn, job, total, unit, work): the pool's `parallel`, or all at once without pool."""
+    parameters = [("pool", "ptr"), ("fn", "ptr"), ("job", "ptr"), ("total", "i64"), ("unit", "i64")]
+    parameters.append(("work", "i64"))
     f = module.function(split_name(tiles), parameters)
     no_pool = f.emit("icmp eq ptr %pool, null", "i1")
 
@@ -96,7 +98,8 @@ def _emit_split(module: Module, tiles: Tiles) -> None:
     def shared() -> None:
         function = f.load(f.field(f.parameters["pool"], PARALLEL), "ptr")
         f.do(
-            f"call void {function.text}(ptr %pool, ptr %fn, ptr %job, ptr null, i64 %total, i64 1, i64 %work, i64 0)"
+            f"call void {function.text}(ptr %pool, ptr %fn, ptr %job, ptr null, i64 %total, i64 %unit, "
+            "i64 %work, i64 0)"
         )
 
     f.either(no_pool, alone, shared)
@@ -333,8 +336,21 @@ class _Single:
         room = f.choose(on_stack, lambda: stack, take)
         job[Job.A_PACKED] = room
         job[Job.B_PACKED] = f.offset(room, of_a.value, tiles.kind)
+        f.when(f.emit(f"icmp eq ptr {room.text}, null", "i1"), self._without_memory)
         self._chunks()
-        f.when((bytes_ > _STACK), lambda: call(f, GIVE, room))
+        taken = self._both(bytes_ > _STACK, f.emit(f"icmp ne ptr {room.text}, null", "i1"))
+        f.when(taken, lambda: call(f, GIVE, room))
+
+    def _without_memory(self) -> None:
+        """Chunks of one panel of A and of B: slow, but the same result."""
+        tiles, job, f = self.tiles, self.job, self.f
+        job[Job.CHUNK_ROWS], job[Job.CHUNK_COLUMNS] = tiles.rows, tiles.columns
+        job[Job.CHUNK_INNER] = job[Job.BLOCK_INNER]
+        of_a = (tiles.rows * (tiles.inner + 8) + 2 * tiles.lanes) * tiles.bytes
+        of_b = tiles.columns * (tiles.inner + 8) * tiles.bytes
+        room = f.volatile(f"alloca i8, i64 {of_a + of_b + 2 * _LINE}, align {_LINE}", "ptr")
+        job[Job.A_PACKED] = room
+        job[Job.B_PACKED] = f.field(room, -(-of_a // _LINE) * _LINE)
 
     def _chunks(self) -> None:
         f, job = self.f, self.job
@@ -392,15 +408,15 @@ class _Single:
         packed = a_units * tiles.rows + b_units * width
         units = a_units + b_units
         pack_work = packed * job[Job.BLOCK_INNER] * _PACKING
-        pool = f.parameters["pool"]
-        job_at = self.job.at
-        split = split_name(tiles)
-        f.when(
-            units > 0,
-            lambda: call(f, split, pool, Value(f"@{_Panels.name_of(tiles)}", "ptr"), job_at, units, pack_work),
-        )
+        f.when(units > 0, lambda: self._share(_Panels, units, pack_work))
         work = (rows * columns * inner).up_over(_PRODUCTS)
-        call(f, split, pool, Value(f"@{_Blocks.name_of(tiles)}", "ptr"), job_at, blocks * groups, work)
+        self._share(_Blocks, blocks * groups, work)
+
+    def _share(self, what: type[_Shared], total: Int, work: Int) -> None:
+        f = self.f
+        function = Value(f"@{what.name_of(self.tiles)}", "ptr")
+        pool, unit = f.parameters["pool"], self.number(1)
+        call(f, split_name(self.tiles), pool, function, self.job.at, total, unit, work)
 
     def _both(self, a: Value, b: Value) -> Value:
         return self.f.emit(f"and i1 {a.text}, {b.text}", "i1")

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Request(IntEnum):
-    """C = alpha A B for each of a batch; strides count elements, of any sign, and the columns of C are 1 apart."""
+    """C = alpha A B, for each of a batch. Strides count elements, of any sign; rows of C have no gaps."""
 
     ROWS = 0  # of A and C
     COLUMNS = 1  # of B and C
@@ -31,5 +31,5 @@ WORDS = len(Request)
 
 
 def name_of(kind: str) -> str:
-    """The name of the function that multiplies matrices of a kind of float, as `void name(ptr pool, ptr request)`."""
+    """The function that multiplies matrices of a kind of float: `void name(ptr pool, ptr request)`."""
     return f"product.{kind}"

@@ -1,9 +1,9 @@
 """How large tiles, panels and blocks are.
 
-A tile of C, `rows` x `vectors` registers, stays in registers while the micro-kernel goes through a block of the
-inner dimension. Each of its steps reads `vectors` registers of B and multiplies them by `rows` numbers of A:
-the more of both, the fewer loads a multiplication. A panel of A (rows x inner) stays in the first cache while
-the kernel goes through a block of B (inner x columns), which stays in the second.
+A tile of C, `rows` x `vectors` registers, stays in registers while the micro-kernel goes through a block of
+the inner dimension. Each of its steps reads `vectors` registers of B and multiplies them by `rows` numbers
+of A: the more of both, the fewer loads a multiplication. A block of B (inner x columns) stays in the second
+cache while the kernel goes through the panels of A (rows x inner).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine
 
-#: Rows and vectors of a tile: what fits into 32 registers of AVX-512 and NEON, 16 of AVX2; of SSE, which has no
-#: fused multiply-add, one less for the products.
+#: Rows and vectors of a tile: what fits into 32 registers of AVX-512 and NEON, 16 of AVX2; of SSE, which has
+#: no fused multiply-add, one less for the products.
 _AVX512, _NEON, _AVX2, _SSE = (14, 2), (8, 3), (6, 2), (5, 2)
 
 
