@@ -55,7 +55,7 @@ OWNERS = {
     "sympy": ("symgrad.proofs",),
     "networkx": ("symgrad.interop.networkx",),
     "llvmlite": ("symgrad_compiler.backends.llvm",),
-    "scipy": ("symgrad_compiler.backends.special", "symgrad_runtime.blas"),
+    "scipy": ("symgrad_compiler.backends.special",),
     "matplotlib": (),
 }
 
@@ -63,11 +63,7 @@ OWNERS = {
 LAZY = {
     "symgrad.dims": ("symgrad.proofs",),
     "symgrad_compiler.backends.numpy": ("symgrad_compiler.backends.special",),
-    "symgrad_compiler.backends.llvm.compile": (
-        "symgrad_runtime.blas",
-        "symgrad_compiler.backends.llvm.cold",
-    ),
-    "symgrad_runtime.blas": ("scipy.linalg.cython_blas",),
+    "symgrad_compiler.backends.llvm.compile": ("symgrad_compiler.backends.llvm.cold",),
     "symgrad_compiler.driver": (
         "symgrad_compiler.backends.llvm.compile",
         "symgrad_compiler.backends.llvm.limits",

@@ -27,12 +27,11 @@ from symgrad_runtime.signals import Uninterrupted
     INDEX_ERROR,
     SLICE_ERROR,
     SHAPE_ERROR,
-    TOO_LARGE,
     CALLBACK_ERROR,
     NO_ELEMENTS,
     NEGATIVE_POWER,
     NOT_FINITE,
-) = range(1, 9)
+) = range(1, 8)
 
 
 @dataclass(eq=False)
@@ -183,8 +182,6 @@ class NativeProgram:
             raise ExecutionError(
                 f"integers to negative integer powers are not allowed, such as {a}\n  in {where}"
             )
-        if what == TOO_LARGE:
-            raise ExecutionError(f"a matrix product of this size is too large for BLAS: {a}\n  in {where}")
         error = self.callback_error()
         if isinstance(error, KeyboardInterrupt):
             raise error

@@ -117,7 +117,7 @@ def pool() -> _Pool:
 def set_num_threads(count: int) -> None:
     """How many threads native code uses from now on, the calling one included; at first as many as there are
     cores (also: the environment variable SYMGRAD_NUM_THREADS). Results are the same to the bit for every
-    number. Products of matrices that go to BLAS have BLAS's own threads.
+    number.
 
     Raises:
         InputError: if it is not an integer from 1 to 1024.

@@ -133,7 +133,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "states that the graph does not have": lambda h: h.update(states=[0]),
     "a constant of another shape": lambda h: h["constants"][0].__setitem__(1, [2]),
     "a constant of no dtype": lambda h: h["constants"][0].__setitem__(0, "float65"),
-    "a number for a truth value": lambda h: h.update(needs_blas=0),
+    "an unknown kind of product": lambda h: h.update(products=["f16"]),
 }
 
 

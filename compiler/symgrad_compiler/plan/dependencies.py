@@ -23,15 +23,11 @@ from symgrad_compiler.plan.steps import (
     FillStep,
     Gather,
     Kernel,
-    MatMulStep,
     RowLoop,
     Scatter,
     Step,
     Storage,
 )
-
-#: The largest number that a library for matrices takes.
-BLAS_LIMIT = 2**31 - 1
 
 
 def dependencies(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> list[list[int]]:
@@ -42,7 +38,6 @@ def dependencies(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -
     readers: dict[Storage, list[int]] = defaultdict(list)
     checks: dict[Storage, int] = {}
     waits = _Waits()
-    fallible = _Fallible()
     last_fallible = -1
     for number, step in enumerate(steps):
         before: set[int] = set()
@@ -65,7 +60,7 @@ def dependencies(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -
                         before.add(writer.get(source.storage, -1))
         if step in commits:
             before.add(last_fallible)
-        elif fallible.takes(step):
+        elif isinstance(step, (BoundsCheck, Callback)):
             before.add(last_fallible)
             last_fallible = number
         if isinstance(step, BoundsCheck) and step.index is not None:
@@ -115,20 +110,3 @@ class _Waits:
                 found = (*found, tensor.node.inputs[1])
             self._known[tensor] = found
         return found
-
-
-class _Fallible:
-    """Which steps may fail, in the order given: a size that one product has found small enough for BLAS does
-    not make a later one fail."""
-
-    def __init__(self) -> None:
-        self._small: set[object] = set()
-
-    def takes(self, step: Step) -> bool:
-        if isinstance(step, MatMulStep):
-            sizes = [*step.out.layout.shape[-2:], step.a.layout.shape[-1]]
-            sizes += [s for x in (step.a, step.b) for s in x.layout.strides[-2:]]
-            unknown = {s for s in sizes if not (isinstance(s, int) and s <= BLAS_LIMIT)} - self._small
-            self._small |= unknown
-            return bool(unknown)
-        return isinstance(step, (BoundsCheck, Callback))

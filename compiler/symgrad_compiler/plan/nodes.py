@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgrad.dims import Dim, Size, product
+from symgrad.dims import product
 from symgrad.errors import CompileError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor
@@ -159,16 +159,8 @@ def plan_sum(p: Planner, node: Node, state: Shared, factor: float) -> None:
 
 
 def _matrix(p: Planner, tensor: Tensor, operand: int) -> Access:
-    """A layout that BLAS takes: rows or columns without gaps, not broadcast, not reversed. A vector is a
-    row on the left and a column on the right."""
-    found = _as_matrix(p.access(tensor), operand)
-    rows, columns = found.layout.strides[-2:]
-    row_count, column_count = found.layout.shape[-2:]
-    if (columns == 1 or column_count == 1) and (_is_positive(rows) or row_count == 1):
-        return found
-    if (rows == 1 or row_count == 1) and (_is_positive(columns) or column_count == 1):
-        return found
-    return _as_matrix(p.copy(tensor, p.access(tensor)), operand)
+    """Any layout. A vector is a row on the left and a column on the right."""
+    return _as_matrix(p.access(tensor), operand)
 
 
 def _as_matrix(access: Access, operand: int) -> Access:
@@ -212,12 +204,6 @@ def is_native(node: Node) -> bool:
         order = fill_value(node.inputs[0])
         return order is not None and order in range(MOST_ORDER + 1)
     return True
-
-
-def _is_positive(stride: Dim) -> bool:
-    if isinstance(stride, Size):
-        return all(c > 0 for _, c in stride.terms)
-    return stride > 0
 
 
 def _is_integer_power(node: Node) -> bool:

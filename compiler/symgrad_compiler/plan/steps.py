@@ -2,7 +2,7 @@
 
     Plan = storages + steps          in order; every step reads what earlier steps wrote
     Step = Kernel                    a loop nest: loads, scalar code, reductions, stores
-         | MatMulStep                a library call
+         | MatMulStep                a product of matrices
          | ScanStep                  a cumulative op: a loop along an axis that carries a value
          | BoundsCheck               an index tensor, or a slice, against the size of an axis
          | SortStep                  the indices that sort an axis
@@ -396,6 +396,3 @@ class Plan:
     @property
     def callbacks(self) -> tuple[Callback, ...]:
         return tuple(s for s in self.steps if isinstance(s, Callback))
-
-    def can_fail(self) -> bool:
-        return any(isinstance(s, (BoundsCheck, Callback, MatMulStep)) for s in self.steps)

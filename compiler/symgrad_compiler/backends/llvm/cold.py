@@ -3,6 +3,7 @@ load it."""
 
 from symgrad_compiler.backends.llvm.callbacks import Callbacks
 from symgrad_compiler.backends.llvm.clock import Clocks
+from symgrad_compiler.backends.llvm.contract.emit import emit_products
 from symgrad_compiler.backends.llvm.entry import emit_entry
 from symgrad_compiler.backends.llvm.module import emit_module
 from symgrad_compiler.backends.llvm.profile import by_the_clock, pieces
@@ -20,6 +21,7 @@ __all__ = [
     "describe",
     "emit_entry",
     "emit_module",
+    "emit_products",
     "make_plan",
     "nodes_of",
     "pieces",

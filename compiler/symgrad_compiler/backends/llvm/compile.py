@@ -19,8 +19,9 @@ from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
-from symgrad_compiler.backends.llvm.frame import CALLBACK, DGEMM, FIXED, POOL, SGEMM, Frame
-from symgrad_compiler.backends.llvm.key import entry_key, program_key
+from symgrad_compiler.backends.llvm.contract.request import name_of
+from symgrad_compiler.backends.llvm.frame import CALLBACK, FIXED, POOL, PRODUCTS, Frame
+from symgrad_compiler.backends.llvm.key import fixed_key, program_key
 from symgrad_compiler.backends.llvm.names import ARRAY, CALL, GIVE, LAUNCH, LAYOUT, POOL_INIT, PROGRAM, TRIM
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
 from symgrad_compiler.passes import pipeline
@@ -57,7 +58,8 @@ class _Built:
     #: Numbers of the graph's states: those that the program reads or writes, and those with spares.
     states: list[int]
     spares: list[int]
-    needs_blas: bool
+    #: The kinds of float of its matrix products.
+    products: list[str]
 
     def store(self, key: str, name: str) -> None:
         """Keep it on disk; the name is for `symgrad cache list`."""
@@ -66,7 +68,7 @@ class _Built:
             "shape": self.shape,
             "states": self.states,
             "spares": self.spares,
-            "needs_blas": self.needs_blas,
+            "products": self.products,
             "constants": [[c.dtype.name, list(c.shape)] for c in self.constants],
         }
         blobs = {"code": self.code} | {f"constant{i}": c.tobytes() for i, c in enumerate(self.constants)}
@@ -90,7 +92,7 @@ class _Built:
                 constants=constants,
                 states=header["states"],
                 spares=header["spares"],
-                needs_blas=header["needs_blas"],
+                products=header["products"],
             )
             fits = built._fits(graph)
         except (KeyError, IndexError, TypeError, ValueError):
@@ -106,7 +108,7 @@ class _Built:
         states = len(self.states) + len(self.spares)
         places = [shape.static, shape.sizes_at, shape.arena_at, shape.error_at, shape.words]
         return (
-            type(self.needs_blas) is bool
+            all(kind in PRODUCTS for kind in self.products)
             and all(0 <= i < len(graph.states) for i in (*self.states, *self.spares))
             and (shape.inputs, shape.outputs) == (len(graph.inputs), len(graph.outputs))
             and (shape.states, shape.static) == (states, FIXED + len(self.constants))
@@ -270,7 +272,7 @@ class Compilation:
             constants=[c.array for c in plan.constants],
             states=[numbers[s.state] for s in plan.graph.states],
             spares=[numbers[s.state] for s in plan.spares],
-            needs_blas=any(isinstance(s, MatMulStep) for s in plan.steps),
+            products=sorted(_products(plan)),
         )
         return built, _cold().Callbacks(plan, frame) if plan.callbacks else None
 
@@ -284,9 +286,8 @@ class Compilation:
         static[POOL] = threads.pool().address
         if callbacks is not None:
             static[CALLBACK] = callbacks.address
-        if built.needs_blas:
-            blas = importlib.import_module("symgrad_runtime.blas")
-            static[SGEMM], static[DGEMM] = blas.address("sgemm"), blas.address("dgemm")
+        for kind in built.products:
+            static[PRODUCTS[kind]] = _product(kind).address(name_of(kind))
         types = [t.type for t in graph.outputs]
         context = Context(
             Shape(**built.shape),
@@ -316,6 +317,11 @@ class Compilation:
         )
 
 
+def _products(plan: Plan) -> set[str]:
+    """The kinds of float of a plan's matrix products."""
+    return {s.out.storage.dtype.short for s in plan.steps if isinstance(s, MatMulStep)} & PRODUCTS.keys()
+
+
 def _no_error() -> BaseException | None:
     return None
 
@@ -327,17 +333,31 @@ def _no_error() -> BaseException | None:
 def _entry() -> Engine:
     """The entry code; compiled once a process, kept on disk."""
     target = host()
-    key = entry_key(target.key())
-    kept = cache.load(key)
-    code = kept.blobs.get("code") if kept else None
-    if code is None:
-        code = compile_object(_cold().emit_entry(target.triple), target)
-        cache.store(key, cache.Entry({"name": "(entry)"}, {"code": code}))
-    engine = Engine(code, target)
+    engine = _fixed("entry", lambda: str(_cold().emit_entry(target.triple)))
     engine.keep()  # arrays may go back to the pool at the very end, and threads may be in it
     handler = [engine.address(f"buffer_{name}") for name in buffers.HANDLER]
     buffers.pool().begin(handler, *[engine.address(name) for name in (GIVE, TRIM, ARRAY)])
     threads.pool().begin(engine.address(POOL_INIT))
+    return engine
+
+
+def _fixed(name: str, text: Callable[[], str]) -> Engine:
+    """Code that is the same for every program: from the cache on disk, or compiled and kept there."""
+    target = host()
+    key = fixed_key(name, target.key())
+    kept = cache.load(key)
+    code = kept.blobs.get("code") if kept else None
+    if code is None:
+        code = compile_object(text(), target)
+        cache.store(key, cache.Entry({"name": f"({name})"}, {"code": code}))
+    return Engine(code, target)
+
+
+@lru_cache(maxsize=2)
+def _product(kind: str) -> Engine:
+    """The functions that multiply matrices of a kind of float; loaded when a program first needs them."""
+    engine = _fixed(name_of(kind), lambda: str(_cold().emit_products(kind, host().machine)))
+    engine.keep()  # a thread may be in it at the very end
     return engine
 
 

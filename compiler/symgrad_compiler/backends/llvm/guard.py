@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from symgrad.dims import product
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.strided import Strided
+from symgrad_compiler.backends.llvm.finite import all_finite
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import BITS, Module, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import FLOATS, Code, kind_of
@@ -153,7 +154,7 @@ def _require(emitter: StepEmitter, access: Access, need: Need) -> None:
     if kind in _PARTS:
         kind, count = _PARTS[kind], emitter.code.multiply(count, literal(2, "i64"))
     if need is Need.FINITE:
-        fine = emitter.all_finite(emitter.pointer(access), count, kind)
+        fine = all_finite(emitter.f, emitter.pointer(access), count, kind)
     else:
         fine = _no_nan(emitter, emitter.pointer(access), count, kind)
     emitter.fail(emitter.code.logical_not(fine), NOT_FINITE)

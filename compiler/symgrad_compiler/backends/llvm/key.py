@@ -62,9 +62,9 @@ def program_key(
     return digest.hexdigest()
 
 
-def entry_key(target: str) -> str:
-    """The key of the entry, which depends on the sources and the machine alone."""
-    return hashlib.sha256(repr(("entry", _sources(), target)).encode()).hexdigest()
+def fixed_key(name: str, target: str) -> str:
+    """The key of code that is the same for every program: it depends on the sources and the machine alone."""
+    return hashlib.sha256(repr((name, _sources(), target)).encode()).hexdigest()
 
 
 def _node(node: Node, numbers: dict[Tensor, int]) -> tuple[Any, ...]:

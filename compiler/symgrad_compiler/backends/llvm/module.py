@@ -17,6 +17,7 @@ from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.matmul import emit_matmul
 from symgrad_compiler.backends.llvm.names import LAYOUT, PROGRAM
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.scans import emit_scan
@@ -151,7 +152,7 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
             continue
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
-            emitter.matmul(step)
+            emit_matmul(emitter, step)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
         elif isinstance(step, BoundsCheck):

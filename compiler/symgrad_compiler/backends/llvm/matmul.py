@@ -1,0 +1,161 @@
+"""Matrix products: calls of the functions of `contract`, which every program finds through its frame.
+
+Integers take three plain loops; so do products with strong zeros of numbers that are not finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symgrad.dims import Dim
+from symgrad.ops.strided import Strided
+from symgrad_compiler.backends.llvm.contract.request import WORDS, Request
+from symgrad_compiler.backends.llvm.finite import all_finite
+from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS
+from symgrad_compiler.backends.llvm.ir import Value, literal
+from symgrad_compiler.backends.llvm.scalars import kind_of
+from symgrad_compiler.backends.llvm.steps import StepEmitter
+from symgrad_compiler.plan.steps import MatMulStep
+
+_ZERO, _ONE = literal(0, "i64"), literal(1, "i64")
+
+
+def emit_matmul(emitter: StepEmitter, step: MatMulStep) -> None:
+    """The function of a step."""
+    _MatMul(emitter, step).emit()
+
+
+class _MatMul:
+    def __init__(self, emitter: StepEmitter, step: MatMulStep) -> None:
+        self.emitter, self.step = emitter, step
+        self.f, self.code, self.sizes = emitter.f, emitter.code, emitter.sizes
+        self.kind = kind_of(step.out.storage.dtype)
+        self.m, self.n = (self.sizes(d) for d in step.out.layout.shape[-2:])
+        self.k = self.sizes(step.a.layout.shape[-1])
+
+    def emit(self) -> None:
+        """Batch by batch; the last axis of a batch is left to the product, where zeros are not strong."""
+        step, f = self.step, self.f
+        operands = (step.a, step.b, step.out)
+        starts = [self.emitter.pointer(x) for x in operands]
+        batch = step.out.layout.shape[:-2]
+        is_float = self.kind in PRODUCTS
+        at_once = 1 if batch and is_float and not step.strong else 0
+        request = f.volatile(f"alloca [{WORDS} x i64], align 16", "ptr") if is_float else _ZERO
+        if is_float:
+            self._fill(request, at_once)
+
+        def one(indices: list[Value]) -> None:
+            pointers = [
+                f.offset(p, self.emitter.position(x.layout.strides[: len(indices)], indices), self.kind)
+                if indices
+                else p
+                for p, x in zip(starts, operands, strict=True)
+            ]
+            if not is_float:
+                self._plain(pointers)
+            elif not step.strong:
+                self._multiply(request, pointers)
+            else:
+                self._strong(request, pointers)
+
+        self.emitter.nest(batch[: len(batch) - at_once], one)
+        self.emitter.finish()
+
+    # ---- through the product ------------------------------------------------------------------------
+
+    def _put(self, request: Value, word: Request, value: Value) -> None:
+        self.f.store(value, self.f.field(request, 8 * word))
+
+    def _fill(self, request: Value, at_once: int) -> None:
+        """The words that are the same for all of the batch."""
+        step = self.step
+        a, b, out = (x.layout for x in (step.a, step.b, step.out))
+        dims: dict[Request, Dim] = {
+            Request.A_ROW: a.strides[-2],
+            Request.A_COLUMN: a.strides[-1],
+            Request.B_ROW: b.strides[-2],
+            Request.B_COLUMN: b.strides[-1],
+            Request.C_ROW: out.strides[-2],
+        }
+        if at_once:
+            dims[Request.BATCH] = out.shape[-3]
+            dims |= {Request.A_BATCH: a.strides[-3], Request.B_BATCH: b.strides[-3]}
+            dims[Request.C_BATCH] = out.strides[-3]
+        words = {word: self.sizes(dim) for word, dim in dims.items()}
+        words |= {Request.ROWS: self.m, Request.COLUMNS: self.n, Request.INNER: self.k}
+        words[Request.ADDS] = _ZERO if step.factor is None else _ONE
+        words[Request.ALPHA] = literal(1 if step.factor is None else step.factor, self.kind)
+        for word in Request:
+            self._put(request, word, words.get(word, _ONE if word == Request.BATCH else _ZERO))
+
+    def _multiply(self, request: Value, pointers: Sequence[Value]) -> None:
+        for word, pointer in zip((Request.A, Request.B, Request.C), pointers, strict=True):
+            self._put(request, word, pointer)
+        function = self.emitter.word(PRODUCTS[self.kind], "ptr")
+        pool = self.emitter.word(POOL, "ptr")
+        self.f.do(f"call void {function.text}(ptr {pool.text}, ptr {request.text})")
+
+    # ---- strong zeros -------------------------------------------------------------------------------
+
+    def _strong(self, request: Value, pointers: Sequence[Value]) -> None:
+        """Strong zeros matter where the other factor is not finite; then the product is not either."""
+        step = self.step
+        other = {"a": 1, "b": 0}.get(step.strong)
+        if other is not None and _is_dense((step.a, step.b)[other].layout):
+            rows, columns = (self.n, self.k) if other == 1 else (self.m, self.k)
+            finite = all_finite(self.f, pointers[other], self.code.multiply(rows, columns), self.kind)
+            self.f.either(finite, lambda: self._multiply(request, pointers), lambda: self._plain(pointers))
+            return
+        if step.factor is not None:  # the product alone is not at hand
+            self._plain(pointers)
+            return
+        self._multiply(request, pointers)
+        finite = all_finite(self.f, pointers[2], self.code.multiply(self.m, self.n), self.kind)
+        self.f.when(self.code.logical_not(finite), lambda: self._plain(pointers))
+
+    def _plain(self, pointers: Sequence[Value]) -> None:
+        """Three loops: for integers, and for products of numbers that are not finite with strong zeros."""
+        code, f, step, kind = self.code, self.f, self.step, self.kind
+        steps = [[self.sizes(s) for s in x.layout.strides[-2:]] for x in (step.a, step.b, step.out)]
+        zero, one = _ZERO, _ONE
+
+        def element(which: int, row: Value, column: Value) -> Value:
+            at = code.add(code.multiply(row, steps[which][0]), code.multiply(column, steps[which][1]))
+            return f.offset(pointers[which], at, kind)
+
+        def row(i: Value, _: list[Value]) -> list[Value]:
+            def column(j: Value, _: list[Value]) -> list[Value]:
+                def term(p: Value, carried: list[Value]) -> list[Value]:
+                    x, y = f.load(element(0, i, p), kind), f.load(element(1, p, j), kind)
+                    product = code.multiply(x, y)
+                    nothing = literal(0, kind)
+                    for letter, factor in (("a", x), ("b", y)):
+                        if letter in step.strong:
+                            product = code.select(code.equal(factor, nothing), nothing, product)
+                    return [code.add(carried[0], product)]
+
+                (total,) = f.loop(zero, self.k, one, [literal(0, kind)], term)
+                at = element(2, i, j)
+                if step.factor is not None:
+                    total = code.add(f.load(at, kind), code.multiply(literal(step.factor, kind), total))
+                f.store(total, at)
+                return []
+
+            f.loop(zero, self.n, one, [], column)
+            return []
+
+        f.loop(zero, self.m, one, [], row)
+
+
+def _is_dense(layout: Strided) -> bool:
+    """Whether a layout, in some order of its axes, is contiguous."""
+    step: Dim = 1
+    left = [(d, s) for d, s in zip(layout.shape, layout.strides, strict=True) if d != 1]
+    while left:
+        found = next((pair for pair in left if pair[1] == step), None)
+        if found is None:
+            return False
+        left.remove(found)
+        step = step * found[0]
+    return True
