@@ -133,30 +133,42 @@ class _Micro:
     # ---- the results --------------------------------------------------------------------------------
 
     def _store(self, sums: list[Value]) -> None:
+        """Masks, where they cost nothing, take the place of branches: one for the last register, and one for
+        what is loaded to be added to."""
         f, code, p = self.f, self.code, self.f.parameters
+        machine = self.tiles.machine
         adds = f.emit(f"icmp ne i64 {p['adds'].text}, 0", "i1")
         before = literal((self.vectors - 1) * self.lanes, "i64")
-        in_last = code.subtract(p["columns"], before)
-        is_ragged = code.less(in_last, literal(self.lanes, "i64"))
+        is_ragged = code.less(code.subtract(p["columns"], before), literal(self.lanes, "i64"))
 
-        def store(is_masked: bool) -> None:
-            mask = lane_mask(code, before, p["columns"], self.lanes) if is_masked else None
-            f.either(adds, lambda: self._write(sums, mask, True), lambda: self._write(sums, mask, False))
+        def last() -> Value:
+            return lane_mask(code, before, p["columns"], self.lanes)
 
-        f.either(is_ragged, lambda: store(True), lambda: store(False))
+        def store(mask: Value | None) -> None:
+            if machine.has_masks:
+                self._write(sums, mask, adds)
+                return
+            always, never = literal(1, "i1"), literal(0, "i1")
+            f.either(adds, lambda: self._write(sums, mask, always), lambda: self._write(sums, mask, never))
 
-    def _write(self, sums: list[Value], mask: Value | None, adds: bool) -> None:
+        if machine.has_avx512:
+            store(last())
+        else:
+            f.either(is_ragged, lambda: store(last()), lambda: store(None))
+
+    def _write(self, sums: list[Value], mask: Value | None, adds: Value) -> None:
         f, code, p = self.f, self.code, self.f.parameters
         alpha = code.splat(p["alpha"], self.lanes)
+        everything = None if adds.number == 1 else code.splat(adds, self.lanes)
         row = p["c"]
         for i in range(self.rows):
             for j in range(self.vectors):
                 at = f.field(row, j * self.lanes * self.tiles.bytes)
                 masked = mask if j == self.vectors - 1 else None
-                total = sums[i * self.vectors + j]
-                if adds:
-                    total = code.muladd(alpha, total, self._vector(at, masked))
-                else:
-                    total = code.multiply(alpha, total)
+                total = code.multiply(alpha, sums[i * self.vectors + j])
+                if adds.number != 0:
+                    read_of = [m for m in (masked, everything) if m is not None]
+                    both = code.logical_and(*read_of) if len(read_of) == 2 else next(iter(read_of), None)
+                    total = code.add(total, self._vector(at, both))
                 write(code, total, at, literal(1, "i64"), self.lanes, masked)
             row = f.offset(row, p["c_row"], self.kind)

@@ -7,11 +7,13 @@ most a tile's. It may write up to a register beyond the last element. There are 
 next to each other they are copied; where steps of the inner dimension are, squares are transposed in
 registers; anything else goes element by element.
 
-The lanes of a register beyond `width` get anything; where that spills over into the next step of the inner
-dimension, it is written before what belongs there. So registers go from the last to the first.
+The lanes of a register beyond `width` get other elements or 0; where that spills over into the next step of
+the inner dimension, it is written before what belongs there. So registers go from the last to the first.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
@@ -78,8 +80,8 @@ class _Pack:
 
         self._inner_loop(one)
 
-    def _inner_loop(self, body: object, first: Value | None = None) -> None:
-        self.f.loop(literal(0, "i64"), self.inner.value, _ONE, [self.to, self.source], body)  # type: ignore[arg-type]
+    def _inner_loop(self, body: Callable[[Value, list[Value]], list[Value]]) -> None:
+        self.f.loop(literal(0, "i64"), self.inner.value, _ONE, [self.to, self.source], body)
 
     def _groups(self) -> None:
         def group(first: Int) -> None:
@@ -95,12 +97,12 @@ class _Pack:
 
         self._each_group(group)
 
-    def _each_group(self, body: object) -> None:
+    def _each_group(self, body: Callable[[Int], None]) -> None:
         """From the last to the first register of a panel."""
         count = self.width.up_over(self.lanes)
 
         def one(index: Value, _: list[Value]) -> list[Value]:
-            body((count - 1 - Int(self.f, index)) * self.lanes)  # type: ignore[operator]
+            body((count - 1 - Int(self.f, index)) * self.lanes)
             return []
 
         self.f.loop(literal(0, "i64"), count.value, _ONE, [], one)
@@ -152,14 +154,23 @@ class _Pack:
     # ---- anything else ------------------------------------------------------------------------------
 
     def _elements(self) -> None:
+        """What fills up the last register is 0: garbage may be a number that is slow to multiply."""
+        f, zero = self.f, literal(0, "i64")
+        filled = self.width.up_to(self.lanes).at_most(self.to_step)
+
         def one(_: Value, carried: list[Value]) -> list[Value]:
             to, source = carried
 
             def lane(i: Value, at: list[Value]) -> list[Value]:
-                self.f.store(self.f.load(at[0], self.kind), self.f.offset(to, i, self.kind))
+                f.store(f.load(at[0], self.kind), f.offset(to, i, self.kind))
                 return [self._at(at[0], self.lane_step)]
 
-            self.f.loop(literal(0, "i64"), self.width.value, _ONE, [source], lane)
+            def nothing(i: Value, _: list[Value]) -> list[Value]:
+                f.store(literal(0, self.kind), f.offset(to, i, self.kind))
+                return []
+
+            f.loop(zero, self.width.value, _ONE, [source], lane)
+            f.loop(self.width.value, filled.value, _ONE, [], nothing)
             return [self._at(to, self.to_step), self._at(source, self.inner_step)]
 
         self._inner_loop(one)

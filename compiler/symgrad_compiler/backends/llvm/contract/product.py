@@ -14,6 +14,7 @@ by its length alone, and each element of C is summed up in that order, whoever d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 
 from symgrad_compiler.backends.llvm.contract import micro, pack
@@ -313,8 +314,8 @@ class _Single:
         job[Job.CHUNK_ROWS] = self.rows.at_most(most)
         job[Job.CHUNK_COLUMNS] = self.columns.at_most(most // tiles.columns * tiles.columns)
 
-    def _unless_one(self, count: Int, otherwise: object, value: Int) -> Int:
-        made = self.f.choose(count <= 1, lambda: value.value, lambda: otherwise().value)  # type: ignore[operator]
+    def _unless_one(self, count: Int, otherwise: Callable[[], Int], value: Int) -> Int:
+        made = self.f.choose(count <= 1, lambda: value.value, lambda: otherwise().value)
         return Int(self.f, made)
 
     def _with_memory(self) -> None:

@@ -3,13 +3,20 @@
     take(bytes)    a block, 64-byte aligned; null if there is no memory
     give(block)    keeps it for the next one
 
+Large blocks are aligned to huge pages, and ask for them: panels lie in many places at once.
+
 Some slots hold blocks that nobody uses. Who takes one empties its slot, by an exchange; one that is too small
 is freed for a larger one. In front of each block is how large it is.
 """
 
 from __future__ import annotations
 
+import mmap
+import sys
+from string import Template
+
 from symgrad_compiler.backends.llvm.ir import Module
+from symgrad_runtime.buffers import HUGE
 
 TAKE, GIVE = "room_take", "room_give"
 _SLOTS = 16
@@ -17,12 +24,18 @@ _SLOTS = 16
 
 def emit_room(module: Module) -> None:
     """Both functions."""
-    module.add_text(_TEXT.replace("$SLOTS", str(_SLOTS)))
+    advice = getattr(mmap, "MADV_HUGEPAGE", 0) if sys.platform == "linux" else 0
+    module.add_text(
+        Template(_TEXT).substitute(
+            SLOTS=_SLOTS, HUGE=HUGE, ADVICE=advice, ADVISE="true" if advice else "false"
+        )
+    )
 
 
 _TEXT = """
 @room_slots = internal global [$SLOTS x ptr] zeroinitializer, align 64
 declare i32 @posix_memalign(ptr, i64, i64)
+declare i32 @madvise(ptr, i64, i32)
 declare void @free(ptr)
 
 define internal ptr @room_take(i64 %bytes) noinline {
@@ -53,13 +66,21 @@ fresh:
   %eighth = lshr i64 %bytes, 3
   %extra = add i64 %eighth, 64
   %all = add i64 %bytes, %extra
-  %status = call i32 @posix_memalign(ptr %made, i64 64, i64 %all)
+  %large = icmp uge i64 %all, $HUGE
+  %align = select i1 %large, i64 $HUGE, i64 64
+  %status = call i32 @posix_memalign(ptr %made, i64 %align, i64 %all)
   %bad = icmp ne i32 %status, 0
   br i1 %bad, label %none, label %good
 none:
   ret ptr null
 good:
   %start = load ptr, ptr %made, align 8
+  %advised = and i1 %large, $ADVISE
+  br i1 %advised, label %advise, label %begin
+advise:
+  %ignored = call i32 @madvise(ptr %start, i64 %all, i32 $ADVICE)
+  br label %begin
+begin:
   %usable = sub i64 %all, 64
   store i64 %usable, ptr %start, align 8
   %first = getelementptr i8, ptr %start, i64 64

@@ -17,6 +17,9 @@ from symgrad_compiler.backends.llvm.scalars import Machine
 #: no fused multiply-add, one less for the products.
 _AVX512, _NEON, _AVX2, _SSE = (14, 2), (8, 3), (6, 2), (5, 2)
 
+#: Bytes of the second cache that a block of B may take.
+_SECOND_CACHE = 400_000
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -55,7 +58,7 @@ def tiles(kind: str, machine: Machine) -> Tiles:
     else:
         rows, vectors = _NEON if machine.has_fma else _SSE
     bytes_ = BITS[kind] // 8
-    inner = 1536 // bytes_
+    inner = 3072 // bytes_
     columns = vectors * machine.vector_bytes // bytes_
-    block = max(columns, 2**19 // (inner * bytes_) // columns * columns)
+    block = max(columns, _SECOND_CACHE // (inner * bytes_) // columns * columns)
     return Tiles(kind, machine, rows, vectors, inner, block, packed=2**23 // bytes_)

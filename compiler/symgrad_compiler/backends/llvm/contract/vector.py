@@ -8,6 +8,8 @@ on the rows from start to stop; the words of the job are those of a request whos
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.request import Request
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
@@ -154,18 +156,18 @@ class _Columns(_Vector):
 
         self._each(count, more, y)
 
-    def _each(self, count: Int, value: object, y: Value) -> None:
+    def _each(self, count: Int, value: Callable[[Int, Value | None], Value], y: Value) -> None:
         """Store value(at, mask) to all of a block of y, register by register."""
         lanes = self.lanes
         whole = count // lanes * lanes
 
         def one(at: Int) -> None:
-            write(self.code, value(at, None), self.at(y, at), _ONE, lanes, None)  # type: ignore[operator]
+            write(self.code, value(at, None), self.at(y, at), _ONE, lanes, None)
 
         every(self.f, self.number(0), whole, lanes, one)
 
         def last() -> None:
             mask = lane_mask(self.code, whole.value, count.value, lanes)
-            write(self.code, value(whole, mask), self.at(y, whole), _ONE, lanes, mask)  # type: ignore[operator]
+            write(self.code, value(whole, mask), self.at(y, whole), _ONE, lanes, mask)
 
         self.f.when(whole < count, last)
