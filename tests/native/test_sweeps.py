@@ -193,6 +193,30 @@ def test_float64(name: str, count: int, swept: Callable[..., Errors]) -> None:
     swept(f"float64 {name}, {count:.0e}", sweep, parts, bound_of(name))
 
 
+def beside_quarter_turns(rng: np.random.Generator, count: int, dtype: Any) -> np.ndarray:
+    """Angles beside multiples of pi/2 up to 1e9, whose reduction cancels nearly all digits."""
+    turns = rng.integers(1, 6 * 10**8, count).astype(np.longdouble)
+    half_pi = np.longdouble(np.pi / 2) + np.longdouble(6.123233995736766e-17)
+    x = (turns * half_pi).astype(dtype)
+    return np.concatenate([x, np.nextafter(x, dtype(0)), np.nextafter(x, dtype(1e10))])
+
+
+@pytest.mark.parametrize("kind", ["f32", "f64"])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+@pytest.mark.parametrize("count", [50_000, campaign(3 * 10**6)])
+def test_quarter_turns(name: str, kind: str, count: int, swept: Callable[..., Errors]) -> None:
+    sweep = Sweep(name, kind)
+    x = beside_quarter_turns(np.random.default_rng(1), count, sweep.dtype.type)
+    swept(f"{name} {kind} beside multiples of pi/2", sweep, iter([(x,)]), 1 if kind == "f32" else 2)
+
+
+def test_large_powers_of_numbers_beside_1(swept: Callable[..., Errors]) -> None:
+    rng = np.random.default_rng(2)
+    x = 1 + rng.integers(-(10**6), 10**6, 100_000) * 2.0**-52
+    y = rng.uniform(-700, 700, 100_000) / np.where(x == 1, 1, np.log(x))
+    swept("powers of numbers beside 1", Sweep("pow", "f64"), iter([(x, y)]), 2)
+
+
 @pytest.mark.parametrize(
     ("name", "side", "count"), [*((*n, FEW_RANDOM) for n in GAMMA), *(campaign(*n, 10**8) for n in GAMMA)]
 )
