@@ -268,6 +268,9 @@ def test_the_classes() -> None:
     assert not verdict("rounding", 3, 4)
     assert verdict("rounding", 3, 4, spread=inf)
     assert not verdict("exact", complex(0, 0.0), complex(0, -0.0))
+    for kind in ("rounding", "stable"):  # which parts of an infinite complex product are NaN is open
+        assert verdict(kind, complex(inf, -inf), complex(nan, nan))
+        assert not verdict(kind, complex(1, 1), complex(nan, 1))
 
 
 # ---- what it has found ----------------------------------------------------------------------------------
