@@ -13,12 +13,12 @@ from symgrad_compiler.backends.llvm.limits import natively
 from symgrad_compiler.backends.measure import Piece
 from symgrad_compiler.plan import describe
 from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan, RowLoop, RowStep, Step, Storage
-from symgrad_runtime.threads import available, get_num_threads
+from symgrad_runtime.threads import get_num_threads
 
 
 def pieces(plan: Plan, places: list[Place], sizes: Mapping[str, int]) -> Iterator[Piece]:
     """What each clock of a plan measures."""
-    of_kernels, of_blas = natively(get_num_threads()), natively(available())
+    limits: Limits = natively(get_num_threads())
     for place in places:
         step: Step | RowStep = place.step
         local: frozenset[Storage] = frozenset()
@@ -26,7 +26,6 @@ def pieces(plan: Plan, places: list[Place], sizes: Mapping[str, int]) -> Iterato
             loop = plan.steps[place.number]
             assert isinstance(loop, RowLoop)
             step, local = loop.whole[place.part], loop.local
-        limits: Limits = of_blas if isinstance(step, MatMulStep) else of_kernels
         if place.part is not None:  # the clocks add up what threads took
             limits = natively(1)
         yield Piece(
