@@ -63,8 +63,7 @@ def test_a_loop_over_rows_and_its_parts() -> None:
     assert loop.what.startswith("loop over")
     assert [p.step for p in parts] == [f"0.{i}" for i in range(len(parts))]
     assert all(p.is_part for p in parts)
-    threads = max(each.threads for each in found.limits)  # whose times are added up
-    assert 0.5 < sum(p.time for p in parts) / loop.time < 1.05 * threads
+    assert 0.1 < sum(p.time for p in parts) / loop.time < 1.05
     assert sum(p.flops for p in parts) == loop.flops
     assert loop.bytes == 2 * 4000 * 300 * 4
     assert "  0.1  " in str(found)
