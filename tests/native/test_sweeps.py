@@ -39,7 +39,7 @@ GAMMA = {
     ("gammaln", 1): (0, 3.0),
     ("gammaln", -1): (3, 4.0),
     ("digamma", 1): (0, 2.0),
-    ("digamma", -1): (5, 4.0),
+    ("digamma", -1): (6, 4.0),
 }
 
 #: Where float64 is tried, besides all bit patterns: evenly in each range.

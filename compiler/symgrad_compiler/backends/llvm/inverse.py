@@ -151,10 +151,15 @@ def arcsinh(b: Code, x: Value, single: bool) -> Value:
 
 
 def arccosh(b: Code, x: Value, single: bool) -> Value:
-    """log(1 + (t + sqrt(2 t + t^2))) with t = x - 1."""
-    t = b.subtract(x, like(x, 1))
-    root = b.call("sqrt", b.muladd(t, t, b.add(t, t)))
-    result = _log_of_twice(b, x, b.add(t, root), single)
+    """log(1 + (t + sqrt(2 t + t^2))) with t = x - 1; up to 2, what rounding the sum lost is put back."""
+    one = like(x, 1)
+    t = b.subtract(x, one)
+    size = b.call("sqrt", b.muladd(t, t, b.add(t, t)))
+    excess = b.add(t, size)
+    result = _log_of_twice(b, x, excess, single)
+    if not single:
+        lost = ratio(b, b.add(b.subtract(size, excess), t), b.add(excess, one), True)
+        result = b.add(result, b.select(b.less(x, like(x, 2)), lost, like(x, 0)))
     return b.select(b.less(x, like(x, 1)), like(x, math.nan), result)
 
 
