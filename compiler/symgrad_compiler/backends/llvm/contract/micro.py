@@ -18,6 +18,8 @@ from symgrad_compiler.backends.llvm.scalars import Code
 
 #: Multiplications that a processor has under way: two or four units, each with a latency of four.
 _UNDER_WAY = 8
+#: Loads that fit beside one multiplication; how many steps ahead panels are asked for; bytes of a cache line.
+_LOADS, _AHEAD, _LINE = 0.8, 16, 64
 
 
 def name(tiles: Tiles, rows: int, vectors: int) -> str:
@@ -78,6 +80,7 @@ class _Micro:
         patch = len(f.lines)
         f.lines += [""] * (3 + len(sums))
         with f.scope():
+            self._prefetch(places[0], places[1])
             a, b, made = self._step(places[0], places[1], sums)
             less = f.volatile(f"sub i64 {left.text}, 1", "i64")
             more = f.volatile(f"icmp ne i64 {less.text}, 0", "i1")
@@ -91,6 +94,20 @@ class _Micro:
             f.lines[patch + i] = f"  {place.text} = phi {place.type} {coming}"
         f.start(end)
         return made
+
+    def _prefetch(self, a: Value, b: Value) -> None:
+        """Ask for what will be read some steps later, where that many loads more hold up nothing: the panels
+        come from the second cache, those of A at first from the third."""
+        f, p, bytes_ = self.f, self.f.parameters, self.tiles.bytes
+        lines = -(-self.rows * bytes_ // _LINE), self.vectors * self.lanes * bytes_ // _LINE
+        if self.rows + self.vectors + sum(lines) > _LOADS * self.rows * self.vectors:
+            return
+        f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        for start, step, count in ((a, p["a_step"], lines[0]), (b, p["b_step"], lines[1])):
+            ahead = self.code.multiply(step, literal(_AHEAD, "i64"))
+            for i in range(count):
+                at = f.field(f.offset(start, ahead, self.kind), _LINE * i)
+                f.do(f"call void @llvm.prefetch.p0(ptr {at.text}, i32 0, i32 3, i32 1)")
 
     def _sums(self, turns: int) -> list[Value]:
         """As many sums as a round has steps; a round has one step for each."""
