@@ -341,14 +341,14 @@ def _entry() -> Engine:
     return engine
 
 
-def _fixed(name: str, text: Callable[[], str]) -> Engine:
+def _fixed(name: str, text: Callable[[], str], simplify: bool = True) -> Engine:
     """Code that is the same for every program: from the cache on disk, or compiled and kept there."""
     target = host()
     key = fixed_key(name, target.key())
     kept = cache.load(key)
     code = kept.blobs.get("code") if kept else None
     if code is None:
-        code = compile_object(text(), target)
+        code = compile_object(text(), target, simplify)
         cache.store(key, cache.Entry({"name": f"({name})"}, {"code": code}))
     return Engine(code, target)
 
@@ -356,7 +356,7 @@ def _fixed(name: str, text: Callable[[], str]) -> Engine:
 @lru_cache(maxsize=2)
 def _product(kind: str) -> Engine:
     """The functions that multiply matrices of a kind of float; loaded when a program first needs them."""
-    engine = _fixed(name_of(kind), lambda: str(_cold().emit_products(kind, host().machine)))
+    engine = _fixed(name_of(kind), lambda: str(_cold().emit_products(kind, host().machine)), False)
     engine.keep()  # a thread may be in it at the very end
     return engine
 

@@ -84,16 +84,17 @@ def target_machine(target: Target) -> llvm.TargetMachine:
         raise CompileError(f"LLVM has no target {target.triple}: {error}") from error
 
 
-def optimized(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
+def optimized(text: str, target: Target, simplify: bool = True) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
     """The module of a text after the passes that are worth their time: what is emitted is in good form."""
     machine = target_machine(target)
     module = llvm.parse_assembly(text, context=llvm.create_context())  # constants die with their context
     module.triple = target.triple
     module.data_layout = str(machine.target_data)
     module.verify()
-    passes, builder, _ = _pass_manager(target)
-    with _lock:
-        passes.run(module, builder)
+    if simplify:
+        passes, builder, _ = _pass_manager(target)
+        with _lock:
+            passes.run(module, builder)
     return module, machine
 
 
@@ -116,9 +117,9 @@ def _pass_manager(target: Target) -> tuple[Any, Any, Any]:
 _lock = threading.Lock()
 
 
-def compile_object(text: str, target: Target) -> bytes:
-    """Object code of a module."""
-    module, machine = optimized(text, target)
+def compile_object(text: str, target: Target, simplify: bool = True) -> bytes:
+    """Object code of a module; passes that simplify can be left out where they would find nothing."""
+    module, machine = optimized(text, target, simplify)
     return bytes(machine.emit_object(module))
 
 

@@ -5,8 +5,8 @@
 A is read by `rows` numbers in a row, a_step from one to the next step of the inner dimension; B by `vectors`
 registers, b_step apart. C = alpha A B, or C += alpha A B if `adds`, in the first `columns` columns: they end
 in the last register. There is one function for each height up to that of a tile and each width, so that rows
-are never padded; most heights are made of others, which keeps their compilation short. Of tiles so small that
-their multiplications would wait for each other, several sums are under way, in turns.
+are never padded. Of tiles so small that their multiplications would wait for each other, several sums are
+under way, in turns.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from symgrad_compiler.backends.llvm.scalars import Code
 
 #: Multiplications that a processor has under way: two or four units, each with a latency of four.
 _UNDER_WAY = 8
-#: Heights that have code of their own, beside that of a tile.
-_HEIGHTS = (8, 4, 2, 1)
+#: Loads that fit beside one multiplication; how many steps ahead panels are asked for; bytes of a cache line.
+_LOADS, _AHEAD, _LINE = 0.8, 16, 64
 
 
 def name(tiles: Tiles, rows: int, vectors: int) -> str:
@@ -34,44 +34,12 @@ def table(tiles: Tiles) -> str:
 def emit_micro_kernels(module: Module, tiles: Tiles) -> None:
     """All functions and their table."""
     names = []
-    whole = {tiles.rows, *[h for h in _HEIGHTS if h < tiles.rows]}
     for rows in range(1, tiles.rows + 1):
         for vectors in range(1, tiles.vectors + 1):
-            if rows in whole:
-                _Micro(module, tiles, rows, vectors).emit()
-            else:
-                _emit_parts(module, tiles, rows, vectors)
+            _Micro(module, tiles, rows, vectors).emit()
             names.append(f"ptr @{name(tiles, rows, vectors)}")
     listed = ", ".join(names)
     module.declare(f"@{table(tiles)} = private constant [{len(names)} x ptr] [{listed}], align 8")
-
-
-def _parameters(tiles: Tiles) -> list[tuple[str, str]]:
-    found = [("a", "ptr"), ("a_step", "i64"), ("b", "ptr"), ("b_step", "i64"), ("c", "ptr")]
-    return [
-        *found,
-        ("c_row", "i64"),
-        ("inner", "i64"),
-        ("alpha", tiles.kind),
-        ("adds", "i64"),
-        ("columns", "i64"),
-    ]
-
-
-def _emit_parts(module: Module, tiles: Tiles, rows: int, vectors: int) -> None:
-    """A height as some of the heights that there are."""
-    f = module.function(name(tiles, rows, vectors), _parameters(tiles), linkage="internal ")
-    p = dict(f.parameters)
-    left = rows
-    for height in _HEIGHTS:
-        while height <= left:
-            listed = ", ".join(f"{v.type} {v.text}" for v in p.values())
-            f.do(f"call void @{name(tiles, height, vectors)}({listed})")
-            left -= height
-            p["a"] = f.field(p["a"], height * tiles.bytes)
-            rows_on = f.emit(f"mul i64 {p['c_row'].text}, {height}", "i64")
-            p["c"] = f.offset(p["c"], rows_on, tiles.kind)
-    f.do("ret void")
 
 
 class _Micro:
@@ -80,8 +48,10 @@ class _Micro:
     def __init__(self, module: Module, tiles: Tiles, rows: int, vectors: int) -> None:
         self.tiles, self.rows, self.vectors = tiles, rows, vectors
         self.kind, self.lanes = tiles.kind, tiles.lanes
+        parameters = [("a", "ptr"), ("a_step", "i64"), ("b", "ptr"), ("b_step", "i64"), ("c", "ptr")]
+        parameters += [("c_row", "i64"), ("inner", "i64"), ("alpha", tiles.kind), ("adds", "i64")]
         self.f: Function = module.function(
-            name(tiles, rows, vectors), _parameters(tiles), linkage="internal "
+            name(tiles, rows, vectors), [*parameters, ("columns", "i64")], linkage="internal "
         )
         self.code = Code(self.f, machine=tiles.machine)
 
@@ -110,6 +80,7 @@ class _Micro:
         patch = len(f.lines)
         f.lines += [""] * (3 + len(sums))
         with f.scope():
+            self._prefetch(places[0], places[1])
             a, b, made = self._step(places[0], places[1], sums)
             less = f.volatile(f"sub i64 {left.text}, 1", "i64")
             more = f.volatile(f"icmp ne i64 {less.text}, 0", "i1")
@@ -123,6 +94,20 @@ class _Micro:
             f.lines[patch + i] = f"  {place.text} = phi {place.type} {coming}"
         f.start(end)
         return made
+
+    def _prefetch(self, a: Value, b: Value) -> None:
+        """Ask for what will be read some steps later, where that many loads more hold up nothing: the panels
+        come from the second cache, those of A at first from the third."""
+        f, p, bytes_ = self.f, self.f.parameters, self.tiles.bytes
+        lines = -(-self.rows * bytes_ // _LINE), self.vectors * self.lanes * bytes_ // _LINE
+        if self.rows + self.vectors + sum(lines) > _LOADS * self.rows * self.vectors:
+            return
+        f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        for start, step, count in ((a, p["a_step"], lines[0]), (b, p["b_step"], lines[1])):
+            ahead = self.code.multiply(step, literal(_AHEAD, "i64"))
+            for i in range(count):
+                at = f.field(f.offset(start, ahead, self.kind), _LINE * i)
+                f.do(f"call void @llvm.prefetch.p0(ptr {at.text}, i32 0, i32 3, i32 1)")
 
     def _sums(self, turns: int) -> list[Value]:
         """As many sums as a round has steps; a round has one step for each."""
