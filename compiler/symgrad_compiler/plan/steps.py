@@ -371,7 +371,7 @@ class RowLoop:
 ROW, ROWS = size_of_loop("row of the loop"), size_of_loop("rows of the loop")
 CHUNK = size_of_loop("chunk of the loop")
 
-RowStep: TypeAlias = Kernel | FillStep
+RowStep: TypeAlias = Kernel | FillStep | MatMulStep
 Step: TypeAlias = Kernel | MatMulStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback | RowLoop
 
 

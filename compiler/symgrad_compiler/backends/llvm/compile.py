@@ -28,7 +28,7 @@ from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
-from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
+from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan, RowLoop
 from symgrad_runtime import buffers, cache, threads
 from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
@@ -319,7 +319,8 @@ class Compilation:
 
 def _products(plan: Plan) -> set[str]:
     """The kinds of float of a plan's matrix products."""
-    return {s.out.storage.dtype.short for s in plan.steps if isinstance(s, MatMulStep)} & PRODUCTS.keys()
+    steps = [each for s in plan.steps for each in (s.body if isinstance(s, RowLoop) else (s,))]
+    return {s.out.storage.dtype.short for s in steps if isinstance(s, MatMulStep)} & PRODUCTS.keys()
 
 
 def _no_error() -> BaseException | None:

@@ -181,7 +181,8 @@ def _body(
         if isinstance(step, Kernel):
             call = kernels.call(step, title)
         else:
-            StepEmitter(kernels.module, frame, title, number).zeros(step)
+            emitter = StepEmitter(kernels.module, frame, title, number)
+            emit_matmul(emitter, step) if isinstance(step, MatMulStep) else emitter.zeros(step)
             call = _Call(title, True)
         calls.append(_timed(clocks, call, number, i).text)
     return calls
