@@ -88,9 +88,7 @@ class _One(_Way):
         def matrix() -> None:
             few = self.both(columns <= MOST_COLUMNS, columns < rows)
             by_rows = self.both(request[Request.A_COLUMN].equals(1), inner >= LEAST_INNER)
-            f.either(
-                self.both(few, by_rows), lambda: self._skinny(request), lambda: self._matrix(request)
-            )
+            f.either(self.both(few, by_rows), lambda: self._skinny(request), lambda: self._matrix(request))
 
         def some() -> None:
             is_row = rows.equals(1)

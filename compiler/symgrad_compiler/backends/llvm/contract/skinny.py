@@ -48,9 +48,7 @@ def emit_skinny(module: Module, tiles: Tiles) -> None:
             kernel = _Tile(module, tiles, rows, columns)
             kernel.emit()
             names.append(f"ptr @{kernel.f.name}")
-    module.declare(
-        f"@{_table(tiles)} = private constant [{len(names)} x ptr] [{', '.join(names)}], align 8"
-    )
+    module.declare(f"@{_table(tiles)} = private constant [{len(names)} x ptr] [{', '.join(names)}], align 8")
     _Skinny(module, tiles).emit()
 
 
@@ -161,7 +159,10 @@ class _Tile:
         """The sum of the lanes of each: halves of pairs are put side by side and added, until a register
         holds as many totals as it has lanes."""
         f, lanes = self.f, self.lanes
-        parts, width = sums, lanes  # each register of `parts` holds lanes / width values, in `width` lanes each
+        parts, width = (
+            sums,
+            lanes,
+        )  # each register of `parts` holds lanes / width values, in `width` lanes each
         while width > 1:
             half = width // 2
             made = []
@@ -191,7 +192,9 @@ class _Tile:
                 both = holds[i] + holds[min(i + 1, len(holds) - 1)]
                 made.append([both[k] for k in low])
             holds, width = made, half
-        return next((lane, r) for r, held in enumerate(holds) for lane in range(lanes) if held[lane] == number)
+        return next(
+            (lane, r) for r, held in enumerate(holds) for lane in range(lanes) if held[lane] == number
+        )
 
     def _store(self, totals: list[Value]) -> None:
         f, code, p = self.f, self.code, self.f.parameters
