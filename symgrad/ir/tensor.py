@@ -460,3 +460,8 @@ def require_rank(what: str, tensor: TensorType, rank: int) -> None:
     """ShapeError unless `tensor` has `rank` dimensions."""
     if tensor.ndim != rank:
         raise ShapeError(f"{what} needs {rank} dimensions", facts=[("got", tensor)])
+
+
+def same_tensors(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    """Whether two sequences hold the very same tensors (`==` on tensors makes a tensor)."""
+    return len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))

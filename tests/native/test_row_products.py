@@ -1,4 +1,4 @@
-"""Matrix products in loops over rows: a tall matrix is read once for a product, what follows and its gradient."""
+"""Matrix products in loops over rows: a tall matrix is read once for a product and its gradient."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy
 
 from symgrad.ir.graph import Graph
-from symgrad.ir.tensor import Tensor, apply
+from symgrad.ir.tensor import Tensor, apply, same_tensors
 from symgrad.ops.arithmetic import add, multiply, negative, reciprocal, subtract
 from symgrad.ops.cast import AsType
 from symgrad.ops.create import Fill, SizeOf, fill, fill_value
@@ -99,7 +99,7 @@ def _is_number(tensor: Tensor) -> bool:
 
 
 def _equal_numbers(a: Tensor, b: Tensor) -> bool:
-    return a is b or (a.node.op == b.node.op and a.node.inputs == b.node.inputs)
+    return a is b or (a.node.op == b.node.op and same_tensors(a.node.inputs, b.node.inputs))
 
 
 def _other(factors: tuple[Tensor, ...], c: Tensor) -> Tensor:

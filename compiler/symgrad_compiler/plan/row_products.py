@@ -1,4 +1,5 @@
-"""Matrix products of few columns in loops over rows: a tall matrix is read once, with what is done to its rows.
+"""Matrix products of few columns in loops over rows: a tall matrix is read once, with what is done to its
+rows.
 
     z = x @ w       each row of x gives a row of z                          ("rows")
     d_w = x.T @ g   rows of x and of g are added up: by chunks, as sums are  ("sum")
@@ -92,7 +93,8 @@ def cut(
         step = _with_columns(step, before)
         return step, replace(step, a=access(step.a), out=access(step.out))
     (m, n), out = step.out.layout.shape, step.out
-    assert isinstance(m, int) and isinstance(n, int)
+    assert isinstance(m, int)
+    assert isinstance(n, int)
     partial = Storage(ARENA, out.storage.dtype, chunks * (m * n), label="product by chunks")
     before.append(FillStep(Access(partial, Strided.contiguous((partial.size,)))))
     # rows of the longer side, so that rows of the tall matrix are read in order

@@ -62,14 +62,15 @@ def sums_of(graph: Graph) -> dict[Node, Sum]:
         is_alone = graph.consumers(second) == (nodes[-1],) and not results[second]
         operands_stay = not any(isinstance(_behind(t), Shared) for t in product.inputs)
         fits = isinstance(product.op, MatMul) and second.dtype.kind == "float" and math.isfinite(factor)
-        if (
-            fits
-            and is_alone
-            and operands_stay
-            and not is_tall_sum(*second.shape, product.inputs[0].shape[-1])
-        ):
+        if fits and is_alone and operands_stay and not _is_tall_sum(product):
             found[product] = Sum(state, factor, tuple(nodes))
     return found
+
+
+def _is_tall_sum(product: Node) -> bool:
+    """Whether a product may be added up in a loop over rows, which an update cannot join."""
+    rows, columns = product.output.shape
+    return is_tall_sum(rows, columns, product.inputs[0].shape[-1])
 
 
 def _behind(tensor: Tensor) -> Tensor:

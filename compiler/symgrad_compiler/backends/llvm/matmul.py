@@ -22,8 +22,8 @@ _ZERO, _ONE = literal(0, "i64"), literal(1, "i64")
 
 
 def emit_matmul(emitter: StepEmitter, step: MatMulStep) -> None:
-    """The function of a step. Of a result whose rows have gaps and whose columns have none, the transpose is made:
-    C^T = B^T A^T."""
+    """The function of a step. Of a result whose rows have gaps and whose columns have none, the transpose is
+    made: C^T = B^T A^T."""
     strides = step.out.layout.strides
     if strides[-1] != 1 and strides[-2] == 1:
         strong = {"a": "b", "b": "a"}.get(step.strong, step.strong)

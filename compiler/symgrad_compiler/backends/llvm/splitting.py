@@ -187,7 +187,8 @@ def _smaller(f: Function, a: Value, b: Value) -> Value:
 
 
 def _copy(f: Function, frame: Frame, loop: RowLoop) -> None:
-    """The words of a frame that the body of a loop reads. Products in it have no pool: threads share the loop."""
+    """The words of a frame that the body of a loop reads. Products in it have no pool: threads share the
+    loop."""
     if any(isinstance(step, MatMulStep) for step in loop.body):
         f.store(literal(0, "i64"), f.field(f.parameters["frame"], 8 * POOL))
     words = {frame.size_word(name) for name in frame.size_names}

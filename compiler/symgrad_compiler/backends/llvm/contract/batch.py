@@ -266,8 +266,8 @@ class _Whole(_Way):
         call(self.f, _One.name_of(self.tiles), self.f.parameters["pool"], request.at)
 
     def _in_parts(self, request: Words, c: Int) -> None:
-        """C of many rows and few columns is made in parts that lie the other way, C^T = B^T A^T, if that reads
-        rows of A^T."""
+        """C of many rows and few columns is made in parts that lie the other way, C^T = B^T A^T, if that
+        reads rows of A^T."""
         f = self.f
         inner = request[Request.INNER]
         length = inner.up_over((inner // _LEAST).at_most(_PARTS)).up_to(UNIT)

@@ -1,5 +1,5 @@
-"""Products C = alpha A B, or C += alpha A B, of few columns, where rows of A and columns of B have no gaps: the
-elements of C are dot products, several rows by several columns at a time.
+"""Products C = alpha A B, or C += alpha A B, of few columns, where rows of A and columns of B have no gaps:
+the elements of C are dot products, several rows by several columns at a time.
 
     skinny(job, ..., start, stop)       rows from start to stop; the words of the job are those of a request
 
@@ -35,7 +35,7 @@ def side(tiles: Tiles) -> int:
 
 
 def asked(rows: int) -> int:
-    """How many rows of the next tile a group of columns asks for: half of them, since there mostly are two."""
+    """How many rows of the next tile a group of columns asks for: half, since there mostly are two groups."""
     return rows - rows // 2
 
 
@@ -103,8 +103,8 @@ class _Skinny:
 
 
 class _Tile:
-    """dots(a, a_row, b, b_column, c, c_row, inner, alpha, adds, ahead): a tile of C; some rows from `ahead` on
-    are asked for."""
+    """dots(a, a_row, b, b_column, c, c_row, inner, alpha, adds, ahead): a tile of C; some rows from `ahead`
+    on are asked for."""
 
     def __init__(self, module: Module, tiles: Tiles, rows: int, columns: int) -> None:
         self.tiles, self.rows, self.columns = tiles, rows, columns
@@ -140,8 +140,8 @@ class _Tile:
             for j, column in enumerate(columns):
                 b = read(code, f.offset(column, index, self.kind), _ONE, self.kind, lanes, mask)
                 for i in range(self.rows):
-                    at = i * self.columns + j
-                    made[at] = code.muladd(a[i], b, made[at])
+                    number = i * self.columns + j
+                    made[number] = code.muladd(a[i], b, made[number])
             return made
 
         whole = inner // lanes * lanes
