@@ -29,12 +29,12 @@ _imag: Elementwise = elementwise("imag(x)", "the imaginary part", accepts=COMPLE
                     numpy="numeric.imag({x}, {out})", scalar=lambda b, x: b.call("imag", x), provided=False)  # fmt: skip
 
 _conj: Elementwise = elementwise("conj(x)", "the complex conjugate", accepts=COMPLEX, linear=True,
-                    vjp_x=lambda g, x, out: conj(g),
+                    vjp_x=lambda g, x, out: _conj(g),
                     numpy="numpy.conjugate({x}, out={out})", scalar=lambda b, x: b.call("conj", x), provided=False)  # fmt: skip
 
 complex: Elementwise = elementwise("complex(x, y)", "x + iy", accepts=FLOATS, result=complex_dtype, linear=True,
-                      vjp_x=lambda g, x, y, out: real(g),
-                      vjp_y=lambda g, x, y, out: imag(g),
+                      vjp_x=lambda g, x, y, out: _real(g),
+                      vjp_y=lambda g, x, y, out: _imag(g),
                       numpy="numeric.complex_({x}, {y}, {out})", scalar=lambda b, x, y: b.call("complex", x, y))  # fmt: skip
 
 
@@ -54,7 +54,8 @@ def real(x: Any) -> Tensor:
     >>> sg.real([1 + 2j, 3.0]).eval()
     array([1., 3.])
     """
-    return _part(_real, x)
+    found: Tensor = _part(_real, x)
+    return found
 
 
 @provide("imag")
@@ -82,7 +83,7 @@ def conj(x: Any) -> Tensor:
     >>> sg.conj([1 + 2j, 3.0]).eval()
     array([1.-2.j, 3.-0.j])
     """
-    found = _part(_conj, x)
+    found: Tensor = _part(_conj, x)
     if not getattr(found, "is_pattern", False) and found.dtype.kind not in NUMBERS:
         raise DTypeError(
             f"conj does not take {found.dtype}",

@@ -41,7 +41,7 @@ def _tangential(g: Tensor, z: Tensor, out: Tensor) -> Tensor:
 
 phasor: Elementwise = elementwise("phasor(z)", "z / |z|, with derivative 0 at 0; 0 at 0", accepts=COMPLEX, selects=True,
                      vjp_z=_tangential,
-                     numpy="numpy.sign({z}, out={out})", scalar=lambda b, z: b.call("phasor", z))  # fmt: skip
+                     numpy="numpy.sign({z}, out={out})", scalar=lambda b, z: b.call("sign", z))  # fmt: skip
 
 
 def angle(z: Any, deg: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import symgrad as sg
-from tests.ops.sample import A, B, C, ROWS, Sample, one, random
+from tests.ops.sample import ROWS, A, B, C, Sample, one, random
 
 Z = random(3, 4, seed=21) + 1j * random(3, 4, seed=22)
 W = random(3, 4, seed=23) + 1j * random(3, 4, seed=24)
@@ -22,6 +22,12 @@ def of(
     build: Callable[..., Any], reference: Callable[..., Any], *operands: np.ndarray, **options: Any
 ) -> Sample:
     return Sample(build, operands, reference, **options)
+
+
+def _multiplied(z: np.ndarray, w: np.ndarray) -> np.ndarray:
+    out = z.copy()
+    np.multiply.at(out, ROWS, w)
+    return out
 
 
 COMPLEX: dict[str, list[Sample]] = {
@@ -102,16 +108,9 @@ SHARED: dict[str, list[Sample]] = {
     "concat": [of(lambda z, w: sg.concat([z, w]), lambda z, w: np.concatenate([z, w]), Z, W)],
     "reshape": [of(lambda z: z.T.reshape(2, 6), lambda z: z.T.reshape(2, 6), Z)],
     "scatter": [
-        of(lambda z, w: z.at[ROWS].mul(w), lambda z, w: _multiplied(z, w), Z, np.concatenate([W, W[:1]])),
+        of(lambda z, w: z.at[ROWS].mul(w), _multiplied, Z, np.concatenate([W, W[:1]])),
     ],
     "pad": [of(lambda z: sg.pad(z, 1, constant_values=1j), lambda z: np.pad(z, 1, constant_values=1j), Z)],
 }
-
-
-def _multiplied(z: np.ndarray, w: np.ndarray) -> np.ndarray:
-    out = z.copy()
-    np.multiply.at(out, ROWS, w)
-    return out
-
 
 COMPLEX |= {f"{name} of complex": rows for name, rows in SHARED.items()}

@@ -6,7 +6,7 @@ vmap. Then
 
     type        what is inferred is what comes out
     value       NumPy's or SciPy's
-    first       the jvp against finite differences along a random direction (of complex operands, a complex one);
+    first       the jvp against finite differences in a random direction, a complex one of complex operands;
                 <g, J t> = <J^T g, t>
     second      the jvp of the vjp against finite differences; the same identity for it
     vmap        against a loop
