@@ -100,8 +100,8 @@ def check_grad(cost: Tensor, wrt: Wrt, values: Mapping[Any, Any], *, order: int 
             current values and intermediate ones what the inputs make them, unless given here.
         order: 1 checks the gradient; 2 also the gradient of a random projection of it, and so on.
 
-    What lies behind a `stop_gradient` is held while numbers move, since that is what it means. Complex targets
-    move in complex directions t, along which the slope is Re(sum(conj(gradient) t)).
+    What lies behind a `stop_gradient` is held while numbers move, since that is what it means. Complex
+    targets move in complex directions t, along which the slope is Re(sum(conj(gradient) t)).
 
     Raises:
         InputError: a value is missing, or belongs to nothing that the cost reads.

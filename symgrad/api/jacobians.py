@@ -347,7 +347,7 @@ def _is_less(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> bool:
 def _by_cotangents(
     ys: Sequence[Tensor], xs: Sequence[Tensor], held: Sequence[Tensor]
 ) -> list[list[Tensor | None]]:
-    """A pullback of each output, vectorised over its elements; a complex y sends the derivative's conjugate."""
+    """A pullback of each output, vectorised over its elements; of a complex y, the derivative's conjugate."""
     rows: list[list[Tensor | None]] = []
     for y in ys:
         g = make_input(y.type, "g")
