@@ -109,6 +109,7 @@ _ALIASES = {
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 #: Namespaces, each a module of its own.
 _NAMESPACES = {
+    "fft": "symgrad.fft",
     "linalg": "symgrad.linalg",
     "passes": "symgrad_compiler.passes",
     "rewrite": "symgrad_compiler.rewrite",

@@ -262,7 +262,7 @@ COMPLEX_UNARY = (
 )
 COMPLEX_BINARY = "add divide equal multiply not_equal pow subtract matmul vecdot"
 for _name in COMPLEX_UNARY.split():
-    BEHAVIOUR[_name] = [*BEHAVIOUR[_name], "{}(c64)"]
+    BEHAVIOUR[_name] = [*BEHAVIOUR.get(_name, []), "{}(c64)"]
 for _name in COMPLEX_BINARY.split():
     BEHAVIOUR[_name] = [*BEHAVIOUR[_name], "{}(c64, c64)"]
 

@@ -36,6 +36,7 @@ through the operators of `Tensor`, and by name any that is below it.
     norms         vector_norm, matrix_norm, norm
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
+    fft           Fourier transforms
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
     diagonals     diagonal, diag, tril, triu, eye
@@ -56,6 +57,7 @@ from symgrad.ops import (
     diagonals,
     dtypes,
     einsum,
+    fft,
     gather,
     grids,
     indexing,
@@ -93,6 +95,7 @@ __all__ = [
     "diagonals",
     "dtypes",
     "einsum",
+    "fft",
     "gather",
     "grids",
     "indexing",
