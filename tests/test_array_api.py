@@ -37,8 +37,6 @@ ABSENT_BY_REASON: dict[str, str] = {
     "the rest of the extension `linalg` is planned": "linalg.cholesky linalg.det linalg.eigh linalg.eigvalsh "
     "linalg.inv linalg.matrix_power linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve "
     "linalg.svd linalg.svdvals",
-    "the extension `fft` is planned": "fft.fft fft.ifft fft.fftn fft.ifftn fft.rfft fft.irfft fft.rfftn "
-    "fft.irfftn fft.hfft fft.ihfft fft.fftfreq fft.rfftfreq fft.fftshift fft.ifftshift",
 }
 
 BITWISE = ("and", "or", "xor", "lshift", "rshift")

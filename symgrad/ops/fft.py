@@ -166,8 +166,7 @@ def fft(x: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Tenso
 
     Args:
         x: numbers; float32 and complex64 give complex64, all others complex128.
-        n: the length, int or size: x is cut, or filled up with zeros behind; that of x unless given. Where it is
-            open which is longer, since sizes are symbolic, x must be long enough when it runs.
+        n: the length, int or size: x is cut, or filled up with zeros behind; that of x unless given.
         axis: along which.
         norm: "backward" (the inverse divides by n; so if it is not given), "ortho" (both divide by sqrt(n)) or
             "forward" (this one divides by n).
@@ -436,19 +435,21 @@ def _axes_and_lengths(x: Tensor, s: Any, axes: Any) -> tuple[tuple[int, ...], li
 
 
 def _resized(x: Tensor, axis: int, n: Dim | None) -> Tensor:
-    """The first n elements along an axis; zeros behind where there are known to be fewer."""
+    """The first n elements along an axis; zeros behind where there are fewer. Where sizes are symbolic and either
+    may be larger, there are zeros enough behind whatever they are."""
     have = x.shape[axis]
     if n is None or dims.equal(have, n):
         return x
-    if not _is_shorter(have, n):
-        return getitem(x, (*(slice(None),) * axis, slice(0, n)))
-    shape = (*x.shape[:axis], n - have, *x.shape[axis + 1 :])
-    return concat([x, zeros(shape, x.dtype)], axis)
+    if not _is_at_most(n, have):
+        missing = n - have if _is_at_most(have, n) else n
+        shape = (*x.shape[:axis], missing, *x.shape[axis + 1 :])
+        x = concat([x, zeros(shape, x.dtype)], axis)
+    return getitem(x, (*(slice(None),) * axis, slice(0, n)))
 
 
-def _is_shorter(have: Dim, n: Dim) -> bool:
-    """Whether it is known that `have` is at most n."""
-    more = n - have
+def _is_at_most(a: Dim, b: Dim) -> bool:
+    """Whether it is known that a <= b."""
+    more = b - a
     return all(c >= 0 for _, c in more.terms) if isinstance(more, Size) else more >= 0
 
 
