@@ -16,7 +16,8 @@ _INVERSE = {"backward": -1.0, "ortho": -0.5, "forward": 0.0}
 
 @function_rule(Fft, Ifft, Irfft, kind="rounding", operands=(Fft, Ifft, Rfft))
 def inverse_transforms(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """ifft(fft(x)) = x, fft(ifft(x)) = x, irfft(rfft(x)) = x; times or over n if neither or both divide by it."""
+    """ifft(fft(x)) = x, fft(ifft(x)) = x, irfft(rfft(x)) = x, times the power of n
+    that their norms leave."""
     op, operand = tensor.node.op, tensor.node.inputs[0]
     inner = operand.node.op
     if operand in barriers:
