@@ -39,6 +39,8 @@ _MODULES: dict[str, str] = {
     "bitwise_left_shift bitwise_right_shift positive rsqrt cbrt ceil trunc round nextafter copysign",
     "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid "
     "softplus logaddexp log_sigmoid exp2 log2 log10",
+    "symgrad.ops.complexes": "real imag conj complex isreal iscomplex",
+    "symgrad.ops.polar": "angle",
     "symgrad.ops.join": "concat stack unstack split array_split",
     "symgrad.ops.indexing": "take take_along_axis one_hot",
     "symgrad.ops.update": "put_along_axis segment_sum segment_prod segment_max segment_min bincount",
@@ -78,6 +80,7 @@ _ALIASES = {
     "concatenate": "concat",
     "transpose": "permute_dims",
     "power": "pow",
+    "conjugate": "conj",
     "true_divide": "divide",
     "absolute": "abs",
     "expit": "sigmoid",
@@ -106,6 +109,7 @@ _ALIASES = {
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 #: Namespaces, each a module of its own.
 _NAMESPACES = {
+    "fft": "symgrad.fft",
     "linalg": "symgrad.linalg",
     "passes": "symgrad_compiler.passes",
     "rewrite": "symgrad_compiler.rewrite",

@@ -12,11 +12,13 @@ through the operators of `Tensor`, and by name any that is below it.
     create        constants, inputs, shared state, sizes
     shape         reshape, broadcast, permute_dims, expand_dims, squeeze
     compare       comparisons, logic
+    complexes     real, imag, conj, complex
     select        where, maximum, minimum, relu, strong-zero products
     arithmetic    add ... sqrt, floor, log, bitwise
     power         pow
     transcendental  exp, log, sin, tanh, sigmoid, softplus ...
     inverse       asin, atan2, acosh, hypot ...
+    polar         the length, direction and angle of complex numbers
     special       erf, gammaln, digamma, xlogy, sinc, gelu ...
     custom        functions with derivatives of the user's, checkpoints
     slices        slices: read, written over, transposed
@@ -34,6 +36,7 @@ through the operators of `Tensor`, and by name any that is below it.
     norms         vector_norm, matrix_norm, norm
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
+    fft           Fourier transforms
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
     diagonals     diagonal, diag, tril, triu, eye
@@ -46,6 +49,7 @@ from symgrad.ops import (
     arithmetic,
     cast,
     compare,
+    complexes,
     contract,
     create,
     cumulative,
@@ -53,6 +57,7 @@ from symgrad.ops import (
     diagonals,
     dtypes,
     einsum,
+    fft,
     gather,
     grids,
     indexing,
@@ -60,6 +65,7 @@ from symgrad.ops import (
     join,
     norms,
     padding,
+    polar,
     power,
     rearrange,
     reduce,
@@ -81,6 +87,7 @@ __all__ = [
     "arithmetic",
     "cast",
     "compare",
+    "complexes",
     "contract",
     "create",
     "cumulative",
@@ -88,6 +95,7 @@ __all__ = [
     "diagonals",
     "dtypes",
     "einsum",
+    "fft",
     "gather",
     "grids",
     "indexing",
@@ -95,6 +103,7 @@ __all__ = [
     "join",
     "norms",
     "padding",
+    "polar",
     "power",
     "rearrange",
     "reduce",

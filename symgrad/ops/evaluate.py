@@ -22,20 +22,20 @@ _compiled: dict[str, Callable[..., Any]] = {}
 def can_evaluate(node: Node) -> bool:
     """Whether the node can be computed now: one output, all attributes known, NumPy alone."""
     op = node.op
-    if (
-        len(node.outputs) != 1
-        or not isinstance(op, TensorOp)
-        or not op.numpy
-        or "special." in op.numpy
-        or op.fails
-    ):
+    if len(node.outputs) != 1 or not isinstance(op, TensorOp) or not op.numpy or on_demand(op) or op.fails:
         return False
     values = [v for a in attributes(op).values() for v in (a if isinstance(a, tuple) else (a,))]
     return not any(isinstance(v, Size) for v in values)
 
 
-#: What templates may name; `special` (scipy.special) is for callers that have loaded it.
+#: What templates may name. Beside these there are two that callers load on demand.
 MODULES: Mapping[str, Any] = {"numpy": numpy, "numeric": numeric}
+ON_DEMAND = ("special", "fft")
+
+
+def on_demand(op: TensorOp) -> frozenset[str]:
+    """The modules of `ON_DEMAND` that an op's template names: `special` (scipy.special), `fft` (made of scipy.fft)."""
+    return frozenset(name for name in ON_DEMAND if f"{name}." in op.numpy)
 
 
 def evaluate(

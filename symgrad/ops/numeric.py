@@ -12,6 +12,12 @@ import numpy
 
 from symgrad.errors import ShapeError
 from symgrad.ops import fits
+from symgrad.ops.numeric_complex import (  # noqa: F401  (for generated programs)
+    complex_,
+    imag,
+    real,
+    sech_squared_of_complex,
+)
 from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
     argsort,
     gather,
@@ -269,6 +275,8 @@ def _clear(out: Array, zero: Array) -> Array:
 
 def sech_squared(x: Array, out: Out = None) -> Array:
     """1 / cosh(x)^2 as 4 e / (1 + e)^2 with e = exp(-2|x|), which neither overflows nor cancels."""
+    if numpy.iscomplexobj(x):
+        return sech_squared_of_complex(x, out)
     e = numpy.abs(x)
     e = numpy.exp(numpy.multiply(e, -2, out=e if isinstance(e, numpy.ndarray) else None))
     one_plus = e + 1

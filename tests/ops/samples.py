@@ -16,7 +16,9 @@ from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
 from symgrad.ops.slices import Unslice
 from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
+from tests.ops.samples_complex import COMPLEX
 from tests.ops.samples_elementary import ELEMENTARY
+from tests.ops.samples_fft import FFT
 from tests.ops.samples_indexing import INDEXING
 from tests.ops.samples_reduce import REDUCE
 from tests.ops.samples_shape import SHAPE
@@ -140,3 +142,5 @@ SAMPLES |= REDUCE
 SAMPLES |= ELEMENTARY
 SAMPLES |= SPECIAL
 SAMPLES |= SHAPE
+SAMPLES |= COMPLEX
+SAMPLES |= FFT
