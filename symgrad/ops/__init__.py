@@ -34,9 +34,12 @@ through the operators of `Tensor`, and by name any that is below it.
     norms         vector_norm, matrix_norm, norm
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
+    interleave    tensors that take turns along axes
     windows       sliding windows and their transpose
     conv          convolutions: conv, conv_input, conv_weights (conv_geometry: how operands meet;
                   conv_products: as matrix products)
+    pool          maxima and sums of windows, and what their derivatives need
+    pooling       max_pool1d ... avg_pool3d
     convolve      conv1d, conv2d, conv3d, conv_transpose1d ...
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
@@ -62,10 +65,13 @@ from symgrad.ops import (
     gather,
     grids,
     indexing,
+    interleave,
     inverse,
     join,
     norms,
     padding,
+    pool,
+    pooling,
     power,
     rearrange,
     reduce,
@@ -100,10 +106,13 @@ __all__ = [
     "gather",
     "grids",
     "indexing",
+    "interleave",
     "inverse",
     "join",
     "norms",
     "padding",
+    "pool",
+    "pooling",
     "power",
     "rearrange",
     "reduce",

@@ -12,7 +12,7 @@ from symgrad.ops.contract import MatMul
 from symgrad.ops.conv_geometry import Geometry
 from symgrad.ops.shape import permute_dims, reshape
 from symgrad.ops.slices import Slice, Unslice
-from symgrad.ops.windows import Fold, Windows
+from symgrad.ops.windows import Fold, Windows, folded
 
 
 def conv(op: Geometry, strong: str, x: Tensor, w: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def conv_input(op: Geometry, strong: str, sizes: Shape, g: Tensor, w: Tensor) ->
     moved = permute_dims(apart, (1, *range(2, 2 + rank), 0, *range(2 + rank, apart.ndim)))  # n i g c p
     padded = tuple(d + low + high for d, (low, high) in zip(sizes, op.padding, strict=True))
     fold = Fold(kernel, op.strides, op.dilations, tuple(range(1, 1 + rank)), (n, *padded, op.groups, inner))
-    whole = apply(fold, moved)
+    whole = folded(fold, moved)
     cut = padded_by(whole, [(0, 0), *[(-low, -high) for low, high in op.padding], (0, 0), (0, 0)])
     ordered = permute_dims(cut, (1 + rank, 0, *range(1, 1 + rank), 2 + rank))
     return _placed(op, ordered, n, op.groups * inner)

@@ -23,6 +23,7 @@ from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated program
     argsort,
     gather,
     in_range,
+    interleave,
     one_hot,
     scatter,
     scatter_add,
@@ -33,6 +34,13 @@ from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated program
     take,
     take_along_axis,
     unslice,
+)
+from symgrad.ops.numeric_pool import (  # noqa: F401  (for templates)
+    max_pool,
+    spread_to_max,
+    sum_at_max,
+    sum_pool,
+    sum_unpool,
 )
 from symgrad.ops.numeric_scan import (  # noqa: F401  (for templates)
     accumulate,

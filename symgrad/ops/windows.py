@@ -15,9 +15,11 @@ from symgrad.dims import Dim, Shape
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor, apply
-from symgrad.ops.create import as_tensor
-from symgrad.ops.kinds import NUMBERS, Linear, declare
-from symgrad.ops.shape import check_axes, normalize_axes, permute_dims, shifted
+from symgrad.ops.create import as_tensor, fill
+from symgrad.ops.interleave import Interleave, part_size
+from symgrad.ops.kinds import NUMBERS, Linear, declare, total
+from symgrad.ops.shape import check_axes, normalize_axes, permute_dims, reshape, shifted
+from symgrad.ops.slices import Unslice, narrow
 from symgrad.ops.strided import Strided
 from symgrad.types import TensorType, as_int, as_items, check_extent
 
@@ -112,8 +114,68 @@ class Fold(Sliding, Linear):
     def transpose_w(self, t: Tensor, w: Tensor) -> Tensor:
         return apply(Windows(self.sizes, self.steps, self.dilations, self.axes), t)
 
+    def expand(self, w: Tensor) -> Tensor:
+        return folded(self, w)
+
     def batched_op(self, size: Dim) -> Fold:
         return replace(self, axes=shifted(self.axes), shape=(size, *self.shape))
+
+
+# ---- in simpler ops -----------------------------------------------------------------------------------
+
+
+def folded(op: Fold, w: Tensor) -> Tensor:
+    """A fold axis by axis: sums of what is shifted. Windows of symbolic sizes are left to the op itself."""
+    if not all(isinstance(size, int) for size in op.sizes):
+        return apply(op, w)
+    for axis, size, step, dilation in zip(op.axes, op.sizes, op.steps, op.dilations, strict=True):
+        place = len(op.shape)  # the first axis of windows that is left
+        taps = [_part(w, place, p) for p in range(int(size))]
+        w = overlap(taps, axis, step, dilation, op.shape[axis])
+    return w
+
+
+def _part(w: Tensor, axis: int, p: int) -> Tensor:
+    """Element p along an axis."""
+    taken = narrow(w, axis, p, 1)
+    return reshape(taken, (*w.shape[:axis], *w.shape[axis + 1 :]))
+
+
+def overlap(taps: Sequence[Tensor], axis: int, step: int, dilation: int, size: Dim) -> Tensor:
+    """Along an axis of `size`, the sum of the taps, element i of tap p at i step + p dilation.
+
+    Element m step + r is the sum of the taps p with p dilation = r + q step, each at m - q: for each residue r a
+    sum of shifted taps, which then take turns.
+    """
+    shifts = [divmod(p * dilation, step) for p in range(len(taps))]
+    most = max(q for q, _ in shifts)
+    padded = [_shiftable(t, axis, most, part_size(size, step, 0)) for t in taps]
+    parts = []
+    for r in range(step):
+        length = part_size(size, step, r)
+        terms = [
+            narrow(t, axis, most - q, length)
+            for t, (q, rest) in zip(padded, shifts, strict=True)
+            if rest == r
+        ]
+        shape = (*taps[0].shape[:axis], length, *taps[0].shape[axis + 1 :])
+        found = total(terms)
+        parts.append(fill(0, shape, taps[0].dtype) if found is None else found)
+    if step == 1:
+        return parts[0]
+    shape = (*taps[0].shape[:axis], size, *taps[0].shape[axis + 1 :])
+    return apply(Interleave((step,), (axis,), shape), *parts)
+
+
+def _shiftable(x: Tensor, axis: int, front: int, length: Dim) -> Tensor:
+    """x with zeros in front and behind along an axis, so that shifted pieces of `length` can be read."""
+    whole = front + length
+    if x.shape[axis] == whole:
+        return x
+    starts = tuple(front if i == axis else 0 for i in range(x.ndim))
+    stops = tuple(start + d for start, d in zip(starts, x.shape, strict=True))
+    shape = (*x.shape[:axis], whole, *x.shape[axis + 1 :])
+    return apply(Unslice(starts, stops, (1,) * x.ndim, shape), x)
 
 
 # ---- the language -----------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ import numpy as np
 import symgrad as sg
 from symgrad.ir.tensor import apply
 from symgrad.ops.conv import Conv, ConvInput, Convolution, ConvWeights, index_form
+from symgrad.ops.interleave import Interleave
+from symgrad.ops.pool import MaxPool, SpreadToMax, SumAtMax, SumPool, SumUnpool
 from symgrad.ops.windows import Fold, Windows
 from symgrad.types import FLOAT64, TensorType
 from tests.ops.index_form import run
-from tests.ops.sample import Sample, random
+from tests.ops.sample import A, Sample, random
 
 #: Of three spatial axes at most: what each axis has.
 PLAIN = ("first", (1, 1), ((0, 0), (0, 0)), (1, 1))
@@ -90,6 +92,43 @@ def windows(x: np.ndarray, sizes: Any, steps: Any, dilations: Any, axes: Any) ->
     return found[(*at, *[slice(None, None, d) for d in dilations])]
 
 
+def pooled(x: np.ndarray, function: Any, *geometry: Any) -> np.ndarray:
+    """A function of each window."""
+    found = windows(x, *geometry)
+    return function(found, axis=tuple(range(x.ndim, found.ndim)))
+
+
+#: Sizes, steps, dilations and axes of windows: apart, with gaps, overlapping, one axis, large.
+POOLS = [
+    ((2, 2), (2, 2), (1, 1), (1, 2)),
+    ((2, 1), (3, 2), (2, 1), (1, 2)),
+    ((3, 2), (2, 1), (1, 2), (1, 2)),
+    ((4,), (1,), (1,), (1,)),
+    ((5, 4), (1, 1), (1, 1), (1, 2)),
+]
+
+
+def at_max(x: np.ndarray, geometry: Any) -> np.ndarray:
+    return pooled(x, np.max, *geometry)
+
+
+def sums_at_max(t: np.ndarray, x: np.ndarray, geometry: Any) -> np.ndarray:
+    inside = windows(x, *geometry)
+    taken = inside == at_max(x, geometry).reshape(*inside.shape[: x.ndim], *[1] * len(geometry[0]))
+    return np.where(taken, windows(t, *geometry), 0).sum(tuple(range(x.ndim, inside.ndim)))
+
+
+def turns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Columns of a and b in turn, zeros behind those of b."""
+    result = np.zeros((a.shape[0], 2 * a.shape[1]))
+    result[:, ::2] = a
+    result[:, 1 : 2 * b.shape[1] : 2] = b
+    return result
+
+
+T = random(2, 7, 5, seed=41)
+INDEX = np.arange(70).reshape(2, 7, 5) % 11
+
 CONV: dict[str, list[Sample]] = {
     **{name: [s for case in CASES for s in case[name]] for name in ("conv", "conv_input", "conv_weights")},
     "windows": [
@@ -112,5 +151,42 @@ CONV: dict[str, list[Sample]] = {
             (random(3, 2, 2, 2, 2),),
             None,
         ),
+    ],
+    "max_pool": [
+        *[Sample(lambda x, p=p: apply(MaxPool(*p), x), (X,), lambda x, p=p: at_max(x, p)) for p in POOLS],
+        Sample(lambda x: apply(MaxPool(*POOLS[0]), x), (INDEX,), lambda x: at_max(x, POOLS[0]), smooth=False),
+    ],
+    "sum_pool": [
+        Sample(lambda x, p=p: apply(SumPool(*p), x), (X,), lambda x, p=p: pooled(x, np.sum, *p))
+        for p in POOLS
+    ],
+    "sum_unpool": [
+        Sample(lambda g, p=p: apply(SumUnpool(*p, X.shape), g), (random(*at_max(X, p).shape, seed=42),), None)
+        for p in POOLS
+    ],
+    "sum_at_max": [
+        Sample(
+            lambda t, p=p: apply(SumAtMax(*p), t, sg.constant(X), sg.constant(at_max(X, p))),
+            (T,),
+            lambda t, p=p: sums_at_max(t, X, p),
+        )
+        for p in POOLS
+    ],
+    "spread_to_max": [
+        Sample(
+            lambda g, p=p: apply(SpreadToMax(*p), g, sg.constant(X), sg.constant(at_max(X, p))),
+            (random(*at_max(X, p).shape, seed=43),),
+            None,
+        )
+        for p in POOLS
+    ],
+    "interleave": [
+        Sample(lambda a, b: apply(Interleave((2,), (1,), (3, 8)), a, b), (A, A[:, :3]), turns),
+        Sample(
+            lambda *parts: apply(Interleave((2, 2), (0, 1), (5, 7)), *parts),
+            (A, A[:, :3], A[:2], A[:2, :3]),
+            None,
+        ),
+        Sample(lambda a: apply(Interleave((1,), (0,), (3, 4)), a), (A,), lambda a: a),
     ],
 }

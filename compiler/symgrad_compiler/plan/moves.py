@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from symgrad.dims import Dim, Shape
-from symgrad.ir.tensor import Node
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.create import Fill, fill
 from symgrad.ops.gather import InRange
+from symgrad.ops.interleave import Interleave
 from symgrad.ops.join import Concat, Split
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.shape import Reshape, SpecifyShape
@@ -13,7 +17,7 @@ from symgrad.ops.strided import Strided
 from symgrad.ops.windows import Windows
 from symgrad_compiler.plan.indices import check_index
 from symgrad_compiler.plan.planner import Planner
-from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep
+from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep, Number
 
 
 def view(p: Planner, node: Node) -> None:
@@ -92,6 +96,36 @@ def concat(p: Planner, node: Node) -> None:
         layout = whole.layout.slice(starts, (1,) * out.ndim, part.shape)
         p.write(part, Access(whole.storage, layout))
         start = start + part.shape[op.axis]
+
+
+def interleave(p: Planner, node: Node) -> None:
+    """Each part is written to its places, and zeros behind one that ends early."""
+    op = node.op
+    assert isinstance(op, Interleave)
+    whole = p.place(node.output)
+
+    def put(tensor: Tensor, residues: Sequence[int], starts: Sequence[Dim]) -> None:
+        begins, steps = list(starts), [1] * tensor.ndim
+        for axis, step, r in zip(op.axes, op.steps, residues, strict=True):
+            begins[axis], steps[axis] = r + starts[axis] * step, step
+        layout = whole.layout.slice(tuple(begins), steps, tensor.shape)
+        p.write(tensor, Access(whole.storage, layout))
+
+    for part, residues in zip(node.inputs, op.residues(), strict=True):
+        put(part, residues, (0,) * part.ndim)
+        for start, shape in _behind(part.shape, op.part_shape(residues)):
+            rest = fill(0, shape, part.dtype)
+            assert isinstance(rest.node.op, Fill)
+            p.sources[rest] = Number(rest.node.op.value)
+            put(rest, residues, start)
+
+
+def _behind(part: Shape, room: Shape) -> Iterator[tuple[Shape, Shape]]:
+    """The boxes, each where it starts and its shape, that fill what a part leaves of its room."""
+    for axis, (have, most) in enumerate(zip(part, room, strict=True)):
+        if have != most:
+            start = tuple(have if i == axis else 0 for i in range(len(part)))
+            yield start, (*part[:axis], most - have, *room[axis + 1 :])
 
 
 def unslice(p: Planner, node: Node) -> None:
