@@ -53,6 +53,9 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.norms": "vector_norm matrix_norm norm",
     "symgrad.ops.contract": "matmul tensordot vecdot outer inner dot vdot kron",
     "symgrad.ops.einsum": "einsum",
+    "symgrad.ops.windows": "sliding_windows",
+    "symgrad.ops.convolve": "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
+    "symgrad.ops.pooling": "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d",
     "symgrad.ops.power": "pow float_power",
     "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
     "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "
@@ -111,6 +114,7 @@ _WHERE = {name: module for module, names in _MODULES.items() for name in names.s
 _NAMESPACES = {
     "fft": "symgrad.fft",
     "linalg": "symgrad.linalg",
+    "nn": "symgrad.nn",
     "passes": "symgrad_compiler.passes",
     "rewrite": "symgrad_compiler.rewrite",
     "special": "symgrad.special",

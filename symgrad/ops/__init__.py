@@ -37,6 +37,13 @@ through the operators of `Tensor`, and by name any that is below it.
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
     fft           Fourier transforms
+    interleave    tensors that take turns along axes
+    windows       sliding windows and their transpose
+    conv          convolutions: conv, conv_input, conv_weights (conv_geometry: how operands meet;
+                  conv_products: as matrix products)
+    pool          maxima and sums of windows, and what their derivatives need
+    pooling       max_pool1d ... avg_pool3d
+    convolve      conv1d, conv2d, conv3d, conv_transpose1d ...
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
     diagonals     diagonal, diag, tril, triu, eye
@@ -51,6 +58,8 @@ from symgrad.ops import (
     compare,
     complexes,
     contract,
+    conv,
+    convolve,
     create,
     cumulative,
     custom,
@@ -61,11 +70,14 @@ from symgrad.ops import (
     gather,
     grids,
     indexing,
+    interleave,
     inverse,
     join,
     norms,
     padding,
     polar,
+    pool,
+    pooling,
     power,
     rearrange,
     reduce,
@@ -80,6 +92,7 @@ from symgrad.ops import (
     transcendental,
     truth,
     update,
+    windows,
 )
 
 __all__ = [
@@ -89,6 +102,8 @@ __all__ = [
     "compare",
     "complexes",
     "contract",
+    "conv",
+    "convolve",
     "create",
     "cumulative",
     "custom",
@@ -99,11 +114,14 @@ __all__ = [
     "gather",
     "grids",
     "indexing",
+    "interleave",
     "inverse",
     "join",
     "norms",
     "padding",
     "polar",
+    "pool",
+    "pooling",
     "power",
     "rearrange",
     "reduce",
@@ -118,4 +136,5 @@ __all__ = [
     "transcendental",
     "truth",
     "update",
+    "windows",
 ]

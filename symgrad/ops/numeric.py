@@ -18,10 +18,18 @@ from symgrad.ops.numeric_complex import (  # noqa: F401  (for generated programs
     real,
     sech_squared_of_complex,
 )
+from symgrad.ops.numeric_conv import (  # noqa: F401  (for templates)
+    conv,
+    conv_input,
+    conv_weights,
+    fold,
+    windows,
+)
 from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
     argsort,
     gather,
     in_range,
+    interleave,
     one_hot,
     scatter,
     scatter_add,
@@ -32,6 +40,13 @@ from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated program
     take,
     take_along_axis,
     unslice,
+)
+from symgrad.ops.numeric_pool import (  # noqa: F401  (for templates)
+    max_pool,
+    spread_to_max,
+    sum_at_max,
+    sum_pool,
+    sum_unpool,
 )
 from symgrad.ops.numeric_scan import (  # noqa: F401  (for templates)
     accumulate,

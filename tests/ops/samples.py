@@ -17,6 +17,7 @@ from symgrad.ops.shape import SpecifyShape
 from symgrad.ops.slices import Unslice
 from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
 from tests.ops.samples_complex import COMPLEX
+from tests.ops.samples_conv import CONV
 from tests.ops.samples_elementary import ELEMENTARY
 from tests.ops.samples_fft import FFT
 from tests.ops.samples_indexing import INDEXING
@@ -144,3 +145,4 @@ SAMPLES |= SPECIAL
 SAMPLES |= SHAPE
 SAMPLES |= COMPLEX
 SAMPLES |= FFT
+SAMPLES |= CONV

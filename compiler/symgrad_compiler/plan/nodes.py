@@ -20,6 +20,7 @@ from symgrad.ops.cumulative import (
 )
 from symgrad.ops.custom import Barrier
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
+from symgrad.ops.interleave import Interleave
 from symgrad.ops.join import Concat
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.scalar import FUNCTIONS, MOST_ORDER, OF_ORDER
@@ -29,7 +30,7 @@ from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
-from symgrad_compiler.plan.moves import concat, set_slice, unslice, view
+from symgrad_compiler.plan.moves import concat, interleave, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.scans import scan
 from symgrad_compiler.plan.steps import (
@@ -236,6 +237,7 @@ HANDLERS: dict[type, Handler] = {
     ArgSort: argsort,
     SetSlice: set_slice,
     Concat: concat,
+    Interleave: interleave,
     Unslice: unslice,
     Barrier: _barrier,
     CumulativeSum: scan,
