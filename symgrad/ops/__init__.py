@@ -31,9 +31,17 @@ through the operators of `Tensor`, and by name any that is below it.
     truth         any, all, count_nonzero
     softmax       logsumexp, softmax, log_softmax
     statistics    mean, var, std, median, quantile
-    norms         vector_norm, matrix_norm, norm
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
+    triangular    solve_triangular; adjoints and triangles
+    cholesky      cholesky
+    solve         solve, inv, LU factors
+    determinant   det, slogdet
+    spectral      eigh, eigvalsh, svd, svdvals
+    qr            qr
+    least_squares  pinv, lstsq, matrix_rank
+    norms         vector_norm, matrix_norm, norm
+    matrix_functions  expm, matrix_power, multi_dot, cond
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
     diagonals     diagonal, diag, tril, triu, eye
@@ -45,11 +53,13 @@ from symgrad.ops import (
     align,
     arithmetic,
     cast,
+    cholesky,
     compare,
     contract,
     create,
     cumulative,
     custom,
+    determinant,
     diagonals,
     dtypes,
     einsum,
@@ -58,9 +68,12 @@ from symgrad.ops import (
     indexing,
     inverse,
     join,
+    least_squares,
+    matrix_functions,
     norms,
     padding,
     power,
+    qr,
     rearrange,
     reduce,
     scatter,
@@ -68,10 +81,13 @@ from symgrad.ops import (
     shape,
     slices,
     softmax,
+    solve,
     sort,
     special,
+    spectral,
     statistics,
     transcendental,
+    triangular,
     truth,
     update,
 )
@@ -80,11 +96,13 @@ __all__ = [
     "align",
     "arithmetic",
     "cast",
+    "cholesky",
     "compare",
     "contract",
     "create",
     "cumulative",
     "custom",
+    "determinant",
     "diagonals",
     "dtypes",
     "einsum",
@@ -93,9 +111,12 @@ __all__ = [
     "indexing",
     "inverse",
     "join",
+    "least_squares",
+    "matrix_functions",
     "norms",
     "padding",
     "power",
+    "qr",
     "rearrange",
     "reduce",
     "scatter",
@@ -103,10 +124,13 @@ __all__ = [
     "shape",
     "slices",
     "softmax",
+    "solve",
     "sort",
     "special",
+    "spectral",
     "statistics",
     "transcendental",
+    "triangular",
     "truth",
     "update",
 ]

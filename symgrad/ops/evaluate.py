@@ -27,6 +27,7 @@ def can_evaluate(node: Node) -> bool:
         or not isinstance(op, TensorOp)
         or not op.numpy
         or "special." in op.numpy
+        or op.numpy.startswith("linalg.")
         or op.fails
     ):
         return False
@@ -34,7 +35,7 @@ def can_evaluate(node: Node) -> bool:
     return not any(isinstance(v, Size) for v in values)
 
 
-#: What templates may name; `special` (scipy.special) is for callers that have loaded it.
+#: What templates may name; `special` (scipy.special) and `linalg` are for callers that have loaded them.
 MODULES: Mapping[str, Any] = {"numpy": numpy, "numeric": numeric}
 
 

@@ -18,6 +18,7 @@ from symgrad.ops.slices import Unslice
 from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
 from tests.ops.samples_elementary import ELEMENTARY
 from tests.ops.samples_indexing import INDEXING
+from tests.ops.samples_linalg import LINALG
 from tests.ops.samples_reduce import REDUCE
 from tests.ops.samples_shape import SHAPE
 from tests.ops.samples_special import SPECIAL
@@ -140,3 +141,4 @@ SAMPLES |= REDUCE
 SAMPLES |= ELEMENTARY
 SAMPLES |= SPECIAL
 SAMPLES |= SHAPE
+SAMPLES |= LINALG

@@ -50,7 +50,7 @@ from symgrad_runtime.signals import Uninterrupted
 PART = 1000
 RESERVED = frozenset(
     {
-        *("numpy", "numeric", "special", "uninterrupted", "allocate", "results", "arena"),
+        *("numpy", "numeric", "special", "linalg", "uninterrupted", "allocate", "results", "arena"),
         *("guard", "guard_leaf", "clock_start", "clock_stop"),
         *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
@@ -80,6 +80,8 @@ def compile_numpy(
         namespace["clock_start"], namespace["clock_stop"] = clock.start, clock.stop
     if emitter.needs_special:
         namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
+    if emitter.needs_linalg:
+        namespace["linalg"] = importlib.import_module("symgrad_compiler.backends.matrices")
     for filename, unit in files.items():
         scope = {**namespace, "__name__": filename, "__loader__": _Source(unit)}
         exec(compile(unit.text(), filename, "exec", dont_inherit=True), scope)
@@ -137,6 +139,7 @@ class _Emitter:
         self.statements: list[tuple[str, Node]] = []
         self.ending: list[str] = []
         self.needs_special = False
+        self.needs_linalg = False
         self.commit: list[tuple[str, Node]] = []
         self.in_place = {} if nan_guard else self._assign_in_place()
         self._spare_of = self._assign_spares()
@@ -254,6 +257,7 @@ class _Emitter:
                 facts=[("node", repr(node))],
             )
         self.needs_special |= "special." in op.numpy
+        self.needs_linalg |= op.numpy.startswith("linalg.")
         fields = {name: self._attribute(value) for name, value in attributes(op).items()}
         if "shape" in fields:
             fields["shape"] = self.sizes.shape(op.shape)  # type: ignore[attr-defined]

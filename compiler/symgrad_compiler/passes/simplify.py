@@ -99,7 +99,11 @@ def _is_number(tensor: Tensor) -> bool:
 
 
 def _equal_numbers(a: Tensor, b: Tensor) -> bool:
-    return a is b or (a.node.op == b.node.op and a.node.inputs == b.node.inputs)
+    return a is b or (
+        a.node.op == b.node.op
+        and len(a.node.inputs) == len(b.node.inputs)
+        and all(x is y for x, y in zip(a.node.inputs, b.node.inputs, strict=True))
+    )
 
 
 def _other(factors: tuple[Tensor, ...], c: Tensor) -> Tensor:

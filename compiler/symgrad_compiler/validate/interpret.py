@@ -72,7 +72,7 @@ class Interpreter:
         operands: Sequence[Array] = [self.values[t] for t in node.inputs]
         if self._disturbance is not None:
             operands = self._disturbance.operands(node, operands)
-        found = evaluate(node.op, operands, self.sizes, _modules(_needs_special(node)))
+        found = evaluate(node.op, operands, self.sizes, _modules(_needs(node)))
         settle = _SETTLED.get(node.op.name)
         results = [_row_major(v) for v in (found if len(node.outputs) > 1 else (found,))]
         if settle is not None:
@@ -91,15 +91,21 @@ def _row_major(value: Any) -> Array:
     return numpy.asarray(value, order="C")
 
 
-def _needs_special(node: Node) -> bool:
-    return isinstance(node.op, TensorOp) and "special." in node.op.numpy
+def _needs(node: Node) -> str:
+    """Which of the modules that load SciPy the op's NumPy form names."""
+    template = node.op.numpy if isinstance(node.op, TensorOp) else ""
+    if template.startswith("linalg."):
+        return "linalg"
+    return "special" if "special." in template else ""
 
 
 @cache
-def _modules(special: bool) -> Mapping[str, Any]:
-    if not special:
-        return MODULES
-    return {**MODULES, "special": importlib.import_module("symgrad_compiler.backends.special").special}
+def _modules(needed: str) -> Mapping[str, Any]:
+    if needed == "special":
+        return {**MODULES, "special": importlib.import_module("symgrad_compiler.backends.special").special}
+    if needed == "linalg":
+        return {**MODULES, "linalg": importlib.import_module("symgrad_compiler.backends.matrices")}
+    return MODULES
 
 
 # ---- zeros --------------------------------------------------------------------------------------------
