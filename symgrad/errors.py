@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy.linalg
+
 
 class SymgradError(Exception):
     """Base of all errors of symgrad.
@@ -117,3 +119,12 @@ class InputError(SymgradError, TypeError, ValueError):
 
 class ExecutionError(SymgradError, RuntimeError):
     """A compiled function failed while it ran; the message names the node and its origin."""
+
+
+class LinAlgError(SymgradError, numpy.linalg.LinAlgError):
+    """A matrix that does not have what was asked of it: it is singular, or not positive definite, or an
+    iteration does not converge. The message names the node, and which matrix of a batch it was."""
+
+
+class NotSquareError(ShapeError, LinAlgError):
+    """Matrices that are not square where square ones are needed."""

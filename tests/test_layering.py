@@ -55,7 +55,11 @@ OWNERS = {
     "sympy": ("symgrad.proofs",),
     "networkx": ("symgrad.interop.networkx",),
     "llvmlite": ("symgrad_compiler.backends.llvm",),
-    "scipy": ("symgrad_compiler.backends.special", "symgrad_compiler.backends.fft"),
+    "scipy": (
+        "symgrad_compiler.backends.special",
+        "symgrad_compiler.backends.fft",
+        "symgrad_compiler.backends.matrices",
+    ),
     "matplotlib": (),
 }
 
@@ -65,6 +69,7 @@ LAZY = {
     "symgrad_compiler.backends.numpy": (
         "symgrad_compiler.backends.special",
         "symgrad_compiler.backends.fft",
+        "symgrad_compiler.backends.matrices",
     ),
     "symgrad_compiler.backends.llvm.compile": ("symgrad_compiler.backends.llvm.cold",),
     "symgrad_compiler.driver": (
@@ -74,6 +79,7 @@ LAZY = {
     "symgrad_compiler.validate.interpret": (
         "symgrad_compiler.backends.special",
         "symgrad_compiler.backends.fft",
+        "symgrad_compiler.backends.matrices",
     ),
     "symgrad.api.profile": ("matplotlib.figure",),
     "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 
 from symgrad.dims import Dim, evaluate
-from symgrad.errors import ExecutionError, InputError
+from symgrad.errors import ExecutionError, InputError, LinAlgError
 from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
@@ -185,6 +185,8 @@ class NativeProgram:
         error = self.callback_error()
         if isinstance(error, KeyboardInterrupt):
             raise error
+        if isinstance(error, LinAlgError):
+            raise LinAlgError(error.what, facts=error.facts, at=where) from error
         for kind in (IndexError, MemoryError):
             if type(error) is kind:
                 raise kind(f"{error}\n  in {where}") from error

@@ -33,7 +33,6 @@ through the operators of `Tensor`, and by name any that is below it.
     truth         any, all, count_nonzero
     softmax       logsumexp, softmax, log_softmax
     statistics    mean, var, std, median, quantile
-    norms         vector_norm, matrix_norm, norm
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
     fft           Fourier transforms
@@ -44,6 +43,15 @@ through the operators of `Tensor`, and by name any that is below it.
     pool          maxima and sums of windows, and what their derivatives need
     pooling       max_pool1d ... avg_pool3d
     convolve      conv1d, conv2d, conv3d, conv_transpose1d ...
+    triangular    solve_triangular; adjoints and triangles
+    cholesky      cholesky
+    solve         solve, inv, LU factors
+    determinant   det, slogdet
+    spectral      eigh, eigvalsh, svd, svdvals
+    qr            qr
+    least_squares  pinv, lstsq, matrix_rank
+    norms         vector_norm, matrix_norm, norm
+    matrix_functions  expm, matrix_power, multi_dot, cond
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
     diagonals     diagonal, diag, tril, triu, eye
@@ -55,6 +63,7 @@ from symgrad.ops import (
     align,
     arithmetic,
     cast,
+    cholesky,
     compare,
     complexes,
     contract,
@@ -63,6 +72,7 @@ from symgrad.ops import (
     create,
     cumulative,
     custom,
+    determinant,
     diagonals,
     dtypes,
     einsum,
@@ -73,12 +83,15 @@ from symgrad.ops import (
     interleave,
     inverse,
     join,
+    least_squares,
+    matrix_functions,
     norms,
     padding,
     polar,
     pool,
     pooling,
     power,
+    qr,
     rearrange,
     reduce,
     scatter,
@@ -86,10 +99,13 @@ from symgrad.ops import (
     shape,
     slices,
     softmax,
+    solve,
     sort,
     special,
+    spectral,
     statistics,
     transcendental,
+    triangular,
     truth,
     update,
     windows,
@@ -99,6 +115,7 @@ __all__ = [
     "align",
     "arithmetic",
     "cast",
+    "cholesky",
     "compare",
     "complexes",
     "contract",
@@ -107,6 +124,7 @@ __all__ = [
     "create",
     "cumulative",
     "custom",
+    "determinant",
     "diagonals",
     "dtypes",
     "einsum",
@@ -117,12 +135,15 @@ __all__ = [
     "interleave",
     "inverse",
     "join",
+    "least_squares",
+    "matrix_functions",
     "norms",
     "padding",
     "polar",
     "pool",
     "pooling",
     "power",
+    "qr",
     "rearrange",
     "reduce",
     "scatter",
@@ -130,10 +151,13 @@ __all__ = [
     "shape",
     "slices",
     "softmax",
+    "solve",
     "sort",
     "special",
+    "spectral",
     "statistics",
     "transcendental",
+    "triangular",
     "truth",
     "update",
     "windows",

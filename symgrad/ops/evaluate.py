@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,14 +29,15 @@ def can_evaluate(node: Node) -> bool:
     return not any(isinstance(v, Size) for v in values)
 
 
-#: What templates may name. Beside these there are two that callers load on demand.
+#: What templates may name. Beside these there are some that callers load on demand.
 MODULES: Mapping[str, Any] = {"numpy": numpy, "numeric": numeric}
-ON_DEMAND = ("special", "fft")
+ON_DEMAND = ("special", "fft", "linalg")
 
 
 def on_demand(op: TensorOp) -> frozenset[str]:
-    """The modules of `ON_DEMAND` that an op's template names: `special` (scipy.special), `fft` (made of scipy.fft)."""
-    return frozenset(name for name in ON_DEMAND if f"{name}." in op.numpy)
+    """The modules of `ON_DEMAND` that an op's template names: `special` (scipy.special), `fft` (made of
+    scipy.fft), `linalg` (made of scipy.linalg and numpy.linalg)."""
+    return frozenset(n for n in ON_DEMAND if re.search(rf"(?<![\w.]){n}\.", op.numpy))
 
 
 def evaluate(

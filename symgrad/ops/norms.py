@@ -18,6 +18,7 @@ from symgrad.ops.power import pow
 from symgrad.ops.reduce import Supremum, as_inexact, keep, max, min, sum
 from symgrad.ops.select import maximum, where
 from symgrad.ops.shape import normalize_axes, permute_dims, squeeze
+from symgrad.ops.spectral import svdvals
 from symgrad.ops.statistics import root
 from symgrad.ops.truth import count_nonzero
 from symgrad.types import as_int, real_dtype
@@ -116,16 +117,17 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
         x: numbers, of two dimensions or more; the norm is real.
         keepdims: whether the two axes stay, of size 1.
         ord: "fro" for the root of the sum of squares; 1, -1 for the largest, smallest sum of |x| over a column;
-            inf, -inf for those over a row.
-
-    Raises:
-        GraphError: the norms of singular values (2, -2, "nuc") are not there yet.
+            inf, -inf for those over a row; 2, -2 for the largest, smallest singular value, "nuc" for their sum.
     """
     tensor: Tensor = as_inexact(x)
     if tensor.ndim < 2:
         raise ShapeError("matrix_norm needs at least 2 dimensions", facts=[("x", tensor.type)])
     if ord == "fro":
         return vector_norm(tensor, (-2, -1), keepdims=keepdims)
+    if ord in ("nuc", 2, -2):
+        values = svdvals(tensor)
+        norms = {"nuc": sum, 2: _highest, -2: min}[ord](values, (tensor.ndim - 2,))
+        return keep(norms, tensor.shape, (tensor.ndim - 2, tensor.ndim - 1)) if keepdims else norms
     order = _order(ord, "matrix_norm")
     if order in (1, -1, math.inf, -math.inf):
         summed, left = (-2, -1) if order in (1, -1) else (-1, -2)
@@ -134,7 +136,7 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
         return result if keepdims else squeeze(result, (-2, -1))
     raise GraphError(
         f"matrix_norm has no order {ord!r}",
-        hint='it has "fro", 1, -1, inf and -inf; those of singular values are not there yet',
+        hint='it has "fro", "nuc", 1, -1, 2, -2, inf and -inf',
     )
 
 

@@ -21,6 +21,7 @@ from tests.ops.samples_conv import CONV
 from tests.ops.samples_elementary import ELEMENTARY
 from tests.ops.samples_fft import FFT
 from tests.ops.samples_indexing import INDEXING
+from tests.ops.samples_linalg import LINALG
 from tests.ops.samples_reduce import REDUCE
 from tests.ops.samples_shape import SHAPE
 from tests.ops.samples_special import SPECIAL
@@ -146,3 +147,4 @@ SAMPLES |= SHAPE
 SAMPLES |= COMPLEX
 SAMPLES |= FFT
 SAMPLES |= CONV
+SAMPLES |= LINALG

@@ -51,7 +51,7 @@ from symgrad_runtime.signals import Uninterrupted
 PART = 1000
 RESERVED = frozenset(
     {
-        *("numpy", "numeric", "special", "fft", "uninterrupted", "allocate", "results", "arena"),
+        *("numpy", "numeric", "special", "fft", "linalg", "uninterrupted", "allocate", "results", "arena"),
         *("guard", "guard_leaf", "clock_start", "clock_stop"),
         *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
@@ -83,6 +83,8 @@ def compile_numpy(
         namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
     if "fft" in emitter.on_demand:
         namespace["fft"] = importlib.import_module("symgrad_compiler.backends.fft")
+    if "linalg" in emitter.on_demand:
+        namespace["linalg"] = importlib.import_module("symgrad_compiler.backends.matrices")
     for filename, unit in files.items():
         scope = {**namespace, "__name__": filename, "__loader__": _Source(unit)}
         exec(compile(unit.text(), filename, "exec", dont_inherit=True), scope)

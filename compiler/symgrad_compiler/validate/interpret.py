@@ -99,6 +99,8 @@ def _modules(wanted: frozenset[str]) -> Mapping[str, Any]:
         found["special"] = importlib.import_module("symgrad_compiler.backends.special").special
     if "fft" in wanted:
         found["fft"] = importlib.import_module("symgrad_compiler.backends.fft")
+    if "linalg" in wanted:
+        found["linalg"] = importlib.import_module("symgrad_compiler.backends.matrices")
     return found
 
 
