@@ -55,7 +55,11 @@ OWNERS = {
     "sympy": ("symgrad.proofs",),
     "networkx": ("symgrad.interop.networkx",),
     "llvmlite": ("symgrad_compiler.backends.llvm",),
-    "scipy": ("symgrad_compiler.backends.special", "symgrad_compiler.backends.matrices"),
+    "scipy": (
+        "symgrad_compiler.backends.special",
+        "symgrad_compiler.backends.matrices",
+        "symgrad_runtime.lapack",
+    ),
     "matplotlib": (),
 }
 
@@ -66,7 +70,10 @@ LAZY = {
         "symgrad_compiler.backends.special",
         "symgrad_compiler.backends.matrices",
     ),
-    "symgrad_compiler.backends.llvm.compile": ("symgrad_compiler.backends.llvm.cold",),
+    "symgrad_compiler.backends.llvm.compile": (
+        "symgrad_compiler.backends.llvm.cold",
+        "symgrad_runtime.lapack",
+    ),
     "symgrad_compiler.driver": (
         "symgrad_compiler.backends.llvm.compile",
         "symgrad_compiler.backends.llvm.limits",
