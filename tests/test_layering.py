@@ -59,6 +59,7 @@ OWNERS = {
         "symgrad_compiler.backends.special",
         "symgrad_compiler.backends.fft",
         "symgrad_compiler.backends.matrices",
+        "symgrad_runtime.lapack",
     ),
     "matplotlib": (),
 }
@@ -71,7 +72,10 @@ LAZY = {
         "symgrad_compiler.backends.fft",
         "symgrad_compiler.backends.matrices",
     ),
-    "symgrad_compiler.backends.llvm.compile": ("symgrad_compiler.backends.llvm.cold",),
+    "symgrad_compiler.backends.llvm.compile": (
+        "symgrad_compiler.backends.llvm.cold",
+        "symgrad_runtime.lapack",
+    ),
     "symgrad_compiler.driver": (
         "symgrad_compiler.backends.llvm.compile",
         "symgrad_compiler.backends.llvm.limits",

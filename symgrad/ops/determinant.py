@@ -13,11 +13,12 @@ from typing import Any, ClassVar, NamedTuple
 from symgrad.dims import Dim
 from symgrad.errors import ShapeError
 from symgrad.ir.tensor import Tensor, apply, apply_all
+from symgrad.ops.arithmetic import abs, log, sign
 from symgrad.ops.diagonals import MainDiagonal
 from symgrad.ops.kinds import Custom, declare
-from symgrad.ops.reduce import sum
+from symgrad.ops.reduce import prod, sum
 from symgrad.ops.shape import broadcast_to, expand_dims
-from symgrad.ops.solve import Inverse
+from symgrad.ops.solve import Inverse, diagonal_of, lu_factor
 from symgrad.ops.triangular import adjoint, infer_square, square
 from symgrad.types import TensorType
 
@@ -43,6 +44,10 @@ class Det(Custom):
 
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
         return scaled(g, apply(Cofactors(), a))
+
+    def expand(self, a: Tensor) -> Tensor:  # type: ignore[override]
+        lu, _, parity = lu_factor(a)
+        return parity * prod(diagonal_of(lu), axis=-1)
 
     def batched_op(self, size: Dim) -> Det:
         return self
@@ -136,8 +141,18 @@ class SlogDet(Custom):
             return None  # a sign is piecewise constant
         return scaled(g[1], adjoint(apply(Inverse(), a)))
 
+    def expand(self, a: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        lu, _, parity = lu_factor(a)
+        return slogdet_by_lu(lu, parity)
+
     def batched_op(self, size: Dim) -> SlogDet:
         return self
+
+
+def slogdet_by_lu(lu: Tensor, parity: Tensor) -> tuple[Tensor, Tensor]:
+    """`SlogDet` from the factors."""
+    diagonal = diagonal_of(lu)
+    return parity * prod(sign(diagonal), axis=-1), sum(log(abs(diagonal)), axis=-1)
 
 
 # ---- the language -----------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class TensorOp(Op):
     #: Whether that reduction is defined for no elements.
     has_identity: ClassVar[bool] = True
     #: Native form of a composite: the same in simpler ops of the language.
-    expand: ClassVar[Callable[..., Tensor] | None] = None
+    expand: ClassVar[Callable[..., Tensor | tuple[Tensor, ...]] | None] = None
 
     def pull(
         self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool

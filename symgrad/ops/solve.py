@@ -61,6 +61,10 @@ class Solve(Custom):
     def vjp_a(self, g: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
         return -(self.vjp_b(g, a, b, out) @ adjoint(out))
 
+    def expand(self, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+        lu, order, _ = lu_factor(a)
+        return solve_by_lu(lu, order, b)
+
     def batched_op(self, size: Dim) -> Solve:
         return self
 
@@ -84,6 +88,10 @@ class Inverse(Custom):
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
         across = adjoint(out)
         return -(across @ g @ across)
+
+    def expand(self, a: Tensor) -> Tensor:  # type: ignore[override]
+        lu, order, _ = lu_factor(a)
+        return solve_by_lu(lu, order, identity_like(a))
 
     def batched_op(self, size: Dim) -> Inverse:
         return self

@@ -13,21 +13,18 @@ import numpy
 import scipy.linalg
 from scipy.linalg.lapack import get_lapack_funcs
 
-from symgrad.errors import LinAlgError
+from symgrad.errors import LinAlgError, matrix_error
 
 Array: TypeAlias = Any
 SINGULAR = "the matrix is singular"
-NOT_POSITIVE = "the matrix is not positive definite"
 NO_CONVERGENCE = "the iteration does not converge"
 NOT_FINITE = "the matrix holds a NaN or an infinity"
 
 
-def failure(what: str, place: tuple[int, ...], **facts: object) -> LinAlgError:
+def failure(what: str, place: tuple[int, ...]) -> LinAlgError:
     """The error for the matrix at `place` of a batch."""
-    listed = [(name.replace("_", " "), value) for name, value in facts.items()]
-    if place:
-        listed.insert(0, ("matrix of the batch", place[0] if len(place) == 1 else place))
-    return LinAlgError(what, facts=listed)
+    number = place[0] if len(place) == 1 else place
+    return LinAlgError(what, facts=[("matrix of the batch", number)] if place else [])
 
 
 def _places(a: Array) -> Iterator[tuple[int, ...]]:
@@ -68,7 +65,7 @@ def cholesky(a: Array) -> Array:
         # LAPACK sees the transpose: its upper triangle is our lower one.
         found, info = potrf(a[place].T, lower=False, clean=True)
         if info:
-            raise failure(NOT_POSITIVE, place, leading_minor=info)
+            raise matrix_error(False, place, int(info))
         out[place] = found.T if a.dtype.kind != "c" else found.conj().T
     return out
 
@@ -79,7 +76,7 @@ def cholesky_inverse(l: Array) -> Array:
     for place in _places(l) if l.shape[-1] else ():
         found, info = potri(l[place], lower=True)
         if info:
-            raise failure(SINGULAR, place, zero_on_the_diagonal=info - 1)
+            raise matrix_error(True, place, int(info) - 1)
         lower = numpy.tril(found)
         out[place] = lower + numpy.tril(lower, -1).conj().T
     return out
@@ -94,7 +91,7 @@ def solve_triangular(a: Array, b: Array, lower: bool, adjoint: bool, unit: bool)
     for place in _places(a) if b.size else ():
         x, info = trtrs(a[place], b[place], lower=lower, trans=2 * adjoint, unitdiag=unit)
         if info:
-            raise failure(SINGULAR, place, zero_on_the_diagonal=info - 1)
+            raise matrix_error(True, place, int(info) - 1)
         out[place] = x
     return out
 

@@ -27,11 +27,12 @@ def expand(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
         outputs = current.outputs
         if isinstance(op, TensorOp) and op.expand is not None:
             with origin.scope(node.origins):
-                outputs = (op.expand(*current.inputs),)
+                found = op.expand(*current.inputs)
+                outputs = found if isinstance(found, tuple) else (found,)
         elif isinstance(op, MatMul):
             with origin.scope(node.origins):
-                found = as_sum(current)
-            outputs = outputs if found is None else (found,)
+                as_one = as_sum(current)
+            outputs = outputs if as_one is None else (as_one,)
         replaced.update((old, new) for old, new in zip(node.outputs, outputs, strict=True) if old is not new)
     return replace_results(graph, replaced), replaced
 

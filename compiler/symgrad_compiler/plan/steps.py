@@ -7,6 +7,7 @@
          | BoundsCheck               an index tensor, or a slice, against the size of an axis
          | SortStep                  the indices that sort an axis
          | FillStep                  memory set to one number
+         | MatrixStep                a factor of matrices, or a triangular system: LAPACK
          | Callback                  an op without native form: its NumPy form, called from native code
          | RowLoop                   kernels that run block of rows by block of rows
 
@@ -235,6 +236,21 @@ class MatMulStep:
 
 
 @dataclass(eq=False)
+class MatrixStep:
+    """A factor of matrices, or the solution of triangular systems, batch by batch; all memory row-major."""
+
+    node: Node
+    operands: tuple[Access, ...]
+    outs: tuple[Access, ...]
+
+    def reads(self) -> Iterator[Access]:
+        yield from self.operands
+
+    def writes(self) -> Iterator[Access]:
+        yield from self.outs
+
+
+@dataclass(eq=False)
 class ScanStep:
     """Along `axis`, each element of `out` from what came before: `kind` combines ("add", "multiply",
     "maximum", "minimum"; "recurrence" of two operands), `mode` says what is written ("plain", "lagged",
@@ -372,7 +388,9 @@ ROW, ROWS = size_of_loop("row of the loop"), size_of_loop("rows of the loop")
 CHUNK = size_of_loop("chunk of the loop")
 
 RowStep: TypeAlias = Kernel | FillStep | MatMulStep
-Step: TypeAlias = Kernel | MatMulStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback | RowLoop
+Step: TypeAlias = (
+    Kernel | MatMulStep | MatrixStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback | RowLoop
+)
 
 
 @dataclass(eq=False)

@@ -30,6 +30,7 @@ from symgrad_compiler.plan.steps import (
     Callback,
     Kernel,
     MatMulStep,
+    MatrixStep,
     Plan,
     Reduction,
     RowLoop,
@@ -108,7 +109,7 @@ class Guard:
         """Memory that is read once more, and what is asked of it."""
         if isinstance(step, (MatMulStep, ScanStep)):
             yield step.out, self.checks.get(step.node.outputs[0], Need.NOTHING)
-        elif isinstance(step, Callback):
+        elif isinstance(step, (Callback, MatrixStep)):
             for tensor, access in zip(step.node.outputs, step.outs, strict=True):
                 yield access, self.checks.get(tensor, Need.NOTHING)
         for each in step.whole if isinstance(step, RowLoop) else (step,):

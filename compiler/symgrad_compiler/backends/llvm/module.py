@@ -12,6 +12,7 @@ from typing import Any
 
 from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.clock import Clocks
+from symgrad_compiler.backends.llvm.factors import emit_factor
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
@@ -33,6 +34,7 @@ from symgrad_compiler.plan.steps import (
     FillStep,
     Kernel,
     MatMulStep,
+    MatrixStep,
     Plan,
     RowLoop,
     ScanStep,
@@ -153,6 +155,8 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
             emit_matmul(emitter, step)
+        elif isinstance(step, MatrixStep):
+            emit_factor(emitter, step)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
         elif isinstance(step, BoundsCheck):
@@ -202,6 +206,7 @@ def _title(step: Step) -> str:
 
 _TITLES: dict[type, str] = {
     MatMulStep: "matmul",
+    MatrixStep: "factor",
     BoundsCheck: "check",
     FillStep: "zeros",
     SortStep: "sort",
@@ -322,6 +327,8 @@ def _work(step: Step) -> Dim:
         return total
     if isinstance(step, MatMulStep):
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
+    if isinstance(step, MatrixStep):
+        return product(step.operands[0].layout.shape) * step.outs[0].layout.shape[-1]
     if isinstance(step, ScanStep):
         return product(step.out.layout.shape) * 4
     if isinstance(step, Callback):
