@@ -102,6 +102,11 @@ class Geometry:
 
     def places(self, images: Shape, kernel: Shape) -> Shape:
         """How many windows of the size of the kernel there are along each spatial axis."""
+        for d, (low, high) in zip(images, self.padding, strict=True):
+            if isinstance(d, int) and max(-low, 0) + max(-high, 0) > d:
+                raise ShapeError(
+                    f"the padding {(low, high)} leaves out more than the {d} elements that there are"
+                )
         given = zip(images, kernel, self.padding, self.strides, self.dilations, strict=True)
         return tuple(window_count(d + low + high, k, s, apart) for d, k, (low, high), s, apart in given)
 

@@ -192,6 +192,9 @@ def _columns(weights: Array) -> Array:
 def _rows(x: Array, kernel: Sequence[int], geometry: _Geometry) -> tuple[Array, tuple[int, ...]]:
     """The windows of x as (group, batch and place, channel and place in the kernel), and (n, *places)."""
     padded = _padded(x, geometry.padding)
+    first_axis = 2 if geometry.channels == "first" else 1
+    for axis, (d, k, apart) in enumerate(zip(padded.shape[3:], kernel, geometry.dilations, strict=True)):
+        _count(d, k, 1, apart, first_axis + axis)
     view = windows(padded, kernel, geometry.strides, geometry.dilations, geometry.axes)
     rank = geometry.rank
     view = numpy.moveaxis(view, (1, 0), (0, 1))  # group, n, c, *places, *kernel
@@ -215,10 +218,12 @@ def _from_rows(product: Array, places: tuple[int, ...], geometry: _Geometry) -> 
 def _padded(x: Array, padding: Pairs) -> Array:
     """Zeros around the last axes; of a negative number, as many elements less."""
     lead = x.ndim - len(padding)
-    cut = [
-        slice(max(-low, 0), max(d - max(-high, 0), 0))
-        for d, (low, high) in zip(x.shape[lead:], padding, strict=True)
-    ]
+    cut = []
+    for axis, (d, (low, high)) in enumerate(zip(x.shape[lead:], padding, strict=True)):
+        start, stop = max(-low, 0), d - max(-high, 0)
+        if start > stop:
+            raise IndexError(f"index {start} is out of bounds for axis {axis + 2} with size {d}")
+        cut.append(slice(start, stop))
     x = x[(*[slice(None)] * lead, *cut)]
     widths = [(max(low, 0), max(high, 0)) for low, high in padding]
     if not any(map(any, widths)):

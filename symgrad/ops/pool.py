@@ -275,6 +275,8 @@ def _arrivals(
     the terms of all such q are added up; `arriving` makes a term of the part of x of residue r, and of what the
     windows m - q send.
     """
+    if _is_apart(op) and all(isinstance(sent[0].shape[axis], int) for axis in op.axes):
+        return _each_to_its_own(op, shape, sent, arriving, x)
     shifts = [
         [divmod(p * d, s) for p in range(int(k))]
         for k, s, d in zip(op.sizes, op.steps, op.dilations, strict=True)
@@ -301,7 +303,33 @@ def _arrivals(
             terms.append(arriving(place, pieces))
         found = total(terms)
         parts.append(fill(0, tuple(part), sent[0].dtype) if found is None else found)
-    return parts[0] if made.steps == (1,) * len(made.steps) else apply(made, *parts)
+    return _taking_turns(made, parts)
+
+
+def _each_to_its_own(
+    op: _Pool,
+    shape: Shape,
+    sent: Sequence[Tensor],
+    arriving: Callable[[Any, Sequence[Tensor]], Tensor],
+    x: Tensor | None,
+) -> Tensor:
+    """`_arrivals` where no two windows share an element: the places of windows take turns."""
+    spans = [range(0, int(k) * d, d) for k, d in zip(op.sizes, op.dilations, strict=True)]
+    there = taps(op, x) if x is not None else [None] * prod(map(len, spans))
+    places = dict(zip(itertools.product(*spans), there, strict=True))
+    made = Interleave(op.steps, op.axes, shape)
+    parts = []
+    for residues in made.residues():
+        if residues in places:
+            parts.append(arriving(places[residues], sent))
+        else:
+            room = zip(sent[0].shape, made.part_shape(residues), strict=True)
+            parts.append(fill(0, tuple(dims.minimum(d, most) for d, most in room), sent[0].dtype))
+    return _taking_turns(made, parts)
+
+
+def _taking_turns(made: Interleave, parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else apply(made, *parts)
 
 
 def _lengths(size: Dim, windows: Dim, step: int, high: int) -> list[Dim]:
