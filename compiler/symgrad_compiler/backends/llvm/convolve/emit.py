@@ -1,0 +1,72 @@
+"""The function of a convolution: `void name(ptr pool, ptr a, ptr b, ptr c, i64 images, ptr room)`.
+
+A and B are x and w of `forward`, g and w of `input`, x and g of `weights`; C is the result. The room is
+`room_bytes(convolution)` of memory that nothing else uses in the meantime.
+"""
+
+from __future__ import annotations
+
+from symgrad_compiler.backends.llvm.contract.integers import Int
+from symgrad_compiler.backends.llvm.convolve import packing, weights
+from symgrad_compiler.backends.llvm.convolve.correlate import Correlate, choose_width
+from symgrad_compiler.backends.llvm.convolve.geometry import (
+    WEIGHTS,
+    Convolution,
+    correlations,
+    with_two_axes,
+)
+from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
+from symgrad_compiler.backends.llvm.ir import Function, Module, literal
+from symgrad_compiler.backends.llvm.scalars import Machine
+
+PARAMETERS = [("pool", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("images", "i64"), ("room", "ptr")]
+
+
+def room_bytes(convolution: Convolution, machine: Machine) -> int:
+    """How much memory the function needs beside its arguments."""
+    made = with_two_axes(convolution)
+    if made.what == WEIGHTS:
+        return weights.room_bytes(made, machine)
+    xs = correlations(made)
+    width, _ = choose_width(xs, machine)
+    return packing.room(made, xs[0], packing.panels_of(made, xs[0], width))
+
+
+def emit_convolution(
+    module: Module, convolution: Convolution, machine: Machine, name: str, linkage: str = "internal "
+) -> None:
+    """The function, and those that it calls."""
+    made = with_two_axes(convolution)
+    f = module.function(name, PARAMETERS, linkage=linkage)
+    if made.what == WEIGHTS:
+        weights.emit_weights(f, made, machine, name)
+    else:
+        _emit_correlations(f, made, machine, name)
+    f.do("ret void")
+
+
+def _emit_correlations(f: Function, c: Convolution, machine: Machine, name: str) -> None:
+    module, p = f.module, f.parameters
+    xs = correlations(c)
+    width, most = choose_width(xs, machine)
+    panels = packing.panels_of(c, xs[0], width)
+    images = Int(f, p["images"])
+    weights_at = p["b"]
+
+    def number(value: int) -> Int:
+        return Int(f, literal(value, "i64"))
+
+    if panels.is_packed:
+        pieces = packing.emit_packing(module, machine, c, xs[0], panels, f"{name}.pack")
+        job = job_of(f, [p["b"], p["room"]])
+        share(f, f"{name}.pack", job, number(pieces), number(c.weights))
+        weights_at = p["room"]
+    for i, x in enumerate(xs):
+        made = Correlate(module, machine, x, panels, most)
+        made.emit(f"{name}.{i}")
+        units = images * made.units
+        blocks = units.up_over(made.block)
+        job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value])
+        work = images * max(1, c.work // len(xs))
+        share(f, f"{name}.{i}", job, blocks * made.groups, work)
+
