@@ -373,4 +373,5 @@ def choose_width(xs: list[Correlation], machine: Machine) -> tuple[Width, int]:
             runs.append((steps, x.axes[-1].out * x.axes[-2].out))
         else:
             runs.append((steps * (x.axes[-2].out if len(x.axes) > 1 else 1), x.axes[-1].out))
-    return choose(runs, xs[0].features, xs[0].kind, machine, xs[0].is_depthwise)
+    depth = 0 if xs[0].is_depthwise else xs[0].channels * math.prod(xs[0].taps)
+    return choose(runs, xs[0].features, xs[0].kind, machine, xs[0].is_depthwise, depth)

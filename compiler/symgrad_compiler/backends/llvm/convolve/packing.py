@@ -75,22 +75,25 @@ def emit_packing(
     f = module.function(name, [("job", "ptr"), *RANGE[1:]])
     job = Words(f, f.parameters["job"])
     taps = math.prod(c.taps)
+    panels_in_all = width.panels * x.groups
     lane_step, inner_step = (1, c.features) if c.what == FORWARD else (c.features, 1)
 
     def number(value: int) -> Int:
         return Int(f, literal(value, "i64"))
 
     def piece(index: Int) -> None:
-        tap, panel = index % taps, index // taps
+        # Panels of one tap follow each other: they read the same rows.
+        tap, panel = index // panels_in_all, index % panels_in_all
         group, first = panel // width.panels, panel % width.panels * width.panel
         source_tap = tap if c.what == FORWARD else (taps - 1) - tap
         at = source_tap * (c.channels // c.groups * c.features) + group * (c.features // c.groups)
         source = f.offset(job.pointer(Packing.FROM), (at + first * lane_step).value, c.kind)
-        to = f.offset(job.pointer(Packing.TO), (index * (x.channels * width.panel)).value, c.kind)
+        place = (panel * taps + tap) * (x.channels * width.panel)
+        to = f.offset(job.pointer(Packing.TO), place.value, c.kind)
         columns = (number(width.columns) - first).at_most(width.panel)
         steps = number(lane_step), number(inner_step)
         call(f, packs, to, number(width.panel), columns, source, *steps, number(x.channels))
 
     every(f, *[Int(f, f.parameters[n]) for n in ("start", "stop")], 1, piece)
     f.do("ret void")
-    return taps * width.panels * x.groups
+    return taps * panels_in_all

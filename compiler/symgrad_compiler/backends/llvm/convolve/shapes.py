@@ -13,8 +13,9 @@ from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine
 
 _LATENCY = 4
-#: Cycles that loading a register of B takes from the second cache.
-_SECOND_CACHE = 1.5
+#: Cycles that loading a register of B takes, from the second cache and from the last one; bytes of a panel
+#: that stays in the second one.
+_SECOND, _LAST, _FITS = 1.5, 6.0, 700_000
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,22 @@ def heights(rows: int, most: int) -> list[int]:
     return [rows // count + (i < rows % count) for i in range(count)]
 
 
-def cycles(rows: int, vectors: int, is_lanewise: bool) -> float:
-    """Of a step."""
+def cycles(rows: int, vectors: int, is_lanewise: bool, load: float) -> float:
+    """Of a step; `load` is what a register of B takes."""
     loads = rows * (vectors if is_lanewise else 1) + vectors
-    return max(rows * vectors / 2, loads / 2, _LATENCY, _SECOND_CACHE * vectors)
+    return max(rows * vectors / 2, loads / 2, _LATENCY, load * vectors)
 
 
 def choose(
-    runs: Sequence[tuple[int, int]], columns: int, kind: str, machine: Machine, is_lanewise: bool = False
+    runs: Sequence[tuple[int, int]],
+    columns: int,
+    kind: str,
+    machine: Machine,
+    is_lanewise: bool = False,
+    depth: int = 0,
 ) -> tuple[Width, int]:
-    """The width of panels, and the most rows of a tile, for `count` runs of `rows` rows each."""
+    """The width of panels, and the most rows of a tile, for `count` runs of `rows` rows each. `depth` is how
+    many rows of B there are that each tile reads."""
     lanes = lanes_for(columns, kind, machine)
     best: tuple[float, Width, int] | None = None
     for vectors in range(1, 5):
@@ -82,10 +89,11 @@ def choose(
             break
         most = most_rows(vectors, machine, is_lanewise)
         cost = 0.0
+        load = _SECOND if depth * width.panel * BITS[kind] // 8 <= _FITS else _LAST
         for count, rows in runs:
             for height in heights(rows, most):
-                whole = cycles(height, vectors, is_lanewise) * (width.panels - 1)
-                cost += count * (whole + cycles(height, width.vectors_of(width.last), is_lanewise))
+                whole = cycles(height, vectors, is_lanewise, load) * (width.panels - 1)
+                cost += count * (whole + cycles(height, width.vectors_of(width.last), is_lanewise, load))
         if best is None or cost < best[0] * 0.999:
             best = cost, width, most
     assert best is not None

@@ -19,6 +19,9 @@ from symgrad_compiler.backends.llvm.scalars import Code, Machine
 
 #: Multiplications in the body of an innermost loop, at most.
 _UNROLLED = 72
+#: How many steps ahead operands are asked for, read without gaps or with gaps; loads that fit beside one
+#: multiplication; bytes of a cache line.
+_FAR, _NEAR, _LOADS, _LINE = 16, 8, 0.8, 64
 _ONE, _ZERO = literal(1, "i64"), literal(0, "i64")
 
 
@@ -138,6 +141,8 @@ class _Emitter:
         def body(carried: list[Value]) -> list[Value]:
             made = carried[2:]
             for i in range(each):
+                if not inner:
+                    self._ask(rows, loop, i, carried[0], carried[1])
                 at = f.field(carried[0], i * loop.a), f.field(carried[1], i * loop.b)
                 made = self._nest(rows, inner, *at, made)
             return [f.field(carried[0], each * loop.a), f.field(carried[1], each * loop.b), *made]
@@ -170,6 +175,30 @@ class _Emitter:
             f.lines[patch + i] = f"  {place.text} = phi {place.type} {coming}"
         f.start(end)
         return made
+
+    def _ask(self, rows: Sequence[int], loop: Loop, i: int, a: Value, b: Value) -> None:
+        """Ask for what later steps read, where that many loads more hold up nothing: for all of B, if it is
+        without gaps or every step reads other lines; of A, whose steps read other lines, for both ends of
+        rows side by side."""
+        tile = self.tile
+        width = tile.vectors * tile.lanes * self.bytes
+        lines = -(-width // _LINE)
+        is_apart = loop.a >= _LINE and loop.b >= _LINE
+        ends = {tile.rows[rows[0]], tile.rows[rows[-1]]} if is_apart else set()
+        loads = len(rows) + tile.vectors + lines + len(ends)
+        if loop.count < _NEAR or loads > _LOADS * len(rows) * tile.vectors:
+            return
+        if is_apart or loop.b == width:
+            ahead = i + (_NEAR if is_apart else _FAR)
+            for line in range(lines):
+                self._prefetch(b, ahead * loop.b + line * _LINE)
+            for end in sorted(ends):
+                self._prefetch(a, ahead * loop.a + end)
+
+    def _prefetch(self, start: Value, bytes_: int) -> None:
+        f = self.f
+        f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        f.do(f"call void @llvm.prefetch.p0(ptr {f.field(start, bytes_).text}, i32 0, i32 3, i32 1)")
 
     # ---- one step -----------------------------------------------------------------------------------
 
