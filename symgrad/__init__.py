@@ -51,6 +51,8 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.norms": "vector_norm matrix_norm norm",
     "symgrad.ops.contract": "matmul tensordot vecdot outer inner dot vdot kron",
     "symgrad.ops.einsum": "einsum",
+    "symgrad.ops.windows": "sliding_windows",
+    "symgrad.ops.convolve": "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
     "symgrad.ops.power": "pow float_power",
     "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
     "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "

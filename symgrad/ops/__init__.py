@@ -34,6 +34,10 @@ through the operators of `Tensor`, and by name any that is below it.
     norms         vector_norm, matrix_norm, norm
     contract      matmul, tensordot, dot, outer ...
     einsum        einsum
+    windows       sliding windows and their transpose
+    conv          convolutions: conv, conv_input, conv_weights (conv_geometry: how operands meet;
+                  conv_products: as matrix products)
+    convolve      conv1d, conv2d, conv3d, conv_transpose1d ...
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
     diagonals     diagonal, diag, tril, triu, eye
@@ -47,6 +51,8 @@ from symgrad.ops import (
     cast,
     compare,
     contract,
+    conv,
+    convolve,
     create,
     cumulative,
     custom,
@@ -74,6 +80,7 @@ from symgrad.ops import (
     transcendental,
     truth,
     update,
+    windows,
 )
 
 __all__ = [
@@ -82,6 +89,8 @@ __all__ = [
     "cast",
     "compare",
     "contract",
+    "conv",
+    "convolve",
     "create",
     "cumulative",
     "custom",
@@ -109,4 +118,5 @@ __all__ = [
     "transcendental",
     "truth",
     "update",
+    "windows",
 ]

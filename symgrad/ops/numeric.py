@@ -12,6 +12,13 @@ import numpy
 
 from symgrad.errors import ShapeError
 from symgrad.ops import fits
+from symgrad.ops.numeric_conv import (  # noqa: F401  (for templates)
+    conv,
+    conv_input,
+    conv_weights,
+    fold,
+    windows,
+)
 from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
     argsort,
     gather,

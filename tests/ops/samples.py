@@ -16,6 +16,7 @@ from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
 from symgrad.ops.slices import Unslice
 from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
+from tests.ops.samples_conv import CONV
 from tests.ops.samples_elementary import ELEMENTARY
 from tests.ops.samples_indexing import INDEXING
 from tests.ops.samples_reduce import REDUCE
@@ -140,3 +141,4 @@ SAMPLES |= REDUCE
 SAMPLES |= ELEMENTARY
 SAMPLES |= SPECIAL
 SAMPLES |= SHAPE
+SAMPLES |= CONV

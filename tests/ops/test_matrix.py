@@ -286,6 +286,10 @@ WRITTEN_NAIVELY = set(
         "gammaln",
         "eye",
         "quantile",
+        "conv",
+        "conv_input",
+        "conv_weights",
+        "fold",
     ]
 )
 

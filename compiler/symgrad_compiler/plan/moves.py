@@ -10,6 +10,7 @@ from symgrad.ops.kinds import TensorOp
 from symgrad.ops.shape import Reshape, SpecifyShape
 from symgrad.ops.slices import SetSlice, Slice, Unslice
 from symgrad.ops.strided import Strided
+from symgrad.ops.windows import Windows
 from symgrad_compiler.plan.indices import check_index
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep
@@ -26,6 +27,8 @@ def view(p: Planner, node: Node) -> None:
         check_index(p, node, operand, op.axis, op.size)
     if isinstance(op, Slice):
         _check_slice(p, node, op, operand.shape, node.outputs[0].shape)
+    if isinstance(op, Windows):
+        _check_windows(p, node, op, operand.shape)
     if isinstance(op, Split):
         _check_pieces(p, node, op, operand.shape[op.axis])
     if not isinstance(found, Access):
@@ -69,6 +72,13 @@ def _check_slice(p: Planner, node: Node, op: Slice, shape: Shape, counts: Shape)
         if not all(isinstance(v, int) and v >= 0 for v in (low, high)):
             last = start + (count - 1) * step
             p.open(BoundsCheck(node, axis, size, first=start, last=last, count=count))
+
+
+def _check_windows(p: Planner, node: Node, op: Windows, shape: Shape) -> None:
+    """Check that windows fit into axes of symbolic sizes."""
+    for axis, window, dilation in zip(op.axes, op.sizes, op.dilations, strict=True):
+        if not (isinstance(shape[axis], int) and isinstance(window, int)):
+            p.open(BoundsCheck(node, axis, shape[axis], last=(window - 1) * dilation, count=1))
 
 
 def concat(p: Planner, node: Node) -> None:
