@@ -15,6 +15,7 @@ from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
     BoundsCheck,
+    ConvolutionStep,
     FillStep,
     Gather,
     Kernel,
@@ -121,6 +122,10 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
         product = f"{_access(step.a)} @ {_access(step.b)}{strong}"
         yield f"matmul {_access(step.out)} {arrow} {product}: flops {flops_of(step)}"
+    elif isinstance(step, ConvolutionStep):
+        strong = f", strong zeros of {' and '.join(step.strong)}" if step.strong else ""
+        operands = f"{_access(step.a)}, {_access(step.b)}{strong}"
+        yield f"{step.node.op.name} {_access(step.out)} <- {operands}: flops {flops_of(step)}"
     elif isinstance(step, ScanStep):
         operands = ", ".join(map(_access, step.operands))
         way = f"{step.mode}, backwards" if step.reverse else step.mode
@@ -217,6 +222,8 @@ def flops_of(step: Step) -> Dim:
         return product(step.space) * (len(step.nodes) + len(step.reductions) - len(step.gathers))
     if isinstance(step, MatMulStep):
         return 2 * product(step.out.layout.shape) * step.a.layout.shape[-1]
+    if isinstance(step, ConvolutionStep):
+        return 2 * step.convolution.products * step.images
     if isinstance(step, RowLoop):
         return _total(map(flops_of, step.whole))
     if isinstance(step, ScanStep):

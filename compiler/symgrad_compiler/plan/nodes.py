@@ -10,6 +10,7 @@ from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.contract import MatMul
+from symgrad.ops.conv import Conv, ConvInput, ConvWeights
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf, fill_value
 from symgrad.ops.cumulative import (
     CumulativeMax,
@@ -27,6 +28,7 @@ from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.convolutions import convolution
 from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
 from symgrad_compiler.plan.moves import concat, set_slice, unslice, view
@@ -227,6 +229,9 @@ HANDLERS: dict[type, Handler] = {
     Elementwise: elementwise,
     AsType: elementwise,
     MatMul: matmul,
+    Conv: convolution,
+    ConvInput: convolution,
+    ConvWeights: convolution,
     Take: gather,
     TakeAlongAxis: gather,
     Gather: gather,

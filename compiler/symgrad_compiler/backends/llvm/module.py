@@ -12,6 +12,7 @@ from typing import Any
 
 from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.clock import Clocks
+from symgrad_compiler.backends.llvm.convolve.step import emit_convolution_step
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
@@ -30,6 +31,7 @@ from symgrad_compiler.plan.arena import ALIGNMENT
 from symgrad_compiler.plan.steps import (
     BoundsCheck,
     Callback,
+    ConvolutionStep,
     FillStep,
     Kernel,
     MatMulStep,
@@ -153,6 +155,8 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
             emit_matmul(emitter, step)
+        elif isinstance(step, ConvolutionStep):
+            emit_convolution_step(emitter, step, machine)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
         elif isinstance(step, BoundsCheck):
@@ -201,6 +205,7 @@ def _title(step: Step) -> str:
 
 _TITLES: dict[type, str] = {
     MatMulStep: "matmul",
+    ConvolutionStep: "convolution",
     BoundsCheck: "check",
     FillStep: "zeros",
     SortStep: "sort",
@@ -321,6 +326,8 @@ def _work(step: Step) -> Dim:
         return total
     if isinstance(step, MatMulStep):
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
+    if isinstance(step, ConvolutionStep):
+        return step.convolution.work * step.images
     if isinstance(step, ScanStep):
         return product(step.out.layout.shape) * 4
     if isinstance(step, Callback):

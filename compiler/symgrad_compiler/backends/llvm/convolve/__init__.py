@@ -1,6 +1,6 @@
 """Convolutions in native code, channels last: code of its own for each shape, any number of images.
 
-`geometry.py` says what is asked for, and brings the gradient for the input into the form of convolutions;
+`plan.geometry` says what is asked for, and brings the gradient for the input into the form of convolutions;
 `tile.py` has the one micro-kernel, which keeps a tile of the result in registers; `shapes.py` chooses tiles;
 `packing.py` lays the weights out in panels. `correlate.py` has the loops of a convolution and of its gradient
 for the input, `weights.py` those of the gradient for the weights. Elements outside an image are never read:

@@ -18,7 +18,7 @@ from functools import cached_property
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
-from symgrad_compiler.backends.llvm.convolve.geometry import Axis, Correlation
+from symgrad_compiler.plan.geometry import Axis, Correlation
 from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, heights
 from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile, tile_function
 from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal

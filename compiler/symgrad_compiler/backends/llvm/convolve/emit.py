@@ -1,7 +1,7 @@
 """The function of a convolution: `void name(ptr pool, ptr a, ptr b, ptr c, i64 images, ptr room)`.
 
 A and B are x and w of `forward`, g and w of `input`, x and g of `weights`; C is the result. The room is
-`room_bytes(convolution)` of memory that nothing else uses in the meantime.
+`convolution.room` bytes of memory that nothing else uses in the meantime.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.convolve import packing, weights
 from symgrad_compiler.backends.llvm.convolve.correlate import Correlate, choose_width
-from symgrad_compiler.backends.llvm.convolve.geometry import (
+from symgrad_compiler.plan.geometry import (
     WEIGHTS,
     Convolution,
     correlations,
@@ -20,16 +20,6 @@ from symgrad_compiler.backends.llvm.ir import Function, Module, literal
 from symgrad_compiler.backends.llvm.scalars import Machine
 
 PARAMETERS = [("pool", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("images", "i64"), ("room", "ptr")]
-
-
-def room_bytes(convolution: Convolution, machine: Machine) -> int:
-    """How much memory the function needs beside its arguments."""
-    made = with_two_axes(convolution)
-    if made.what == WEIGHTS:
-        return weights.room_bytes(made, machine)
-    xs = correlations(made)
-    width, _ = choose_width(xs, machine)
-    return packing.room(made, xs[0], packing.panels_of(made, xs[0], width))
 
 
 def emit_convolution(
@@ -57,6 +47,7 @@ def _emit_correlations(f: Function, c: Convolution, machine: Machine, name: str)
         return Int(f, literal(value, "i64"))
 
     if panels.is_packed:
+        assert packing.room(c, xs[0], panels) <= c.room
         pieces = packing.emit_packing(module, machine, c, xs[0], panels, f"{name}.pack")
         job = job_of(f, [p["b"], p["room"]])
         share(f, f"{name}.pack", job, number(pieces), number(c.weights))

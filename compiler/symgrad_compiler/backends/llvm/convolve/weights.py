@@ -19,7 +19,7 @@ from functools import cached_property
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
-from symgrad_compiler.backends.llvm.convolve.geometry import Axis, Convolution
+from symgrad_compiler.plan.geometry import Axis, Convolution
 from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, heights
 from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
 from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile, tile_function
@@ -28,10 +28,8 @@ from symgrad_compiler.backends.llvm.lanes import read, write
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
 from symgrad_compiler.backends.llvm.splitting import RANGE
 
-#: Bytes of x and g in a block; tasks; images that a call is expected to have.
-_BLOCK, _TASKS, _IMAGES = 350_000, 32, 16
-#: Memory for the results of all chunks, at most; elements of a piece of their sum.
-_MOST, _PIECE = 2**25, 4096
+#: Bytes of x and g in a block; elements of a piece of the sum of what chunks found.
+_BLOCK, _PIECE = 350_000, 4096
 #: Channels from which rows of a tile are of one tap, where taps have edges of their own.
 _MANY = 8
 _ONE = literal(1, "i64")
@@ -54,11 +52,6 @@ class _Placed:
     tile: Tile
     a: int
     c: int
-
-
-def room_bytes(convolution: Convolution, machine: Machine) -> int:
-    """Bytes for the results of chunks."""
-    return _Weights(Module(), convolution, machine, "").room
 
 
 def emit_weights(f: Function, convolution: Convolution, machine: Machine, name: str) -> None:
@@ -164,20 +157,9 @@ class _Weights:
         return each * math.prod(self.outer_taps) * self.width.panels * self.groups
 
     @cached_property
-    def _cut(self) -> tuple[int, int]:
-        """Parts of the tiles, and chunks: parts read all of x and g, chunks write all of the result."""
-        result = max(1, self.c.weights * self.bytes)
-        operands = max(1, (self.a_steps[-1] + self.b_steps[-1]) * _IMAGES)
-        parts = 1
-        while parts < _TASKS and parts * parts * operands < 2 * _TASKS * result:
-            parts *= 2
-        parts = min(parts, self._all_tiles)
-        return parts, max(1, min(_TASKS // parts, _MOST // result))
-
-    @cached_property
     def _block(self) -> tuple[int, int]:
         """Images and places along the first axis of a block."""
-        parts, _ = self._cut
+        parts, _ = self.c.cut
         panels = self.width.panels * self.groups
         of_g = -(-panels // parts) / panels
         image = max(1, int(self.a_steps[-1] + self.b_steps[-1] * of_g))
@@ -187,14 +169,9 @@ class _Weights:
         count = -(-image // _BLOCK)
         return 1, -(-places // count)
 
-    @property
-    def room(self) -> int:
-        chunks = self._cut[1]
-        return self.c.weights * self.bytes * chunks if chunks > 1 else 0
-
     def emit(self, f: Function) -> None:
         p = f.parameters
-        parts, chunks = self._cut
+        parts, chunks = self.c.cut
         images = Int(f, p["images"])
         many, places = self._block
         blocks = images.up_over(many) * -(-max(1, self.outer[0].out) // places)
@@ -214,7 +191,7 @@ class _Weights:
     def _emit_tiles(self, name: str) -> None:
         f = self.module.function(name, [("job", "ptr"), *RANGE[1:]])
         job = Words(f, f.parameters["job"])
-        parts, chunks = self._cut
+        parts, chunks = self.c.cut
         many, places = self._block
         images, blocks = job[Job.IMAGES], job[Job.BLOCKS]
         rows = -(-max(1, self.outer[0].out) // places)

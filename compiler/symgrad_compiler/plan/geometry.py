@@ -18,8 +18,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from symgrad_compiler.backends.llvm.ir import BITS
-
+#: Tasks of the gradient for the weights; images that a call is expected to have; bytes for the results of
+#: chunks, at most.
+_TASKS, _IMAGES, _CHUNKS = 32, 16, 2**25
+#: Columns of a panel of weights, and lanes of a register, at most.
+_PANEL, _LANES = 64, 16
 FORWARD, INPUT, WEIGHTS = "forward", "input", "weights"
 
 
@@ -68,6 +71,7 @@ class Convolution:
     """One member of the family, on arrays without gaps, channels last."""
 
     what: str
+    #: "f32" or "f64".
     kind: str
     #: Of x, of the weights and of the result of `forward`, along the spatial axes.
     sizes: tuple[int, ...]
@@ -84,7 +88,7 @@ class Convolution:
 
     @property
     def bytes(self) -> int:
-        return BITS[self.kind] // 8
+        return int(self.kind[1:]) // 8
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -116,6 +120,31 @@ class Convolution:
     def weights(self) -> int:
         """How many there are."""
         return math.prod(self.taps) * self.channels // self.groups * self.features
+
+    # ---- memory -------------------------------------------------------------------------------------
+
+    @property
+    def cut(self) -> tuple[int, int]:
+        """How the gradient for the weights is shared: parts of the result, and chunks of the images. Each
+        part reads all of x and g, each chunk writes a result of its own."""
+        result = self.weights * self.bytes
+        image = math.prod(self.sizes) * self.channels + math.prod(self.outs) * self.features
+        parts = 1
+        while parts < _TASKS and parts * parts * image * self.bytes * _IMAGES < 2 * _TASKS * result:
+            parts *= 2
+        return parts, max(1, min(_TASKS // parts, _CHUNKS // result))
+
+    @property
+    def room(self) -> int:
+        """Bytes of memory beside operands and result: for the weights in panels, whose last one may be wide;
+        or for the results of chunks."""
+        if self.what == WEIGHTS:
+            chunks = self.cut[1]
+            return self.weights * self.bytes * chunks if chunks > 1 else 0
+        columns = (self.features if self.what == FORWARD else self.channels) // self.groups
+        wide = min(_PANEL, columns + _LANES)
+        rows = self.weights // columns
+        return (rows * (columns + wide) + wide) * self.bytes
 
 
 def with_two_axes(convolution: Convolution) -> Convolution:
@@ -175,7 +204,7 @@ class Correlation:
 
     @property
     def bytes(self) -> int:
-        return BITS[self.kind] // 8
+        return int(self.kind[1:]) // 8
 
 
 def correlations(convolution: Convolution) -> list[Correlation]:
