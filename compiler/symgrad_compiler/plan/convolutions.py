@@ -1,8 +1,8 @@
 """How convolutions are planned: a step each, on memory that is channels last.
 
-Where channels come first, operands that do not lie that way are copied, and the result is a view. Convolutions
-of symbolic sizes (but for the number of images) are expanded into windows and matrix products, and so are those
-of single elements, which are matrix products of views.
+Where channels come first, operands that do not lie that way are copied, and the result is a view.
+Convolutions of symbolic sizes (but for the number of images) are expanded into windows and matrix products,
+and so are those by single elements, which are matrix products of views.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def is_native(node: Node) -> bool:
     known = (*x[1:], *w, *g[1:], op.groups)
     if not all(isinstance(d, int) and d > 0 for d in known):
         return False
-    pointwise = math.prod(cast("tuple[int, ...]", op.spatial(w, "w"))) == 1 and op.groups == 1
+    pointwise = math.prod(_known(op.spatial(w, "w"))) == 1 and op.groups == 1
     return not (pointwise and set(op.strides) == {1} and not any(map(any, op.padding)))
 
 
@@ -57,21 +57,26 @@ def convolution(p: Planner, node: Node) -> None:
 def spec_of(node: Node) -> geometry.Convolution:
     """What native code is generated for."""
     op = node.op
-    assert isinstance(op, Convolution) and isinstance(op.groups, int)
+    assert isinstance(op, Convolution)
     x, w, g = _shapes(node, op)
-    channels, features = x[op.axis("c", "x")], w[op.axis("o", "w")]
-    sizes, taps, outs = (op.spatial(s, n) for s, n in ((x, "x"), (w, "w"), (g, "g")))
     return geometry.Convolution(
-        _WHAT[type(op)],
-        node.output.dtype.short,
-        *[cast("tuple[int, ...]", each) for each in (sizes, taps, outs)],
-        op.strides,
-        op.dilations,
-        tuple(low for low, _ in op.padding),
-        cast("int", channels),
-        cast("int", features),
-        op.groups,
+        what=_WHAT[type(op)],
+        kind=node.output.dtype.short,
+        sizes=_known(op.spatial(x, "x")),
+        taps=_known(op.spatial(w, "w")),
+        outs=_known(op.spatial(g, "g")),
+        strides=op.strides,
+        dilations=op.dilations,
+        lows=tuple(low for low, _ in op.padding),
+        channels=_known((x[op.axis("c", "x")],))[0],
+        features=_known((w[op.axis("o", "w")],))[0],
+        groups=_known((op.groups,))[0],
     )
+
+
+def _known(sizes: Shape) -> tuple[int, ...]:
+    """Sizes that are numbers."""
+    return cast("tuple[int, ...]", sizes)
 
 
 def _shapes(node: Node, op: Convolution) -> tuple[Shape, Shape, Shape]:

@@ -4,11 +4,11 @@
     input       d_x[n, h, c] = sum over i, t, o with h = i s + t d - low of g[n, i, o] w[t, c, o]
     weights     d_w[t, c, o] = sum over n, i of x[n, i s + t d - low, c] g[n, i, o]
 
-with one i, t, s, d, low for each spatial axis; an element outside of x is 0. With groups, o of a group meets
-the c of the same group only, and w has the c of one group.
+with one i, t, s, d, low for each spatial axis; elements outside of x are not met. With groups, o of a group
+meets the c of the same group only, and w has the c of one group.
 
-The gradient for the input is a few convolutions of g with stride 1: one for each class of h modulo s, in which
-each h meets the same taps.
+The gradient for the input is a few convolutions of g with stride 1: one for each class of h modulo s, in
+which each h meets the same taps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 #: Tasks of the gradient for the weights; images that a call is expected to have; bytes for the results of
 #: chunks, at most.
-_TASKS, _IMAGES, _CHUNKS = 32, 16, 2**25
+_TASKS, _IMAGES, _CHUNKS = 32, 16, 2**23
 #: Columns of a panel of weights, and lanes of a register, at most.
 _PANEL, _LANES = 64, 16
 FORWARD, INPUT, WEIGHTS = "forward", "input", "weights"
@@ -93,9 +93,7 @@ class Convolution:
     @property
     def axes(self) -> tuple[Axis, ...]:
         """Of `forward`."""
-        numbers = zip(
-            self.sizes, self.outs, self.taps, self.strides, self.dilations, self.lows, strict=True
-        )
+        numbers = zip(self.sizes, self.outs, self.taps, self.strides, self.dilations, self.lows, strict=True)
         return tuple(Axis(*each) for each in numbers)
 
     @property

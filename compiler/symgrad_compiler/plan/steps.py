@@ -400,15 +400,7 @@ CHUNK = size_of_loop("chunk of the loop")
 
 RowStep: TypeAlias = Kernel | FillStep
 Step: TypeAlias = (
-    Kernel
-    | MatMulStep
-    | ConvolutionStep
-    | ScanStep
-    | SortStep
-    | BoundsCheck
-    | FillStep
-    | Callback
-    | RowLoop
+    Kernel | MatMulStep | ConvolutionStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback | RowLoop
 )
 
 

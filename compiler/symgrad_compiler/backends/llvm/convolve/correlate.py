@@ -18,12 +18,12 @@ from functools import cached_property
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
-from symgrad_compiler.plan.geometry import Axis, Correlation
 from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, heights
 from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile, tile_function
 from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.splitting import RANGE
+from symgrad_compiler.plan.geometry import Axis, Correlation
 
 #: Bytes of the second cache for the weights of a task, and for its part of A.
 _WEIGHTS, _IMAGES = 400_000, 200_000
@@ -194,9 +194,7 @@ class Correlate:
             line: list[tuple[tuple[int, ...], int, int]] = []
             for q in range(axis.taps):
                 rows = tuple(
-                    r
-                    for r, taps in enumerate(taps_of)
-                    if q in taps[-1] and (self.flat == 1 or p in taps[0])
+                    r for r, taps in enumerate(taps_of) if q in taps[-1] and (self.flat == 1 or p in taps[0])
                 )
                 if rows and line and line[-1][0] == rows and line[-1][1] + line[-1][2] == q:
                     line[-1] = (rows, line[-1][1], line[-1][2] + 1)
@@ -249,7 +247,6 @@ class Correlate:
         f = self.module.function(name, [("job", "ptr"), *RANGE[1:]])
         job = Words(f, f.parameters["job"])
         blocks, units = job[Job.BLOCKS], job[Job.UNITS]
-        start, stop = (Int(f, f.parameters[n]) for n in ("start", "stop"))
 
         def task(index: Int) -> None:
             group, block = index // blocks, index % blocks
@@ -259,14 +256,16 @@ class Correlate:
             end = (panel + self.group).at_most(self._all_panels)
             every(f, panel, end, 1, lambda p: self._panel(f, job, p, first, last))
 
-        every(f, start, stop, 1, task)
+        every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, task)
         f.do("ret void")
 
     def _panel(self, f: Function, job: Words, panel: Int, first: Int, last: Int) -> None:
         """One panel of the weights, and some units."""
         x, width = self.x, self.panels.width
         count = width.panels
-        group, number = (panel // count, panel % count) if x.groups > 1 else (Int(f, literal(0, "i64")), panel)
+        group, number = (
+            (panel // count, panel % count) if x.groups > 1 else (Int(f, literal(0, "i64")), panel)
+        )
         taps = sum(a.first_tap * step for a, step in zip(x.axes, self.panels.taps, strict=True))
         start = f.field(job.pointer(Job.B), self.panels.first + taps)
         b = f.offset(start, (panel * self.panels.panel).value, "i8")
@@ -285,9 +284,7 @@ class Correlate:
         elif count == 1:
             units(width.last)
         else:
-            f.either(
-                number.equals(count - 1), lambda: units(width.last), lambda: units(width.panel)
-            )
+            f.either(number.equals(count - 1), lambda: units(width.last), lambda: units(width.panel))
 
     def _unit(self, f: Function, unit: Int, tiles: list[_Placed], a: Value, b: Value, c: Value) -> None:
         rest = unit

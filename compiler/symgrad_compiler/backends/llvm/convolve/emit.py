@@ -9,15 +9,15 @@ from __future__ import annotations
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.convolve import packing, weights
 from symgrad_compiler.backends.llvm.convolve.correlate import Correlate, choose_width
+from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
+from symgrad_compiler.backends.llvm.ir import Function, Module, literal
+from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.plan.geometry import (
     WEIGHTS,
     Convolution,
     correlations,
     with_two_axes,
 )
-from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
-from symgrad_compiler.backends.llvm.ir import Function, Module, literal
-from symgrad_compiler.backends.llvm.scalars import Machine
 
 PARAMETERS = [("pool", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("images", "i64"), ("room", "ptr")]
 
@@ -60,4 +60,3 @@ def _emit_correlations(f: Function, c: Convolution, machine: Machine, name: str)
         job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value])
         work = images * max(1, c.work // len(xs))
         share(f, f"{name}.{i}", job, blocks * made.groups, work)
-

@@ -16,11 +16,11 @@ from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
 from symgrad_compiler.backends.llvm.convolve.correlate import Panels
-from symgrad_compiler.plan.geometry import FORWARD, Convolution, Correlation
 from symgrad_compiler.backends.llvm.convolve.shapes import Width
 from symgrad_compiler.backends.llvm.ir import Module, literal
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.splitting import RANGE
+from symgrad_compiler.plan.geometry import FORWARD, Convolution, Correlation
 
 
 class Packing(IntEnum):
@@ -94,6 +94,6 @@ def emit_packing(
         steps = number(lane_step), number(inner_step)
         call(f, packs, to, number(width.panel), columns, source, *steps, number(x.channels))
 
-    every(f, *[Int(f, f.parameters[n]) for n in ("start", "stop")], 1, piece)
+    every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, piece)
     f.do("ret void")
     return taps * panels_in_all

@@ -54,7 +54,7 @@ def lanes_for(columns: int, kind: str, machine: Machine) -> int:
 def most_rows(vectors: int, machine: Machine, is_lanewise: bool) -> int:
     """How many fit into the registers, beside a row of B and a number of A (and a product, without fused
     multiply-add)."""
-    registers = 32 if machine.has_avx512 or not machine.has_masks and machine.has_fma else 16
+    registers = 32 if machine.has_avx512 or (not machine.has_masks and machine.has_fma) else 16
     own = vectors + 1 + (not machine.has_fma) + (is_lanewise and vectors > 1)
     return max(1, min((registers - own) // vectors, 28))
 

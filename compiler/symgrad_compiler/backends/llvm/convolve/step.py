@@ -1,5 +1,5 @@
-"""The step of a plan: a call of the function of a convolution, which steps of one kind share; and the plain sum,
-for strong zeros among numbers that are not finite."""
+"""The step of a plan: a call of the function of a convolution, which steps of one kind share; and the plain
+sum, for strong zeros among numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -66,9 +66,6 @@ class _Plain:
             i, t = rest // taps, rest % taps
             x_at, inside = self._element(i, t)
 
-            def meet() -> None:
-                every(f, self.number(0), self.number(groups * each_c * each_o), 1, lambda m: pair(m))
-
             def pair(m: Int) -> None:
                 group, within = m // (each_c * each_o), m % (each_c * each_o)
                 channel, feature = within // each_o, group * each_o + within % each_o
@@ -80,7 +77,8 @@ class _Plain:
                 names = {FORWARD: "xwg", INPUT: "gwx", WEIGHTS: "xgw"}[c.what]
                 self._add([f.offset(p, at[k].value, c.kind) for p, k in zip((a, b, out), names, strict=True)])
 
-            f.when(inside, meet)
+            pairs = self.number(groups * each_c * each_o)
+            f.when(inside, lambda: every(f, self.number(0), pairs, 1, pair))
 
         every(f, self.number(0), self.images * (outs * taps), 1, place)
 

@@ -3,9 +3,10 @@
     tiles(job, places, own, start, stop)      some tasks: tiles of the result, over some of the images
     add(job, places, own, start, stop)        some of the result: the sum of what was found for each chunk
 
-Rows of a tile are taps and channels, each a place of x; columns are features, read from g where they are. What
-is summed over (images, places) is cut into blocks that stay in the second cache while all tiles of a task go
-through them. Blocks are dealt to chunks, each with a result of its own; these are added up in their order.
+Rows of a tile are taps and channels, each a place of x; columns are features, read from g where they are.
+What is summed over (images, places) is cut into blocks that stay in the second cache while all tiles of a
+task go through them. Blocks are dealt to chunks, each with a result of its own; these are added up in their
+order.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from functools import cached_property
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
-from symgrad_compiler.plan.geometry import Axis, Convolution
-from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, heights
+from symgrad_compiler.backends.llvm.convolve.shapes import choose, heights
 from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
 from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile, tile_function
 from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.lanes import read, write
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
 from symgrad_compiler.backends.llvm.splitting import RANGE
+from symgrad_compiler.plan.geometry import Axis, Convolution
 
 #: Bytes of x and g in a block; elements of a piece of the sum of what chunks found.
-_BLOCK, _PIECE = 350_000, 4096
+_BLOCK, _PIECE = 500_000, 4096
 #: Channels from which rows of a tile are of one tap, where taps have edges of their own.
 _MANY = 8
 _ONE = literal(1, "i64")
@@ -215,7 +216,7 @@ class _Weights:
             # At least one block, for the zeros of an empty sum.
             every(f, low, high.at_least(low + 1), 1, block)
 
-        every(f, *[Int(f, f.parameters[n]) for n in ("start", "stop")], 1, task)
+        every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, task)
         f.do("ret void")
 
     def _tile(
@@ -314,7 +315,7 @@ class _Weights:
             every(f, first, whole, lanes, add(lanes))
             every(f, whole, last, 1, add(1))
 
-        every(f, *[Int(f, f.parameters[n]) for n in ("start", "stop")], 1, piece)
+        every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, piece)
         f.do("ret void")
 
 
