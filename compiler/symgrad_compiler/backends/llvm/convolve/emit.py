@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.convolve import packing, weights
-from symgrad_compiler.backends.llvm.convolve.correlate import Correlate, choose_width
+from symgrad_compiler.backends.llvm.convolve.correlate import Correlate
+from symgrad_compiler.backends.llvm.convolve.cutting import Cutting, choose_width
 from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
 from symgrad_compiler.backends.llvm.ir import Function, Module, literal
 from symgrad_compiler.backends.llvm.scalars import Machine
@@ -53,9 +54,10 @@ def _emit_correlations(f: Function, c: Convolution, machine: Machine, name: str)
         share(f, f"{name}.pack", job, number(pieces), number(c.weights))
         weights_at = p["room"]
     for i, x in enumerate(xs):
-        made = Correlate(module, machine, x, panels, most)
+        cut = Cutting(x, panels, most)
+        made = Correlate(module, machine, cut)
         made.emit(f"{name}.{i}")
-        units = images * made.units
+        units = images * cut.units
         blocks = units.up_over(made.block)
         job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value])
         work = images * max(1, c.work // len(xs))

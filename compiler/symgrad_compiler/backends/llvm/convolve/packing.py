@@ -15,7 +15,7 @@ from symgrad_compiler.backends.llvm.contract import pack
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
-from symgrad_compiler.backends.llvm.convolve.correlate import Panels
+from symgrad_compiler.backends.llvm.convolve.cutting import Panels
 from symgrad_compiler.backends.llvm.convolve.shapes import Width
 from symgrad_compiler.backends.llvm.ir import Module, literal
 from symgrad_compiler.backends.llvm.scalars import Machine

@@ -14,12 +14,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
+from symgrad_compiler.backends.llvm.convolve.cutting import Placed, byte_steps
 from symgrad_compiler.backends.llvm.convolve.shapes import choose, heights
 from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
 from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile, tile_function
@@ -46,15 +46,6 @@ class Job(IntEnum):
     BLOCKS = 4
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """A tile; where it starts in x and in the result, in bytes, but for its outer taps and its panel."""
-
-    tile: Tile
-    a: int
-    c: int
-
-
 def emit_weights(f: Function, convolution: Convolution, machine: Machine, name: str) -> None:
     """The body of the function of a convolution, and the functions that it calls."""
     _Weights(f.module, convolution, machine, name).emit(f)
@@ -69,8 +60,8 @@ class _Weights:
         self.channels = 1 if c.is_depthwise else c.channels // c.groups
         self.features = c.features // self.groups
         self.outer, self.last = c.axes[:-1], c.axes[-1]
-        self.a_steps = _steps([a.size for a in c.axes], c.channels * self.bytes)
-        self.b_steps = _steps([a.out for a in c.axes], c.features * self.bytes)
+        self.a_steps = byte_steps([a.size for a in c.axes], c.channels * self.bytes)
+        self.b_steps = byte_steps([a.out for a in c.axes], c.features * self.bytes)
         counts = [(1, n) for n in self._rows_in_a_row()]
         self.width, self.most = choose(counts, self.features, c.kind, machine, c.is_depthwise)
 
@@ -99,7 +90,7 @@ class _Weights:
             return [len(self._rows)]
         return [self.channels] * (len(self._rows) // self.channels)
 
-    def tiles(self, columns: int) -> list[_Placed]:
+    def tiles(self, columns: int) -> list[Placed]:
         """For one of the outer taps, and a panel of so many columns."""
         axes = self.c.axes if self._is_inside else (self.last,)
         steps = self.a_steps[len(self.c.axes) - len(axes) : len(self.c.axes)]
@@ -126,7 +117,7 @@ class _Weights:
                     is_lanewise=self.c.is_depthwise,
                     reads_beyond=False,
                 )
-                found.append(_Placed(tile, a[0], start * each))
+                found.append(Placed(tile, a[0], start * each))
                 start += height
         return found
 
@@ -262,7 +253,7 @@ class _Weights:
             f.either(panel.equals(width.panels - 1), lambda: some(width.last), lambda: some(width.panel))
 
     def _select(
-        self, f: Function, number: Int, tiles: list[_Placed], x: Value, g: Value, to: Value, rest: list[Int]
+        self, f: Function, number: Int, tiles: list[Placed], x: Value, g: Value, to: Value, rest: list[Int]
     ) -> None:
         """Call the tile of a number: equal ones are called at one place."""
         tables = {}
@@ -317,14 +308,6 @@ class _Weights:
 
         every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, piece)
         f.do("ret void")
-
-
-def _steps(sizes: list[int], each: int) -> list[int]:
-    """Bytes from one element to the next along each axis, and from one image to the next, at the end."""
-    steps = [each]
-    for size in reversed(sizes):
-        steps.insert(0, steps[0] * size)
-    return [*steps[1:], steps[0]]
 
 
 def _results_of(axis: Axis, t: Int) -> tuple[Int, Int]:
