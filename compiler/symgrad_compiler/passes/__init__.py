@@ -22,6 +22,7 @@ graph holds only what its results depend on, so what a pass leaves unused is gon
 """
 
 from symgrad_compiler.passes.canonicalize import canonicalize
+from symgrad_compiler.passes.channels import channels_last
 from symgrad_compiler.passes.contractions import simplify_products
 from symgrad_compiler.passes.eliminate import eliminate
 from symgrad_compiler.passes.fast import fast
@@ -46,6 +47,7 @@ default = Pipeline(
         fold_constants,
         canonicalize,
         combine_products,
+        channels_last,
         cancel_moves,
         merge_selections,
         simplify_indices,
@@ -66,6 +68,7 @@ __all__ = [
     "Rewriting",
     "cancel_moves",
     "canonicalize",
+    "channels_last",
     "combine_products",
     "default",
     "eliminate",
