@@ -3,8 +3,8 @@
 exact      the same bits; any NaN equals any NaN
 rounding   within what rounding may do (`noise`); NaN and infinities where they were. Where arguments are so
            large or small that products leave the range of floats, only numbers are compared
-stable     where the first is finite, as rounding; it may be finite where the first is not; no new NaN. Integers
-           and booleans may differ: numbers that roundings made equal decide them otherwise
+stable     where the first is finite, as rounding; it may be finite where the first is not; no new NaN.
+           Integers and booleans may differ: numbers that roundings made equal decide them otherwise
 fast       ordinary arguments only, and only where both are finite
 """
 
