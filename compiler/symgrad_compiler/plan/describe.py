@@ -16,6 +16,7 @@ from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
     BoundsCheck,
+    ConvolutionStep,
     FillStep,
     Gather,
     Kernel,
@@ -126,6 +127,10 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     elif isinstance(step, MatrixStep):
         outs = ", ".join(_access(a) for a in step.outs)
         yield f"{step.node.op.name} {outs} <- {', '.join(map(_access, step.operands))}: flops {flops_of(step)}"
+    elif isinstance(step, ConvolutionStep):
+        strong = f", strong zeros of {' and '.join(step.strong)}" if step.strong else ""
+        operands = f"{_access(step.a)}, {_access(step.b)}{strong}"
+        yield f"{step.node.op.name} {_access(step.out)} <- {operands}: flops {flops_of(step)}"
     elif isinstance(step, ScanStep):
         operands = ", ".join(map(_access, step.operands))
         way = f"{step.mode}, backwards" if step.reverse else step.mode
@@ -224,6 +229,8 @@ def flops_of(step: Step) -> Dim:
         return 2 * product(step.out.layout.shape) * step.a.layout.shape[-1]
     if isinstance(step, MatrixStep):
         return _flops_of_factor(step)
+    if isinstance(step, ConvolutionStep):
+        return 2 * step.convolution.products * step.images
     if isinstance(step, RowLoop):
         return _total(map(flops_of, step.whole))
     if isinstance(step, ScanStep):

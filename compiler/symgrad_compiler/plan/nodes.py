@@ -11,6 +11,7 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.cholesky import Cholesky, CholeskyInverse
 from symgrad.ops.contract import MatMul
+from symgrad.ops.conv import Conv, ConvInput, ConvWeights
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf, fill_value
 from symgrad.ops.cumulative import (
     CumulativeMax,
@@ -31,6 +32,7 @@ from symgrad.ops.solve import LUFactor
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import SolveTriangular
+from symgrad_compiler.plan.convolutions import convolution
 from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
 from symgrad_compiler.plan.factors import factor
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
@@ -232,6 +234,9 @@ HANDLERS: dict[type, Handler] = {
     Elementwise: elementwise,
     AsType: elementwise,
     MatMul: matmul,
+    Conv: convolution,
+    ConvInput: convolution,
+    ConvWeights: convolution,
     Take: gather,
     TakeAlongAxis: gather,
     Gather: gather,

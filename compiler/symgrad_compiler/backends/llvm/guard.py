@@ -28,6 +28,7 @@ from symgrad_compiler.plan.steps import (
     STATE,
     Access,
     Callback,
+    ConvolutionStep,
     Kernel,
     MatMulStep,
     MatrixStep,
@@ -107,7 +108,7 @@ class Guard:
 
     def _written(self, step: Step) -> Iterator[tuple[Access, Need]]:
         """Memory that is read once more, and what is asked of it."""
-        if isinstance(step, (MatMulStep, ScanStep)):
+        if isinstance(step, (MatMulStep, ConvolutionStep, ScanStep)):
             yield step.out, self.checks.get(step.node.outputs[0], Need.NOTHING)
         elif isinstance(step, (Callback, MatrixStep)):
             for tensor, access in zip(step.node.outputs, step.outs, strict=True):

@@ -12,6 +12,7 @@ from typing import Any
 
 from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.clock import Clocks
+from symgrad_compiler.backends.llvm.convolve.step import emit_convolution_step
 from symgrad_compiler.backends.llvm.factors import emit_factor
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard
@@ -31,6 +32,7 @@ from symgrad_compiler.plan.arena import ALIGNMENT
 from symgrad_compiler.plan.steps import (
     BoundsCheck,
     Callback,
+    ConvolutionStep,
     FillStep,
     Kernel,
     MatMulStep,
@@ -157,6 +159,8 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
             emit_matmul(emitter, step)
         elif isinstance(step, MatrixStep):
             emit_factor(emitter, step)
+        elif isinstance(step, ConvolutionStep):
+            emit_convolution_step(emitter, step, machine)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
         elif isinstance(step, BoundsCheck):
@@ -207,6 +211,7 @@ def _title(step: Step) -> str:
 _TITLES: dict[type, str] = {
     MatMulStep: "matmul",
     MatrixStep: "factor",
+    ConvolutionStep: "convolution",
     BoundsCheck: "check",
     FillStep: "zeros",
     SortStep: "sort",
@@ -329,6 +334,8 @@ def _work(step: Step) -> Dim:
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
     if isinstance(step, MatrixStep):
         return product(step.operands[0].layout.shape) * step.outs[0].layout.shape[-1]
+    if isinstance(step, ConvolutionStep):
+        return step.convolution.work * step.images
     if isinstance(step, ScanStep):
         return product(step.out.layout.shape) * 4
     if isinstance(step, Callback):
