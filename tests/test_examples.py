@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,29 @@ def data(tmp_path: Path) -> Path:
 def test_mnist_form(data: Path, plain: list[str]) -> None:
     text = output("mnist_mlp.py", "--data", data, "--epochs", 12, *plain)
     assert float(text.strip().split("accuracy ")[-1]) > 0.9
+
+
+def test_cnn_on_digits() -> None:
+    text = output("mnist_cnn.py", "--epochs", 4)
+    assert text.count("epoch") == 4
+    assert float(text.split("test error ")[-1].split("%")[0]) < 10
+    assert "seconds of training: symgrad" in text
+
+
+@pytest.mark.slow
+def test_cnn_on_mnist_form(data: Path) -> None:
+    text = output("mnist_cnn.py", "--data", data, "--epochs", 2)
+    assert float(text.split("test error ")[-1].split("%")[0]) < 10
+    (data / "train-images-idx3-ubyte.gz").unlink()
+    assert "no train-images file" in run("mnist_cnn.py", "--data", data).stderr
+
+
+def test_a_system_to_compare_with_that_is_not_there() -> None:
+    if importlib.util.find_spec("torch"):
+        pytest.skip("PyTorch is installed")
+    done = run("mnist_cnn.py", "--epochs", 1, "--compare", "torch")
+    assert done.returncode == 1
+    assert "hint: install torch" in done.stderr
 
 
 @pytest.mark.parametrize(
