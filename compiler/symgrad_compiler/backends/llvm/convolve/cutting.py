@@ -169,7 +169,7 @@ class Cutting:
             above += count
 
     def _line(self, places: list[tuple[int, ...]], above: int) -> _Line:
-        """Taps of the last axis by the rows that they meet, for a tap of the axis above, if units have one."""
+        """Taps of the last axis by the rows that they meet, for a tap of the axis above if units have one."""
         last = self.inner[-1]
         found: _Line = []
         for tap in range(last.taps):
