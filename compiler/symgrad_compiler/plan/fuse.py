@@ -4,6 +4,7 @@
     nodes     how each node becomes steps
     moves     ... those that move elements
     updates   how states get their new values
+    epilogues  which kernels end a convolution
     rows      which kernels go through the same rows together
     order     in which nodes and steps come
     memory    which slots of the arena, and of what offsets (`arena`)
@@ -27,6 +28,7 @@ from symgrad.ops.slices import SetSlice
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.dependencies import dependencies
+from symgrad_compiler.plan.epilogues import with_epilogues
 from symgrad_compiler.plan.expand import expand
 from symgrad_compiler.plan.finite import Need, computed, needs
 from symgrad_compiler.plan.nodes import plan_node, plan_sum
@@ -90,6 +92,8 @@ def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | N
         p.deliver(tensor, storage)
     in_place, commits = write_updates(p, sums, over_old=checks is None)
     steps, last = ordered(p, commits)
+    if checks is None:
+        steps = with_epilogues(steps, last)
     steps = over_rows(steps, dependencies(p, steps, last))
     order = low_peak(p, steps, last)
     arena = memory.assign(order)
