@@ -35,6 +35,7 @@ from symgrad_compiler.plan.nodes import plan_node, plan_sum
 from symgrad_compiler.plan.order import MANY
 from symgrad_compiler.plan.order_nodes import node_orders
 from symgrad_compiler.plan.order_steps import low_peak
+from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.steps import Kernel, Plan
@@ -50,24 +51,29 @@ WORTHWHILE = 0.9
 @own_literals()
 def make_plan(graph: Graph, guarded: bool = False) -> Plan:
     """The plan of a graph; `guarded`: of one whose values are checked, and which keeps its old state."""
+    written = graph
+    graph = graph if guarded else split(graph)
+    paired = graph is not written
     expanded, replaced = expand(graph)
     checks = None
     if guarded:  # nothing is merged, so that each tensor stands for one of the graph's
         checks = {computed(replaced.get(t, t)): need for t, need in needs(graph).items()}
         graph = expanded
-    elif expanded is not graph:
+    elif expanded is not written:
         graph = merge(expanded)
     orders = node_orders(graph)
-    plans = [_plan(graph, nodes, checks) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])]
+    plans = [
+        _plan(graph, nodes, checks, paired) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])
+    ]
     if len(plans) == 1:
         return plans[0]
     given, other = (memory.live_bytes(plan.steps) for plan in plans)
     return plans[other < WORTHWHILE * given]
 
 
-def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | None) -> Plan:
+def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | None, paired: bool) -> Plan:
     """The plan of a graph whose nodes are taken in this order."""
-    p = Planner(graph)
+    p = Planner(graph, paired)
     p.leaves()
     p.open(Kernel(()))  # for numbers that depend on arguments alone: known before everything else
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):

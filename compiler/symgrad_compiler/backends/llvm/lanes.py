@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
 
@@ -30,7 +32,26 @@ def read(code: Code, at: Value, stride: Value, kind: str, lanes: int, mask: Valu
         return _from_memory(code, code.f.load(at, memory), kind)
     if stride.number == 1:
         return _from_memory(code, _load(code, at, memory, lanes, mask), kind)
+    if stride.number == 2 and mask is None:
+        return _from_memory(code, _every_second(code, at, memory, lanes), kind)
     return gather(code, at, code.multiply(lane_numbers(lanes), stride), kind, mask)
+
+
+def _every_second(code: Code, at: Value, kind: str, lanes: int) -> Value:
+    """The elements at 0, 2, ..., say a part of complex numbers, from two vectors of neighbours, of which the
+    second ends with the last of them."""
+    f = code.f
+    first = _load(code, at, kind, lanes, None)
+    second = _load(code, f.offset(at, literal(lanes - 1, "i64"), kind), kind, lanes, None)
+    chosen = [2 * i if 2 * i < lanes else 2 * i + 1 for i in range(lanes)]
+    return _shuffled(code, first, second, chosen)
+
+
+def _shuffled(code: Code, x: Value, y: Value, chosen: Sequence[int | None]) -> Value:
+    """Lanes of two vectors, numbered through; None for any."""
+    listed = ", ".join("i32 poison" if c is None else f"i32 {c}" for c in chosen)
+    expression = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(chosen)} x i32> <{listed}>"
+    return code.f.emit(expression, x.kind, len(chosen))
 
 
 def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> Value:
@@ -76,6 +97,20 @@ def write(code: Code, value: Value, at: Value, stride: Value, lanes: int, mask: 
     align = BITS[value.kind] // 8
     if stride.number == 1 and mask is None:
         f.do(f"store {value.type} {value.text}, ptr {at.text}, align {align}")
+        return
+    if stride.number == 2 and mask is None:  # two vectors with every second lane
+        for half, start in enumerate((0, lanes // 2)):
+            chosen = [None if i % 2 else start + i // 2 for i in range(lanes)]
+            spaced = _shuffled(code, value, value, chosen)
+            even = Value(f"<{', '.join(f'i1 {1 - i % 2}' for i in range(lanes))}>", "i1", lanes)
+            write(
+                code,
+                spaced,
+                f.offset(at, literal(half * lanes, "i64"), value.kind),
+                literal(1, "i64"),
+                lanes,
+                even,
+            )
         return
     mask = mask or literal(1, "i1", lanes)
     if stride.number == 1:
