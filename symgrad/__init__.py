@@ -21,7 +21,8 @@ __version__ = "0.1.0"
 
 _MODULES: dict[str, str] = {
     "symgrad.errors": "SymgradError ShapeError DTypeError GraphError GradientError GradientTypeError "
-    "AxisError KeyShapeError DisconnectedInputError ParseError CompileError InputError ExecutionError",
+    "AxisError KeyShapeError DisconnectedInputError ParseError CompileError InputError ExecutionError "
+    "LinAlgError",
     "symgrad.dims": "size assume_equal Size",
     "symgrad.types": "dtype DType",
     "symgrad.ir.tensor": "Tensor",
@@ -39,6 +40,8 @@ _MODULES: dict[str, str] = {
     "bitwise_left_shift bitwise_right_shift positive rsqrt cbrt ceil trunc round nextafter copysign",
     "symgrad.ops.transcendental": "exp expm1 log1p sin cos tan sinh cosh tanh sech_squared sigmoid "
     "softplus logaddexp log_sigmoid exp2 log2 log10",
+    "symgrad.ops.complexes": "real imag conj complex isreal iscomplex",
+    "symgrad.ops.polar": "angle",
     "symgrad.ops.join": "concat stack unstack split array_split",
     "symgrad.ops.indexing": "take take_along_axis one_hot",
     "symgrad.ops.update": "put_along_axis segment_sum segment_prod segment_max segment_min bincount",
@@ -51,6 +54,9 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.norms": "vector_norm matrix_norm norm",
     "symgrad.ops.contract": "matmul tensordot vecdot outer inner dot vdot kron",
     "symgrad.ops.einsum": "einsum",
+    "symgrad.ops.windows": "sliding_windows",
+    "symgrad.ops.convolve": "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
+    "symgrad.ops.pooling": "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d",
     "symgrad.ops.power": "pow float_power",
     "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
     "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "
@@ -78,6 +84,7 @@ _ALIASES = {
     "concatenate": "concat",
     "transpose": "permute_dims",
     "power": "pow",
+    "conjugate": "conj",
     "true_divide": "divide",
     "absolute": "abs",
     "expit": "sigmoid",
@@ -106,7 +113,9 @@ _ALIASES = {
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 #: Namespaces, each a module of its own.
 _NAMESPACES = {
+    "fft": "symgrad.fft",
     "linalg": "symgrad.linalg",
+    "nn": "symgrad.nn",
     "passes": "symgrad_compiler.passes",
     "rewrite": "symgrad_compiler.rewrite",
     "special": "symgrad.special",

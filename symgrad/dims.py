@@ -208,7 +208,11 @@ RESERVED = frozenset({"floordiv", "min", "max"})
 
 
 def floordiv(a: Dim, b: Dim) -> Dim:
-    """floor(a / b); coefficients that `b` divides leave the floor."""
+    """floor(a / b); coefficients that `b` divides leave the floor, and so does a product that it divides.
+
+    >>> print(floordiv(6 * size("n") * size("m"), 2 * size("n")))
+    3*m
+    """
     if isinstance(b, int) and b == 0:
         raise ShapeError("size divided by zero", facts=[("size", a)])
     if isinstance(a, int) and isinstance(b, int):
@@ -228,8 +232,27 @@ def floordiv(a: Dim, b: Dim) -> Dim:
         return _sum([(1, _make(outside)), (1, _of_atom(FloorDiv(rest, b)))])
     if a == b:
         return 1
+    exact = _quotient(a, b)
+    if exact is not None:
+        return exact
     numerator = a if isinstance(a, Size) else Size([((), a)])
     return _of_atom(FloorDiv(numerator, b))
+
+
+def _quotient(a: Dim, b: Size) -> Dim | None:
+    """a / b where b is one term that divides each term of a; else None."""
+    if not isinstance(a, Size) or len(b.terms) != 1:
+        return None
+    ((divisor, factor),) = b.terms
+    terms: _Terms = {}
+    for monomial, coefficient in a.terms:
+        powers = dict(monomial)
+        if coefficient % factor or any(powers.get(atom, 0) < power for atom, power in divisor):
+            return None
+        for atom, power in divisor:
+            powers[atom] -= power
+        terms[tuple((atom, power) for atom, power in powers.items() if power)] = coefficient // factor
+    return _make(terms)
 
 
 def minimum(a: Dim, b: Dim) -> Dim:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy.linalg
+
 
 class SymgradError(Exception):
     """Base of all errors of symgrad.
@@ -117,3 +119,23 @@ class InputError(SymgradError, TypeError, ValueError):
 
 class ExecutionError(SymgradError, RuntimeError):
     """A compiled function failed while it ran; the message names the node and its origin."""
+
+
+class LinAlgError(SymgradError, numpy.linalg.LinAlgError):
+    """A matrix that does not have what was asked of it: it is singular, or not positive definite, or an
+    iteration does not converge. The message names the node, and which matrix of a batch it was."""
+
+
+def matrix_error(is_singular: bool, place: tuple[int, ...], info: int, at: str | None = None) -> LinAlgError:
+    """The error for the matrix at `place` of a batch: what is wrong with it, and where, as LAPACK counts: a zero on
+    the diagonal of a factor (from 0), or the size of the leading part that is not positive definite."""
+    what = "the matrix is singular" if is_singular else "the matrix is not positive definite"
+    facts: list[tuple[str, object]] = []
+    if place:
+        facts.append(("matrix of the batch", place[0] if len(place) == 1 else place))
+    facts.append(("zero on the diagonal" if is_singular else "leading minor", info))
+    return LinAlgError(what, facts=facts, at=at)
+
+
+class NotSquareError(ShapeError, LinAlgError):
+    """Matrices that are not square where square ones are needed."""

@@ -72,6 +72,12 @@ FLOAT32 = DTYPES["float32"]
 FLOAT64 = DTYPES["float64"]
 COMPLEX128 = DTYPES["complex128"]
 
+COMPLEX64 = DTYPES["complex64"]
+
+#: Of a complex dtype that of its parts, and the other way.
+_PARTS = {COMPLEX64: FLOAT32, COMPLEX128: FLOAT64}
+_WHOLE = {part: whole for whole, part in _PARTS.items()}
+
 DTypeLike: TypeAlias = "DType | str | type | numpy.dtype[Any]"
 
 _KIND_RANK = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
@@ -95,6 +101,24 @@ def dtype(like: DTypeLike) -> DType:
     if found is None:
         raise DTypeError(f"{like!r} is not a dtype of symgrad", facts=[("known", ", ".join(DTYPES))])
     return found
+
+
+def real_dtype(dtype: DType) -> DType:
+    """The dtype of the parts of complex numbers; any other dtype itself.
+
+    >>> real_dtype(COMPLEX64), real_dtype(FLOAT64)
+    (float32, float64)
+    """
+    return _PARTS.get(dtype, dtype)
+
+
+def complex_dtype(dtype: DType) -> DType:
+    """The dtype of complex numbers whose parts are of this one; complex ones themselves.
+
+    >>> complex_dtype(FLOAT32), complex_dtype(COMPLEX128)
+    (complex64, complex128)
+    """
+    return _WHOLE.get(dtype, dtype)
 
 
 @dataclass(frozen=True, slots=True)

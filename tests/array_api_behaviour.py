@@ -192,7 +192,7 @@ BEHAVIOUR: dict[str, list[str]] = {
     "linalg.vecdot": ["{}(f64, v)"],
     "linalg.vector_norm": ["{}(f64)", "{}(f64, axis=1, ord=1)"],
     **{
-        f"fft.{name}": ["{}(v)", "{}(many, axis=1)"]
+        f"fft.{name}": ["{}(v)", "{}(many, axis=1)", "{}(f32, norm='ortho')", "{}(v, n=5)", "{}(f64, n=2)"]
         for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
     },
     **{f"fft.{name}": ["{}(many)"] for name in ("fftn", "ifftn", "rfftn", "irfftn", "fftshift", "ifftshift")},
@@ -258,9 +258,10 @@ BEHAVIOUR: dict[str, list[str]] = {
 #: Functions that the standard defines for complex numbers, of one operand and of two.
 COMPLEX_UNARY = (
     "abs acos acosh asin asinh atan atanh conj cos cosh exp expm1 imag isfinite isinf isnan log log1p log2 "
-    "log10 negative positive real round sign sin sinh square sqrt tan tanh sum prod cumulative_sum"
+    "log10 negative positive real round sign sin sinh square sqrt tan tanh sum prod cumulative_sum "
+    "mean var std linalg.vector_norm fft.fft fft.ifft fft.irfft fft.hfft"
 )
-COMPLEX_BINARY = "add divide equal multiply not_equal pow subtract matmul vecdot"
+COMPLEX_BINARY = "add divide equal multiply not_equal pow subtract matmul vecdot linalg.outer"
 for _name in COMPLEX_UNARY.split():
     BEHAVIOUR[_name] = [*BEHAVIOUR[_name], "{}(c64)"]
 for _name in COMPLEX_BINARY.split():

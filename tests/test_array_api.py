@@ -37,9 +37,6 @@ ABSENT_BY_REASON: dict[str, str] = {
     "the rest of the extension `linalg` is planned": "linalg.cholesky linalg.det linalg.eigh linalg.eigvalsh "
     "linalg.inv linalg.matrix_power linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve "
     "linalg.svd linalg.svdvals",
-    "the extension `fft` is planned": "fft.fft fft.ifft fft.fftn fft.ifftn fft.rfft fft.irfft fft.rfftn "
-    "fft.irfftn fft.hfft fft.ihfft fft.fftfreq fft.rfftfreq fft.fftshift fft.ifftshift",
-    "complex numbers are planned": "conj imag real",
 }
 
 BITWISE = ("and", "or", "xor", "lshift", "rshift")
@@ -66,9 +63,6 @@ DIFFERENT: dict[str, str] = {
     "x.shape": "a tuple of ints and symbolic sizes",
     "x.T": "any number of dimensions, all reversed, as in NumPy (the standard: 2)",
 }
-
-#: Functions that the standard defines for complex numbers too, which they do not take.
-REAL_ONLY = ["abs", "sign", "round", "vecdot"]
 
 #: Parameters of the standard that a function does not take.
 WITHOUT: dict[str, tuple[str, ...]] = {}
@@ -137,7 +131,6 @@ def status(name: str) -> str:
     lacking = WITHOUT.get(name, ())
     reasons = [f"no `{'`, `'.join(lacking)}`"] if lacking else []
     reasons += [DIFFERENT[name]] if name in DIFFERENT else []
-    reasons += ["no complex numbers"] if name in REAL_ONLY else []
     return f"differently: {'; '.join(reasons)}" if reasons else "supported"
 
 
@@ -230,9 +223,7 @@ def test_behaves_as_numpy(name: str) -> None:
     if OLD and name in SINCE_2_1:
         pytest.skip("NumPy does otherwise before 2.1")
     assert BEHAVIOUR.get(name) or ERRORS.get(name), f"{name} needs a row in tests/array_api_behaviour.py"
-    texts = [
-        e.format(f"xp.{name}") for e in BEHAVIOUR.get(name, []) if not (name in REAL_ONLY and "c64" in e)
-    ]
+    texts = [e.format(f"xp.{name}") for e in BEHAVIOUR.get(name, [])]
     pairs = [(text, *pair) for text in texts for pair in both(text)]
     tensors = [ours for _, ours, _ in pairs if isinstance(ours, sg.Tensor)]
     f = sg.function(list(SYMBOLS.values()), tensors, backend="numpy", on_unused_input="ignore")
@@ -247,13 +238,6 @@ def test_behaves_as_numpy(name: str) -> None:
         assert ours.shape == expected.shape, f"{text}: shape {ours.shape}, in NumPy {expected.shape}"
         rtol = 1e-5 if expected.dtype in (np.float32, np.complex64) else 1e-12
         np.testing.assert_allclose(np.asarray(next(values)), expected, rtol=rtol, atol=1e-14, err_msg=text)
-
-
-@pytest.mark.parametrize("name", REAL_ONLY)
-def test_takes_no_complex_numbers(name: str) -> None:
-    operands = (SYMBOLS["c64"],) * (2 if name == "vecdot" else 1)
-    with pytest.raises(sg.DTypeError, match="complex"):
-        pytest.fail(f"take {name} out of REAL_ONLY in {__name__}: {found(name)(*operands)}")
 
 
 def both(text: str) -> list[tuple[Any, Any]]:

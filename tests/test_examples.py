@@ -64,6 +64,22 @@ def test_textbook() -> None:
     assert "False" not in text
 
 
+@pytest.mark.slow
+def test_deconvolution(tmp_path: Path) -> None:
+    text = output("deconvolution.py", "--out", tmp_path)
+    assert "lines at [40, 52, 118, 126, 190], true [40, 52, 118, 126, 190]" in text
+    width = float(text.split("\nwidth ")[1].split(",")[0])
+    assert abs(width - 4) < 0.05
+    assert float(text.split("rms error of the lines ")[1].split(";")[0]) < 0.003
+    assert (tmp_path / "deconvolution.png").stat().st_size > 5000
+
+
+def test_deconvolution_in_short() -> None:
+    text = output("deconvolution.py", "--steps", 60)
+    misfits = [float(line.split()[3].rstrip(",")) for line in text.splitlines() if line.startswith("step")]
+    assert misfits[-1] < 0.1 * misfits[0]
+
+
 def write_idx(path: Path, array: np.ndarray) -> None:
     head = bytes([0, 0, 8, array.ndim]) + b"".join(int(d).to_bytes(4, "big") for d in array.shape)
     path.write_bytes(gzip.compress(head + array.astype(np.uint8).tobytes()))

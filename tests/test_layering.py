@@ -28,7 +28,7 @@ LAYERS = (
     ("symgrad.ir",),
     ("symgrad.text",),
     ("symgrad.ops",),
-    ("symgrad.nn", "symgrad.optim", "symgrad.linalg", "symgrad.special"),
+    ("symgrad.nn", "symgrad.optim", "symgrad.fft", "symgrad.linalg", "symgrad.special"),
     ("symgrad_compiler.autodiff", "symgrad_compiler.rewrite"),
     ("symgrad_compiler.validate",),
     ("symgrad_compiler.passes",),
@@ -55,20 +55,36 @@ OWNERS = {
     "sympy": ("symgrad.proofs",),
     "networkx": ("symgrad.interop.networkx",),
     "llvmlite": ("symgrad_compiler.backends.llvm",),
-    "scipy": ("symgrad_compiler.backends.special",),
+    "scipy": (
+        "symgrad_compiler.backends.special",
+        "symgrad_compiler.backends.fft",
+        "symgrad_compiler.backends.matrices",
+        "symgrad_runtime.lapack",
+    ),
     "matplotlib": (),
 }
 
 # Module -> what it may load by importlib.import_module("..."), inside a function.
 LAZY = {
     "symgrad.dims": ("symgrad.proofs",),
-    "symgrad_compiler.backends.numpy": ("symgrad_compiler.backends.special",),
-    "symgrad_compiler.backends.llvm.compile": ("symgrad_compiler.backends.llvm.cold",),
+    "symgrad_compiler.backends.numpy": (
+        "symgrad_compiler.backends.special",
+        "symgrad_compiler.backends.fft",
+        "symgrad_compiler.backends.matrices",
+    ),
+    "symgrad_compiler.backends.llvm.compile": (
+        "symgrad_compiler.backends.llvm.cold",
+        "symgrad_runtime.lapack",
+    ),
     "symgrad_compiler.driver": (
         "symgrad_compiler.backends.llvm.compile",
         "symgrad_compiler.backends.llvm.limits",
     ),
-    "symgrad_compiler.validate.interpret": ("symgrad_compiler.backends.special",),
+    "symgrad_compiler.validate.interpret": (
+        "symgrad_compiler.backends.special",
+        "symgrad_compiler.backends.fft",
+        "symgrad_compiler.backends.matrices",
+    ),
     "symgrad.api.profile": ("matplotlib.figure",),
     "symgrad.ir.graph": ("symgrad.interop.networkx", "symgrad.api.language"),
     "symgrad_compiler.plan.recompute": ("symgrad.interop.networkx",),

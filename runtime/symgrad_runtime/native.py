@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 
 from symgrad.dims import Dim, evaluate
-from symgrad.errors import ExecutionError, InputError
+from symgrad.errors import ExecutionError, InputError, LinAlgError, matrix_error
 from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
@@ -31,7 +31,9 @@ from symgrad_runtime.signals import Uninterrupted
     NO_ELEMENTS,
     NEGATIVE_POWER,
     NOT_FINITE,
-) = range(1, 8)
+    SINGULAR,
+    NOT_POSITIVE_DEFINITE,
+) = range(1, 10)
 
 
 @dataclass(eq=False)
@@ -53,6 +55,8 @@ class NativeProgram:
     describe: Callable[[int], tuple[str, int, str]]
     #: The exception of the last call-back that failed in this thread.
     callback_error: Callable[[], BaseException | None]
+    #: The step of an error record -> the sizes of the batch of matrices that it works on.
+    batch_of: Callable[[int], tuple[Dim, ...]]
     #: The text of the plan, and of the generated code by kind.
     report: Callable[[], str]
     code: Callable[[str], str]
@@ -182,13 +186,26 @@ class NativeProgram:
             raise ExecutionError(
                 f"integers to negative integer powers are not allowed, such as {a}\n  in {where}"
             )
+        if what in (SINGULAR, NOT_POSITIVE_DEFINITE):
+            raise self._matrix_error(step, what == SINGULAR, a, b, where, arrays)
         error = self.callback_error()
         if isinstance(error, KeyboardInterrupt):
             raise error
+        if isinstance(error, LinAlgError):
+            raise LinAlgError(error.what, facts=error.facts, at=where) from error
         for kind in (IndexError, MemoryError):
             if type(error) is kind:
                 raise kind(f"{error}\n  in {where}") from error
         raise ExecutionError(f"{error}\n  in {where}") from error
+
+    def _matrix_error(
+        self, step: int, is_singular: bool, number: int, info: int, where: str, arrays: Sequence[Any]
+    ) -> LinAlgError:
+        """The error for matrix `number` of a batch, of which LAPACK said `info`."""
+        sizes = dict(zip(self.entry.sizes, self.entry.bind(arrays), strict=True))
+        shape = tuple(_extent(d, sizes) for d in self.batch_of(step))
+        place = tuple(int(i) for i in numpy.unravel_index(number, shape)) if shape else ()
+        return matrix_error(is_singular, place, info, where)
 
 
 def _extent(dim: Dim, values: Mapping[str, int]) -> int:

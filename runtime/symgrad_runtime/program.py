@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy
 
-from symgrad.errors import ExecutionError, InputError, SymgradError
+from symgrad.errors import ExecutionError, InputError, LinAlgError, SymgradError
 from symgrad_runtime.entry import Entry
 
 #: Workspaces that are kept for the next call, per program.
@@ -168,6 +168,8 @@ class Program:
         where = self._node_of(error)
         if where is None:
             return error
+        if isinstance(error, LinAlgError):
+            return LinAlgError(error.what, facts=error.facts, at=where)
         if isinstance(error, SymgradError):
             return InputError(error.what, facts=error.facts, at=where)
         kind = type(error) if type(error) in (IndexError, MemoryError) else ExecutionError

@@ -35,7 +35,8 @@ def grad(
 
     Args:
         cost: a 0-d float tensor. May be None when `known_grads` says where to start.
-        wrt: a tensor, a sequence or a dict of tensors, intermediates included; the result has this form.
+        wrt: a tensor, a sequence or a dict of tensors, intermediates included; the result has this form. The
+            gradient towards a complex z = x + iy is d/dx + i d/dy, the direction of steepest ascent.
         consider_constant: tensors through which no derivative passes.
         known_grads: tensor -> its cotangent, which replaces what would come from the cost.
         disconnected_inputs: what to do where the cost does not depend on a target: "raise" an error,
@@ -48,7 +49,7 @@ def grad(
 
     Raises:
         GradientError: the cost is not a scalar; a cotangent has the wrong type.
-        GradientTypeError: the cost or a target is not of floats.
+        GradientTypeError: the cost is not of floats, or a target neither of floats nor complex.
         DisconnectedInputError: the cost does not depend on a target.
 
     >>> import symgrad as sg
@@ -94,7 +95,8 @@ def vjp(
     Args:
         y: a tensor of any shape, or a sequence of them.
         wrt: as for `grad`.
-        cotangents: one for each y, of its shape.
+        cotangents: one for each y, of its shape. For complex numbers the product is the gradient of
+            Re(sum(conj(cotangent) y)); for an analytic y it is conj(dy/dz) times the cotangent.
 
     >>> import symgrad as sg
     >>> x = sg.vector("x", size=2)
@@ -274,6 +276,13 @@ def disconnected_error(target: Tensor, outputs: Sequence[Tensor]) -> Disconnecte
 
 def require_scalar(cost: Tensor) -> None:
     require_float(cost, "the cost")
+    if cost.dtype.kind == "complex":
+        raise GradientTypeError(
+            f"the cost must be real, but {_label(cost)} is {cost.dtype}",
+            facts=[("cost", cost.type)],
+            at=origin.locate(cost.node.origins),
+            hint="take sg.real, sg.imag or sg.abs of it, or use sg.vjp with a cotangent",
+        )
     if cost.ndim:
         raise GradientError(
             f"the cost must be a scalar, but {_label(cost)} has shape ({', '.join(map(str, cost.shape))})",

@@ -24,12 +24,15 @@ from symgrad.api.differentiate import (
 )
 from symgrad.dims import Dim, Size, product
 from symgrad.errors import GradientError
+from symgrad.ir import origin
 from symgrad.ir.collector import without_collections
 from symgrad.ir.tensor import Tensor, make_input
 from symgrad.ops.cast import astype
+from symgrad.ops.complexes import conj
 from symgrad.ops.create import arange, zeros_like
 from symgrad.ops.reduce import spread
 from symgrad.ops.shape import moveaxis, reshape
+from symgrad.types import complex_dtype
 from symgrad_compiler.autodiff import reverse
 from symgrad_compiler.autodiff.forward import pushforward as push
 from symgrad_compiler.autodiff.vectorize import vectorize
@@ -94,6 +97,7 @@ def jacobian(
     wrt: Wrt,
     *,
     mode: str = "auto",
+    holomorphic: bool = False,
     consider_constant: Tensor | Iterable[Tensor] = (),
     disconnected_inputs: str = "raise",
     stabilize: bool = True,
@@ -101,16 +105,22 @@ def jacobian(
     """The derivative of every element of `y` with respect to every element of `wrt`.
 
     Args:
-        y: a float tensor of any shape.
+        y: a float or complex tensor of any shape.
         wrt: a tensor, a sequence or a dict of tensors, intermediates included; the result has this form.
         mode: "reverse" (a pullback for each element of y), "forward" (a pushforward for each element
-            of wrt) or "auto", which takes what is less.
+            of wrt) or "auto", which takes what is less. Where one of y and x is complex, one mode tells all:
+            of a real y the reverse one, whose rows are gradients; of a real x the forward one.
+        holomorphic: of a complex y of complex x, a promise that y is an analytic function of x, so that
+            dy/dx is one complex number.
         consider_constant: tensors through which no derivative passes.
         disconnected_inputs: as for `grad`.
         stabilize: as for `grad`.
 
     Returns:
         Tensors of shape `y.shape + x.shape`.
+
+    Raises:
+        GradientError: y and x are complex without `holomorphic`; the mode cannot tell.
 
     >>> import symgrad as sg
     >>> x = sg.vector("x", size=2)
@@ -121,7 +131,29 @@ def jacobian(
     require_float(y, "the output")
     targets = Targets(wrt)
     held = as_list(consider_constant)
+    for x in targets.tensors:
+        _require_mode(y, x, mode, holomorphic)
     return targets.rebuild(_jacobians([y], targets.tensors, held, mode, disconnected_inputs, stabilize)[0])
+
+
+def _require_mode(y: Tensor, x: Tensor, mode: str, holomorphic: bool) -> None:
+    """Whether one number for each pair of elements of y and x, found in that mode, is their derivative."""
+    kinds = (y.dtype.kind == "complex", x.dtype.kind == "complex")
+    facts = [("y", y.type), ("wrt", x.type)]
+    if all(kinds) and not holomorphic:
+        raise GradientError(
+            "the derivative of a complex y by a complex x is one complex number only if y is analytic",
+            facts=facts,
+            at=origin.locate(origin.current()),
+            hint="holomorphic=True promises that; else differentiate sg.real(y) and sg.imag(y)",
+        )
+    only = {(True, False): "forward", (False, True): "reverse"}.get(kinds)
+    if only and mode in _MODES and mode not in ("auto", only):
+        raise GradientError(
+            f"the Jacobian of {y.dtype} by {x.dtype} needs mode {only!r}",
+            facts=[*facts, ("mode", mode)],
+            at=origin.locate(origin.current()),
+        )
 
 
 def hessian(
@@ -138,6 +170,9 @@ def hessian(
         A tensor of shape `x.shape + x.shape`; for a sequence or dict of tensors, a sequence of sequences
         or a dict of dicts, where entry [a][b] has the shape `a.shape + b.shape`.
 
+    Raises:
+        GradientError: a tensor of `wrt` is complex; how its gradient moves is no matrix of complex numbers.
+
     >>> import symgrad as sg
     >>> x = sg.vector("x", size=2)
     >>> sg.hessian(x[0] ** 2 * x[1], x).eval({x: [3.0, 5.0]})
@@ -145,6 +180,14 @@ def hessian(
            [ 6.,  0.]])
     """
     targets = Targets(wrt)
+    for target in targets.tensors:
+        if target.dtype.kind == "complex":
+            raise GradientError(
+                "a Hessian is taken with respect to real numbers",
+                facts=[("wrt", target.type)],
+                at=origin.locate(origin.current()),
+                hint="make z of its parts, sg.complex(x, y), and take them; or use sg.hvp",
+            )
     start = _gradients(cost, targets, consider_constant, disconnected_inputs, stabilize)
     rows = _jacobians(*start, "auto", "ignore", stabilize)
     return targets.rebuild([targets.rebuild(row) for row in rows])
@@ -251,8 +294,7 @@ def _jacobians(
     ys, held, xs = list(outputs), list(constants), list(wrt)
     if stabilize:
         ys, held, xs = stabilized(outputs, constants, wrt)
-    forward = mode == "forward" or (mode == "auto" and _is_less(xs, ys))
-    found = _by_tangents(ys, xs, held) if forward else _by_cotangents(ys, xs, held)
+    found = _by_kind(ys, xs, held, mode)
     rows = []
     for y, shown, row in zip(ys, outputs, found, strict=True):
         for x, entry in zip(wrt, row, strict=True):
@@ -266,8 +308,28 @@ def _jacobians(
     return rows
 
 
+def _by_kind(
+    ys: Sequence[Tensor], xs: Sequence[Tensor], held: Sequence[Tensor], mode: str
+) -> list[list[Tensor | None]]:
+    """Each pair in the mode that was asked for; of real and complex numbers, in the one that can tell."""
+    table: dict[tuple[int, int], Tensor | None] = {}
+    for to in (False, True):
+        for of in (False, True):
+            rows = [i for i, y in enumerate(ys) if (y.dtype.kind == "complex") == to]
+            columns = [k for k, x in enumerate(xs) if (x.dtype.kind == "complex") == of]
+            if not rows or not columns:
+                continue
+            some, others = [ys[i] for i in rows], [xs[k] for k in columns]
+            forward = mode == "forward" or (mode == "auto" and _is_less(others, some))
+            forward = forward if to == of else to
+            found = _by_tangents(some, others, held) if forward else _by_cotangents(some, others, held)
+            table.update({(i, k): found[a][b] for a, i in enumerate(rows) for b, k in enumerate(columns)})
+    return [[table[i, k] for k in range(len(xs))] for i in range(len(ys))]
+
+
 def _zeros(y: Tensor, x: Tensor) -> Tensor:
-    return zeros_like(spread(y, (*y.shape, *x.shape), tuple(range(y.ndim, y.ndim + x.ndim))))
+    like = astype(y, complex_dtype(y.dtype)) if x.dtype.kind == "complex" else y
+    return zeros_like(spread(like, (*y.shape, *x.shape), tuple(range(y.ndim, y.ndim + x.ndim))))
 
 
 def _is_less(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> bool:
@@ -285,7 +347,7 @@ def _is_less(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> bool:
 def _by_cotangents(
     ys: Sequence[Tensor], xs: Sequence[Tensor], held: Sequence[Tensor]
 ) -> list[list[Tensor | None]]:
-    """A pullback of each output, vectorised over its elements."""
+    """A pullback of each output, vectorised over its elements; of a complex y, the derivative's conjugate."""
     rows: list[list[Tensor | None]] = []
     for y in ys:
         g = make_input(y.type, "g")
@@ -295,11 +357,15 @@ def _by_cotangents(
         made = vectorize([t for t in sent if t is not None], {g: basis}, basis.shape[0])
         rows.append(
             [
-                None if t is None else reshape(made[t], (*y.shape, *x.shape))
+                None if t is None else _derivative(reshape(made[t], (*y.shape, *x.shape)), y)
                 for t, x in zip(sent, xs, strict=True)
             ]
         )
     return rows
+
+
+def _derivative(sent: Tensor, y: Tensor) -> Tensor:
+    return conj(sent) if y.dtype.kind == "complex" else sent
 
 
 def _by_tangents(

@@ -196,6 +196,18 @@ class Tensor(Operators):
         """`x.at[key].set(v)`, and `add`, `mul`, `max`, `min`: x with other values where the key selects."""
         return registry.language["at"](self)
 
+    @property
+    def real(self) -> Tensor:
+        """The real part; of real numbers, the tensor itself."""
+        result: Tensor = registry.language["real"](self)
+        return result
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part; of real numbers, zeros."""
+        result: Tensor = registry.language["imag"](self)
+        return result
+
     def named(self, name: str) -> Tensor:
         """Name this tensor, for printing and for `Graph.find`; returns the tensor itself."""
         self.name = check_name(name)
@@ -226,6 +238,7 @@ class Tensor(Operators):
     swapaxes = _method("swapaxes")
     repeat = _method("repeat")
     diagonal = _method("diagonal")
+    conj = _method("conj")
     trace = _method("trace")
     astype = _method("astype")
     eval = _method("eval")
@@ -460,3 +473,8 @@ def require_rank(what: str, tensor: TensorType, rank: int) -> None:
     """ShapeError unless `tensor` has `rank` dimensions."""
     if tensor.ndim != rank:
         raise ShapeError(f"{what} needs {rank} dimensions", facts=[("got", tensor)])
+
+
+def same_tensors(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    """Whether two sequences hold the very same tensors (`==` on tensors makes a tensor)."""
+    return len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))

@@ -24,7 +24,7 @@ from symgrad.ops.cast import astype
 from symgrad.ops.create import Fill, as_tensor
 from symgrad.ops.kinds import INTEGERS, Elementwise
 from symgrad.ops.shape import broadcast_shapes, broadcast_to
-from symgrad.registry import ops, provide
+from symgrad.registry import language, ops, provide
 from symgrad.types import BOOL, FLOAT64, DType, TensorType, default_dtype, promote, promote_weak
 
 
@@ -52,6 +52,8 @@ def align_and_apply(op: Elementwise, operands: Sequence[Any]) -> Any:
     dtype = common_dtype(values[op.conditions :])
     if dtype is BOOL and op.name in _OF_BOOLS:
         return align_and_apply(ops[_OF_BOOLS[op.name]], values)
+    if dtype.kind == "complex" and op.name in _OF_COMPLEX:
+        return language[_OF_COMPLEX[op.name]](*values)
     if op.name in _COMPARISONS and dtype.kind in INTEGERS:
         holds = _beyond(op, values, dtype)
         if holds is not None:
@@ -85,6 +87,9 @@ _OF_BOOLS = {
     "maximum": "logical_or",
     "minimum": "logical_and",
 }
+
+#: What these are of complex numbers.
+_OF_COMPLEX = {"abs": "modulus", "sign": "phasor"}
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     "equal": operator.eq,

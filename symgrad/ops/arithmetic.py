@@ -10,6 +10,7 @@ from symgrad.errors import DTypeError, GraphError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.cast import astype
+from symgrad.ops.complexes import complex, imag, real
 from symgrad.ops.create import as_tensor
 from symgrad.ops.kinds import BITS, FLOATS, INTEGERS, NUMBERS, REALS, Elementwise, elementwise
 from symgrad.registry import provide
@@ -110,8 +111,8 @@ log: Elementwise = elementwise("log(x)", "the natural logarithm",
 
 @provide("round")
 def round(x: Any, decimals: int = 0) -> Tensor:
-    """x rounded to so many decimals (negative: to tens, hundreds ...), as NumPy: of two equally near, the even.
-    There is no derivative, since it is piecewise constant.
+    """x rounded to so many decimals (negative: to tens, hundreds ...), as NumPy: of two equally near, the even; of
+    complex numbers, both parts. There is no derivative, since it is piecewise constant.
 
     >>> import symgrad as sg
     >>> sg.round([0.125, 2.5]).eval(), sg.round([0.125, 2.5], 2).eval(), sg.round([15, 25], -1).eval()
@@ -120,9 +121,11 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     digits = as_int(decimals)
     if digits is None:
         raise GraphError(f"decimals must be an int, not {decimals!r:.60}", at=origin.locate(origin.current()))
+    tensor = as_tensor(x)
+    if tensor.dtype.kind == "complex":
+        return complex(round(real(tensor), digits), round(imag(tensor), digits))
     if digits == 0:
         return _round(x)
-    tensor = as_tensor(x)
     if tensor.dtype.kind in INTEGERS:
         return tensor if digits > 0 else astype(_round(tensor / _ten(-digits)) * _ten(-digits), tensor.dtype)
     if digits > 0:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from symgrad import registry
 from symgrad.dims import Dim
 from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Node, Tensor, apply
@@ -20,7 +21,7 @@ from symgrad.types import dtype as as_dtype
 @declare
 @dataclass(frozen=True)
 class AsType(Linear):
-    """x in another dtype; from complex, the real part."""
+    """x in another dtype; complex numbers stay complex."""
 
     dtype: DType
     name: ClassVar[str] = "astype"
@@ -37,7 +38,11 @@ class AsType(Linear):
         return x.with_dtype(self.dtype)
 
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor | None:
-        return astype(g, x.dtype) if x.dtype.is_differentiable and self.dtype.is_differentiable else None
+        if not (x.dtype.is_differentiable and self.dtype.is_differentiable):
+            return None
+        if g.dtype.kind == "complex" and x.dtype.kind != "complex":
+            g = registry.language["real"](g)
+        return astype(g, x.dtype)
 
     @staticmethod
     def finite_if(node: Node) -> bool | Sequence[Tensor]:

@@ -14,6 +14,7 @@ from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import not_equal
+from symgrad.ops.complexes import conj
 from symgrad.ops.kinds import NUMBERS, Linear, Tangents, declare, known_finite, repeated, total
 from symgrad.ops.reduce import Sum
 from symgrad.ops.shape import (
@@ -69,14 +70,14 @@ class MatMul(Linear):
     def pull(
         self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
     ) -> Tensor | None:
-        """d_a = g b^T and d_b = a^T g, strong in what was strong and in a masked g."""
+        """d_a = g b^H and d_b = a^H g, strong in what was strong and in a masked g."""
         g = cotangents[0]
         if g is None:
             return None
         other = node.inputs[1 - operand]
         differentiated, kept = ("a", "b") if operand == 0 else ("b", "a")
         strong_g = differentiated in self.strong or (masked and not known_finite(other))
-        return _transposed(operand, g, other, strong_g, kept in self.strong)
+        return _transposed(operand, g, conj(other), strong_g, kept in self.strong)
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """t_a b + a t_b, strong in what was strong and in a masked tangent."""
@@ -113,7 +114,7 @@ def _swapped(strong: str) -> str:
 
 
 def _transposed(operand: int, g: Tensor, other: Tensor, strong_g: bool, strong_other: bool) -> Tensor:
-    """The cotangent of one operand of a product, from that of the result and the other operand."""
+    """The cotangent of one operand of a product, from that of the result and the other operand, conjugated."""
 
     def multiplied(x: Tensor, y: Tensor, strong_x: bool, strong_y: bool) -> Tensor:
         return apply(MatMul("a" * strong_x + "b" * strong_y), x, y)
@@ -295,18 +296,21 @@ def _pairs(axes: Any, left_rank: int, right_rank: int) -> tuple[tuple[int, ...],
 
 
 def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
-    """The inner products of vectors along `axis`; all other axes broadcast.
+    """The inner products of vectors along `axis`, sum of conj(x) y; all other axes broadcast.
 
     Args:
-        x, y: real tensors; their sizes along the axis are equal.
+        x, y: tensors; their sizes along the axis are equal.
         axis: counted in the shape that both broadcast to.
+
+    >>> vecdot([1j, 2.0], [1.0, 1.0]).eval()
+    np.complex128(2-1j)
     """
-    a, b = _real_operands("vecdot", x, y)
+    a, b = align_tensors([x, y])
     rank = max(a.ndim, b.ndim, 1)
     behind = normalize_axis(axis, rank) - rank
     if any(t.ndim < -behind for t in (a, b)) or not dims.equal(a.shape[behind], b.shape[behind]):
         raise ShapeError(f"vecdot needs equal sizes along axis {axis}", facts=_operands(a, b), at=_here())
-    products = a * b
+    products = conj(a) * b
     return apply(Sum((products.ndim + behind,)), products)
 
 
@@ -341,9 +345,9 @@ def dot(x: Any, y: Any) -> Tensor:
 
 
 def vdot(x: Any, y: Any) -> Tensor:
-    """The inner product of real tensors of equally many elements, flattened."""
-    a, b = _real_operands("vdot", x, y)
-    return matmul(reshape(a, (a.size,)), reshape(b, (b.size,)))
+    """The inner product of tensors of equally many elements, flattened: the sum of conj(x) y."""
+    a, b = align_tensors([x, y])
+    return matmul(conj(reshape(a, (a.size,))), reshape(b, (b.size,)))
 
 
 def kron(x: Any, y: Any) -> Tensor:
@@ -359,13 +363,6 @@ def kron(x: Any, y: Any) -> Tensor:
     apart = reshape(a, tuple(d for size in blocks for d in (size, 1)))
     within = reshape(b, tuple(d for size in inside for d in (1, size)))
     return reshape(apart * within, tuple(m * n for m, n in zip(blocks, inside, strict=True)))
-
-
-def _real_operands(name: str, x: Any, y: Any) -> list[Tensor]:
-    operands = align_tensors([x, y])
-    if operands[0].dtype.kind == "complex":
-        raise DTypeError(f"{name} does not take complex numbers", facts=_operands(*operands), at=_here())
-    return operands
 
 
 def cross(x: Any, y: Any, *, axis: int = -1) -> Tensor:

@@ -16,6 +16,7 @@ from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal
+from symgrad.ops.complexes import conj
 from symgrad.ops.create import as_tensor, fill
 from symgrad.ops.join import concat
 from symgrad.ops.kinds import BITS, INEXACT, NUMBERS, REALS, Custom, Linear, Tangents, declare, total
@@ -65,14 +66,14 @@ class LinearRecurrence(Linear):
 
     def transpose_b(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
         back = {"plain": "lagged", "lagged": "plain", "exclusive": "exclusive"}[self.mode]
-        return apply(LinearRecurrence(self.axis, not self.reverse, back), a, g)
+        return apply(LinearRecurrence(self.axis, not self.reverse, back), conj(a), g)
 
     def transpose_a(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """Each a meets the s before it and the cotangent of the s behind it."""
         behind = replace(self, reverse=not self.reverse, mode="exclusive")
         if self.mode == "lagged":
-            return masked_multiply(apply(behind, a, g), apply(self, a, b))
-        return masked_multiply(self.transpose_b(g, a, b), apply(replace(self, mode="exclusive"), a, b))
+            return masked_multiply(apply(behind, conj(a), g), conj(apply(self, a, b)))
+        return masked_multiply(self.transpose_b(g, a, b), conj(apply(replace(self, mode="exclusive"), a, b)))
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """What b's tangent gives, and a's: a recurrence whose b is t_a times the s that a meets."""
@@ -133,8 +134,8 @@ class CumulativeProd(Custom):
         return _along(x, self.axis, self.name, NUMBERS)
 
     def vjp_x(self, g: Tensor, x: Tensor, out: Tensor) -> Tensor:
-        behind = apply(LinearRecurrence(self.axis, not self.reverse, self._mode()), x, g)
-        return masked_multiply(behind, self._before(x, out))
+        behind = apply(LinearRecurrence(self.axis, not self.reverse, self._mode()), conj(x), g)
+        return masked_multiply(behind, conj(self._before(x, out)))
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """The transpose of the above: t_i = x_i t_(i-1) + p_i t_x_i."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,20 +23,21 @@ _compiled: dict[str, Callable[..., Any]] = {}
 def can_evaluate(node: Node) -> bool:
     """Whether the node can be computed now: one output, all attributes known, NumPy alone."""
     op = node.op
-    if (
-        len(node.outputs) != 1
-        or not isinstance(op, TensorOp)
-        or not op.numpy
-        or "special." in op.numpy
-        or op.fails
-    ):
+    if len(node.outputs) != 1 or not isinstance(op, TensorOp) or not op.numpy or on_demand(op) or op.fails:
         return False
     values = [v for a in attributes(op).values() for v in (a if isinstance(a, tuple) else (a,))]
     return not any(isinstance(v, Size) for v in values)
 
 
-#: What templates may name; `special` (scipy.special) is for callers that have loaded it.
+#: What templates may name. Beside these there are some that callers load on demand.
 MODULES: Mapping[str, Any] = {"numpy": numpy, "numeric": numeric}
+ON_DEMAND = ("special", "fft", "linalg")
+
+
+def on_demand(op: TensorOp) -> frozenset[str]:
+    """The modules of `ON_DEMAND` that an op's template names: `special` (scipy.special), `fft` (made of
+    scipy.fft), `linalg` (made of scipy.linalg and numpy.linalg)."""
+    return frozenset(n for n in ON_DEMAND if re.search(rf"(?<![\w.]){n}\.", op.numpy))
 
 
 def evaluate(

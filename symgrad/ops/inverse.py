@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import math
 
+from symgrad.ir.tensor import Tensor
 from symgrad.ops.arithmetic import reciprocal, rsqrt, square
 from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import where
 
+
+def _one_over_root(x: Tensor) -> Tensor:
+    """1 / sqrt(1 - x^2); of complex numbers, with two roots: their branch cuts are those of asin."""
+    return rsqrt(1 - x) * rsqrt(1 + x) if x.dtype.kind == "complex" else rsqrt((1 - x) * (1 + x))
+
+
 asin: Elementwise = elementwise("asin(x)", "the inverse sine; its derivative at -1 and 1 is inf",
-                   d_x=lambda x, out: rsqrt((1 - x) * (1 + x)),
+                   d_x=lambda x, out: _one_over_root(x),
                    numpy="numpy.arcsin({x}, out={out})", scalar=lambda b, x: b.call("arcsin", x))  # fmt: skip
 
 acos: Elementwise = elementwise("acos(x)", "the inverse cosine; its derivative at -1 and 1 is -inf",
-                   d_x=lambda x, out: -rsqrt((1 - x) * (1 + x)),
+                   d_x=lambda x, out: -_one_over_root(x),
                    numpy="numpy.arccos({x}, out={out})", scalar=lambda b, x: b.call("arccos", x))  # fmt: skip
 
 atan: Elementwise = elementwise("atan(x)", "the inverse tangent",
@@ -26,7 +33,7 @@ atan: Elementwise = elementwise("atan(x)", "the inverse tangent",
                    numpy="numpy.arctan({x}, out={out})", scalar=lambda b, x: b.call("arctan", x))  # fmt: skip
 
 asinh: Elementwise = elementwise("asinh(x)", "the inverse hyperbolic sine",
-                    d_x=lambda x, out: reciprocal(hypot(1, x)) if x.dtype.kind == "float" else rsqrt(1 + square(x)),
+                    d_x=lambda x, out: reciprocal(hypot(1, x)) if x.dtype.kind == "float" else _one_over_root(1j * x),
                     numpy="numpy.arcsinh({x}, out={out})", scalar=lambda b, x: b.call("arcsinh", x))  # fmt: skip
 
 acosh: Elementwise = elementwise("acosh(x)", "the inverse hyperbolic cosine; its derivative at 1 is inf",

@@ -13,6 +13,16 @@ A rule returns None for "no path". Rules are written in the language, so they di
 cotangent is exactly 0, and must stay 0 whatever the partial is: 0 * (1/0) is NaN. Differentiation tracks which
 cotangents may hold such zeros and says `masked=True`; products with partials that may be infinite are then
 strong-zero products (`select.masked_multiply`).
+
+**Complex numbers.** The gradient of a real L towards z = x + iy is dL/dx + i dL/dy, the direction of steepest
+ascent, and a cotangent g of w is that of L towards w: dL = Re(conj(g) dw). So a transpose is an adjoint, for the
+inner product Re(conj(a) b):
+
+    w = f(z), f analytic       tangent f'(z) t             cotangent conj(f'(z)) g
+    real f(z), gradient p      tangent Re(conj(p) t)       cotangent p g
+    complex f(x), x real       tangent f'(x) t             cotangent Re(conj(f'(x)) g)
+
+`d_x` states f' or the gradient p; what is neither (conj, say) states `vjp_x` whole, and forward mode transposes it.
 """
 
 from __future__ import annotations
@@ -38,6 +48,7 @@ FLOATS = ("float",)
 INTEGERS = ("uint", "int")
 BITS = ("bool", "uint", "int")
 BOOLS = ("bool",)
+COMPLEX = ("complex",)
 
 Rule = Callable[..., Any]
 #: One for each output; None where there is none.
@@ -68,7 +79,7 @@ class TensorOp(Op):
     #: Whether that reduction is defined for no elements.
     has_identity: ClassVar[bool] = True
     #: Native form of a composite: the same in simpler ops of the language.
-    expand: ClassVar[Callable[..., Tensor] | None] = None
+    expand: ClassVar[Callable[..., Tensor | tuple[Tensor, ...]] | None] = None
 
     def pull(
         self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
@@ -125,13 +136,14 @@ class Elementwise(TensorOp):
         name: str,
         operands: tuple[str, ...],
         accepts: tuple[str, ...],
-        result: DType | None,
+        result: DType | Callable[[DType], DType] | None,
         rules: Mapping[str, Any],
         no_gradient: Mapping[str, str],
         numpy: str,
         scalar: ScalarCode,
         commutative: bool,
         selects: bool,
+        linear: bool,
         conditions: int,
         to_float: bool,
         check: Callable[..., None] | None,
@@ -147,6 +159,7 @@ class Elementwise(TensorOp):
         self.scalar = scalar
         self.commutative = commutative  # type: ignore[misc]
         self.selects = selects  # type: ignore[misc]
+        self.linear = linear
         self.conditions = conditions
         self.to_float = to_float
         self.check = check
@@ -168,7 +181,9 @@ class Elementwise(TensorOp):
             raise DTypeError(
                 f"{self.name} does not take {first.dtype}", hint=f"it takes {', '.join(self.accepts)}"
             )
-        return first if self.result is None else first.with_dtype(self.result)
+        if self.result is None:
+            return first
+        return first.with_dtype(self.result if isinstance(self.result, DType) else self.result(first.dtype))
 
     def __call__(self, *operands: Any) -> Tensor:
         """Apply to tensors, arrays and numbers, with broadcasting and promotion."""
@@ -186,19 +201,36 @@ class Elementwise(TensorOp):
         if whole is not None:
             result: Tensor | None = whole(g, *node.inputs, node.outputs[0])
             return result
-        partial = self.rules["d_" + name]
-        if callable(partial):
-            partial = partial(*node.inputs, node.outputs[0])
-        return product(g, partial, masked)
+        return chained(g, self._partial(node, name), masked, node.inputs[operand].dtype, forward=False)
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
-        """Element by element, the Jacobian is its own transpose: what operands would send back, added up."""
-        parts = [
-            self.pull(node, i, (t,), masked)
+        """Element by element, a real Jacobian is its own transpose: what operands would send back, added up."""
+        live = [
+            (i, t)
             for i, t in enumerate(tangents)
             if t is not None and self.operands[i] not in self.no_gradient
         ]
+        if self.linear and live:
+            zeros = registry.language["zeros_like"]
+            given = [zeros(x) if t is None else t for t, x in zip(tangents, node.inputs, strict=True)]
+            return apply_all(self, tuple(given))
+        output = node.outputs[0].dtype
+        if output.kind != "complex" and all(t.dtype.kind != "complex" for _, t in live):
+            return (total([self.pull(node, i, (t,), masked) for i, t in live]),)
+        if any("vjp_" + self.operands[i] in self.rules for i, _ in live):
+            return None
+        partials = [self._partial(node, self.operands[i]) for i, _ in live]
+        parts = [
+            chained(t, p, masked, output, forward=True) for (_, t), p in zip(live, partials, strict=True)
+        ]
         return (total(parts),)
+
+    def _partial(self, node: Node, name: str) -> Tensor | PyScalar | None:
+        partial: Any = self.rules["d_" + name]
+        found: Tensor | PyScalar | None = (
+            partial(*node.inputs, node.outputs[0]) if callable(partial) else partial
+        )
+        return found
 
     def batched_op(self, size: Dim) -> Op:
         return self
@@ -227,6 +259,21 @@ def product(g: Tensor, partial: Tensor | PyScalar | None, masked: bool) -> Tenso
         zeros: Tensor = registry.language["zeros_like"](g)
         return zeros
     return g * partial
+
+
+def chained(
+    given: Tensor, partial: Tensor | PyScalar | None, masked: bool, to: DType, *, forward: bool
+) -> Tensor | None:
+    """A cotangent or (`forward`) a tangent through a partial, to a tensor of dtype `to`; see "Complex numbers"."""
+    if partial is None or (given.dtype.kind != "complex" and to.kind != "complex"):
+        return product(given, partial, masked)
+    language = registry.language
+    if given.dtype.kind != "complex":
+        return product(language["astype"](given, to), partial, masked)
+    if not (forward and to.kind == "complex"):
+        partial = language["conj"](partial) if isinstance(partial, Tensor) else partial.conjugate()
+    found = product(given, partial, masked)
+    return found if to.kind == "complex" or found is None else language["real"](found)
 
 
 def total(parts: Sequence[Tensor | None]) -> Tensor | None:
@@ -265,10 +312,11 @@ def elementwise(
     accepts: tuple[str, ...] = INEXACT,
     numpy: str,
     scalar: ScalarCode,
-    result: DType | None = None,
+    result: DType | Callable[[DType], DType] | None = None,
     no_gradient: str | Mapping[str, str] = "",
     commutative: bool = False,
     selects: bool = False,
+    linear: bool = False,
     conditions: int = 0,
     aliases: tuple[str, ...] = (),
     provided: bool = True,
@@ -283,10 +331,11 @@ def elementwise(
         accepts: the kinds of dtypes; where ints are not among them, the language converts them to float64.
         numpy: a template, e.g. "numpy.tanh({x}, out={out})".
         scalar: native form, see `scalar.py`.
-        result: the output's dtype where it is not the operands'.
+        result: the output's dtype where it is not the operands', or a function that tells it from theirs.
         no_gradient: the reason why no operand has a derivative, or a dict operand -> reason.
         commutative: whether two operands may be exchanged.
         selects: whether values may stay unused, see "Masked cotangents".
+        linear: whether it is linear in all operands together, over the reals.
         conditions: how many leading operands are bools (the condition of `where`).
         aliases: further names in the language.
         provided: whether the op is what the language calls by its name; else a function with more arguments is.
@@ -313,6 +362,7 @@ def elementwise(
         scalar=scalar,
         commutative=commutative,
         selects=selects,
+        linear=linear,
         conditions=conditions,
         to_float="int" not in accepts and "float" in accepts,
         check=check,

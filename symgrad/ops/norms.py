@@ -7,26 +7,28 @@ from typing import Any
 
 import numpy
 
-from symgrad.errors import DTypeError, GraphError, ShapeError
+from symgrad.errors import GraphError, ShapeError
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import abs, square
+from symgrad.ops.arithmetic import abs
 from symgrad.ops.cast import astype, stop_gradient
 from symgrad.ops.compare import logical_and
-from symgrad.ops.kinds import FLOATS
+from symgrad.ops.complexes import complex, imag, real
+from symgrad.ops.polar import squared_length
 from symgrad.ops.power import pow
 from symgrad.ops.reduce import Supremum, as_inexact, keep, max, min, sum
 from symgrad.ops.select import maximum, where
 from symgrad.ops.shape import normalize_axes, permute_dims, squeeze
+from symgrad.ops.spectral import svdvals
 from symgrad.ops.statistics import root
 from symgrad.ops.truth import count_nonzero
-from symgrad.types import as_int
+from symgrad.types import as_int, real_dtype
 
 
 def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float = 2) -> Tensor:
     """The p-norm over `axis`, sum(|x|^p)^(1/p), without overflow or underflow on the way.
 
     Args:
-        x: real numbers.
+        x: numbers; the norm is real.
         axis: an int, several, or None for all.
         keepdims: whether the reduced axes stay, of size 1.
         ord: p. 2 unless given; inf and -inf give the largest and the smallest |x|, 0 counts what is not 0.
@@ -37,11 +39,11 @@ def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float 
     >>> sg.vector_norm([3.0, 4.0]).eval(), sg.vector_norm([3 * 2.0**900, 4 * 2.0**900]).eval() == 5 * 2.0**900
     (np.float64(5.0), np.True_)
     """
-    tensor = _real(x, "vector_norm")
+    tensor: Tensor = as_inexact(x)
     axes = normalize_axes(axis, tensor.ndim)
     order = _order(ord, "vector_norm")
     if order == 0:
-        return astype(count_nonzero(tensor, axes, keepdims=keepdims), tensor.dtype)
+        return astype(count_nonzero(tensor, axes, keepdims=keepdims), real_dtype(tensor.dtype))
     if order == math.inf:
         return _highest(abs(tensor), axes, keepdims=keepdims)
     if order == -math.inf:
@@ -50,12 +52,12 @@ def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float 
         return sum(abs(tensor), axes, keepdims=keepdims)
     if order < 0:  # 0 where an element is: 1 / (1/0 + ...)
         return pow(sum(pow(abs(tensor), order), axes, keepdims=keepdims), 1 / order)
-    scale = _power_of_two(tensor, axes) if order == 2 else _largest(tensor, axes)
-    scaled = tensor / scale
     if order == 2:
-        norm = root(sum(square(scaled), axes, keepdims=True))
+        scale = _power_of_two(tensor, axes)
+        norm = root(sum(squared_length(_scaled(tensor, scale)), axes, keepdims=True))
     else:
-        norm = _power(sum(_power(abs(scaled), order), axes, keepdims=True), 1 / order)
+        scale = _largest(tensor, axes)
+        norm = _power(sum(_power(abs(_scaled(tensor, scale)), order), axes, keepdims=True), 1 / order)
     result = scale * norm
     return result if keepdims else squeeze(result, axes)
 
@@ -77,24 +79,30 @@ def _power_of_two(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """1, or where the largest |x| is so large or small that its square is not a float, a power of 2 near it:
     dividing by that rounds nothing."""
     largest = _supremum(x, axes)
-    e = numpy.finfo(x.dtype.numpy).maxexp
+    e = numpy.finfo(largest.dtype.numpy).maxexp
     large = logical_and(largest > 2.0 ** (e // 4), largest < math.inf)
     small = largest < 2.0 ** -(2 * e // 5)
     scale = where(large, 2.0 ** (3 * e // 5), where(small, 2.0 ** -(7 * e // 10), 1))
-    return stop_gradient(astype(scale, x.dtype))
+    return stop_gradient(astype(scale, largest.dtype))
 
 
 def _largest(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """The largest |x|, but so far above the smallest float that its inverse is finite and products with it keep
     their digits; 1 where it is 0, infinite or NaN."""
     largest = _supremum(x, axes)
-    least = float(numpy.finfo(x.dtype.numpy).tiny) * 2.0**30
+    least = float(numpy.finfo(largest.dtype.numpy).tiny) * 2.0**30
     return stop_gradient(where(logical_and(largest > 0, largest < math.inf), maximum(largest, least), 1))
 
 
 def _supremum(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The largest |x|, axes kept; of no elements, -inf."""
-    return keep(apply(Supremum(axes), abs(x)), x.shape, axes) if axes else abs(x)
+    """The largest |x| (of complex numbers, the largest part), axes kept; of no elements, -inf."""
+    size = maximum(abs(real(x)), abs(imag(x))) if x.dtype.kind == "complex" else abs(x)
+    return keep(apply(Supremum(axes), size), x.shape, axes) if axes else size
+
+
+def _scaled(x: Tensor, scale: Tensor) -> Tensor:
+    """x / scale; of complex numbers, part by part, so that nothing is rounded if the scale is a power of two."""
+    return complex(real(x) / scale, imag(x) / scale) if x.dtype.kind == "complex" else x / scale
 
 
 def _power(x: Tensor, p: float) -> Tensor:
@@ -106,19 +114,20 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
     """The norm of the matrices in the last two axes.
 
     Args:
-        x: real numbers, of two dimensions or more.
+        x: numbers, of two dimensions or more; the norm is real.
         keepdims: whether the two axes stay, of size 1.
         ord: "fro" for the root of the sum of squares; 1, -1 for the largest, smallest sum of |x| over a column;
-            inf, -inf for those over a row.
-
-    Raises:
-        GraphError: the norms of singular values (2, -2, "nuc") are not there yet.
+            inf, -inf for those over a row; 2, -2 for the largest, smallest singular value, "nuc" for their sum.
     """
-    tensor = _real(x, "matrix_norm")
+    tensor: Tensor = as_inexact(x)
     if tensor.ndim < 2:
         raise ShapeError("matrix_norm needs at least 2 dimensions", facts=[("x", tensor.type)])
     if ord == "fro":
         return vector_norm(tensor, (-2, -1), keepdims=keepdims)
+    if ord in ("nuc", 2, -2):
+        values = svdvals(tensor)
+        norms = {"nuc": sum, 2: _highest, -2: min}[ord](values, (tensor.ndim - 2,))
+        return keep(norms, tensor.shape, (tensor.ndim - 2, tensor.ndim - 1)) if keepdims else norms
     order = _order(ord, "matrix_norm")
     if order in (1, -1, math.inf, -math.inf):
         summed, left = (-2, -1) if order in (1, -1) else (-1, -2)
@@ -127,7 +136,7 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
         return result if keepdims else squeeze(result, (-2, -1))
     raise GraphError(
         f"matrix_norm has no order {ord!r}",
-        hint='it has "fro", 1, -1, inf and -inf; those of singular values are not there yet',
+        hint='it has "fro", "nuc", 1, -1, 2, -2, inf and -inf',
     )
 
 
@@ -135,7 +144,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     """A vector's or matrix's norm, as `numpy.linalg.norm`.
 
     Args:
-        x: real numbers.
+        x: numbers; the norm is real.
         ord: None for the root of the sum of squares, over all of `axis`; else as for `vector_norm` (one axis) or
             `matrix_norm` (two).
         axis: one or two axes; None for all.
@@ -144,7 +153,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     >>> sg.norm([[3.0, 0.0], [0.0, 4.0]]).eval()
     np.float64(5.0)
     """
-    tensor = _real(x, "norm")
+    tensor: Tensor = as_inexact(x)
     axes = normalize_axes(axis, tensor.ndim, keep_order=True)
     if ord is None:
         return vector_norm(tensor, tuple(sorted(axes)), keepdims=keepdims)
@@ -170,10 +179,3 @@ def _order(ord: Any, name: str) -> float:
     if order is None or order != order:
         raise GraphError(f"{name} has no order {ord!r}", hint='an order is a number, or "fro" of matrices')
     return order
-
-
-def _real(x: Any, name: str) -> Tensor:
-    tensor: Tensor = as_inexact(x)
-    if tensor.dtype.kind not in FLOATS:
-        raise DTypeError(f"{name} does not take {tensor.dtype}", facts=[("x", tensor.type)])
-    return tensor

@@ -12,10 +12,24 @@ import numpy
 
 from symgrad.errors import ShapeError
 from symgrad.ops import fits
+from symgrad.ops.numeric_complex import (  # noqa: F401  (for generated programs)
+    complex_,
+    imag,
+    real,
+    sech_squared_of_complex,
+)
+from symgrad.ops.numeric_conv import (  # noqa: F401  (for templates)
+    conv,
+    conv_input,
+    conv_weights,
+    fold,
+    windows,
+)
 from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated programs)
     argsort,
     gather,
     in_range,
+    interleave,
     one_hot,
     scatter,
     scatter_add,
@@ -26,6 +40,13 @@ from symgrad.ops.numeric_indexing import (  # noqa: F401  (for generated program
     take,
     take_along_axis,
     unslice,
+)
+from symgrad.ops.numeric_pool import (  # noqa: F401  (for templates)
+    max_pool,
+    spread_to_max,
+    sum_at_max,
+    sum_pool,
+    sum_unpool,
 )
 from symgrad.ops.numeric_scan import (  # noqa: F401  (for templates)
     accumulate,
@@ -269,6 +290,8 @@ def _clear(out: Array, zero: Array) -> Array:
 
 def sech_squared(x: Array, out: Out = None) -> Array:
     """1 / cosh(x)^2 as 4 e / (1 + e)^2 with e = exp(-2|x|), which neither overflows nor cancels."""
+    if numpy.iscomplexobj(x):
+        return sech_squared_of_complex(x, out)
     e = numpy.abs(x)
     e = numpy.exp(numpy.multiply(e, -2, out=e if isinstance(e, numpy.ndarray) else None))
     one_plus = e + 1

@@ -5,6 +5,7 @@ Imports NumPy only.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -187,6 +188,17 @@ def set_slice(
     if result is not x:
         numpy.copyto(result, x)
     result[_slices(starts, stops, steps)] = v
+    return result
+
+
+def interleave(parts: Sequence[Array], steps: Sequence[int], axes: Sequence[int], shape: Any) -> Array:
+    """Zeros of `shape` in which the parts take turns along the axes."""
+    result = numpy.zeros(shape, parts[0].dtype)
+    for part, residues in zip(parts, itertools.product(*map(range, steps)), strict=True):
+        where = [slice(None)] * result.ndim
+        for axis, step, r in zip(axes, steps, residues, strict=True):
+            where[axis] = slice(r, r + part.shape[axis] * step, step)
+        result[tuple(where)] = part
     return result
 
 

@@ -12,6 +12,7 @@ from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.arithmetic import reciprocal
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal
+from symgrad.ops.complexes import conj
 from symgrad.ops.create import as_tensor
 from symgrad.ops.cumulative import CumulativeProd, wide
 from symgrad.ops.kinds import (
@@ -189,7 +190,7 @@ class Prod(Custom):
         return reduced(x, self.axes, self.name, NUMBERS)
 
     def vjp_x(self, g: Tensor, x: Tensor, out: Tensor) -> Tensor:
-        return masked_multiply(spread(g, x.shape, self.axes), self._others(x))
+        return masked_multiply(spread(g, x.shape, self.axes), conj(self._others(x)))
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """sum over i of t_i times the product of the others."""

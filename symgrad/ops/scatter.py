@@ -25,6 +25,7 @@ from symgrad.ir.op import Op, attributes
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal, logical_and, not_equal
+from symgrad.ops.complexes import conj
 from symgrad.ops.create import Constant, Fill, Iota, arange, fill, ones_like, zeros_like
 from symgrad.ops.evaluate import evaluate
 from symgrad.ops.gather import INDEX, Gather, row_numbers
@@ -77,7 +78,7 @@ class Scatter(Custom):
         if self.mode == "set":
             return apply(self, g, zeros_like(updates), *indices)
         if self.mode == "mul":
-            return masked_multiply(g, apply(self, ones_like(x), updates, *indices))
+            return masked_multiply(g, conj(apply(self, ones_like(x), updates, *indices)))
         return where(equal(x, out), self._share(g, x, updates, indices, out), 0)
 
     def vjp_updates(self, g: Tensor, x: Tensor, updates: Tensor, *rest: Tensor) -> Tensor:
@@ -92,12 +93,11 @@ class Scatter(Custom):
                 return found
             return where(_over_rest(_is_last(indices, shape), found), found, 0)
         if self.mode == "mul":
-            found = apply(gather, masked_multiply(g, x), *indices)
+            found = apply(gather, masked_multiply(g, conj(x)), *indices)
             if known_distinct(indices, shape):
                 return found
-            return masked_multiply(
-                found, _product_of_others(updates, _places(indices, shape), indices[0].ndim)
-            )
+            others = _product_of_others(updates, _places(indices, shape), indices[0].ndim)
+            return masked_multiply(found, conj(others))
         share = apply(gather, self._share(g, x, updates, indices, out), *indices)
         return where(equal(updates, apply(gather, out, *indices)), share, 0)
 

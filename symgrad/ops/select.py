@@ -12,6 +12,7 @@ from symgrad.errors import GraphError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.compare import isnan, logical_or
+from symgrad.ops.complexes import conj
 from symgrad.ops.create import as_tensor
 from symgrad.ops.kinds import ANY, FLOATS, NUMBERS, REALS, Elementwise, elementwise
 from symgrad.registry import provide
@@ -113,6 +114,8 @@ def _or_nan(beyond: Tensor, bound: Any) -> Tensor:
 #                                                                d/dp: masked_multiply_both(t, g)
 #   masked_multiply_both(a, b)  0 where a or b is 0, else a b    d/da: masked_multiply_both(t, b)
 #
+# (of complex numbers, with p, g and b conjugated).
+#
 # The derivative is that of a product, so nothing is lost at second order, where `where(g == 0, 0, g p)`
 # would lose the term g' p.
 
@@ -121,8 +124,8 @@ masked_multiply: Elementwise = elementwise(
     "g * p, but 0 where g is 0, whatever p is",
     accepts=NUMBERS,
     selects=True,
-    vjp_g=lambda t, g, p, out: masked_multiply(t, p),
-    vjp_p=lambda t, g, p, out: masked_multiply_both(t, g),
+    vjp_g=lambda t, g, p, out: masked_multiply(t, conj(p)),
+    vjp_p=lambda t, g, p, out: masked_multiply_both(t, conj(g)),
     numpy="numeric.masked_multiply({g}, {p}, {out})",
     scalar=lambda b, g, p: b.select(b.equal(g, b.constant(0.0, g)), b.constant(0.0, g), b.multiply(g, p)),
 )
@@ -133,8 +136,8 @@ masked_multiply_both: Elementwise = elementwise(
     accepts=NUMBERS,
     selects=True,
     commutative=True,
-    vjp_x=lambda t, x, y, out: masked_multiply_both(t, y),
-    vjp_y=lambda t, x, y, out: masked_multiply_both(t, x),
+    vjp_x=lambda t, x, y, out: masked_multiply_both(t, conj(y)),
+    vjp_y=lambda t, x, y, out: masked_multiply_both(t, conj(x)),
     numpy="numeric.masked_multiply_both({x}, {y}, {out})",
     scalar=lambda b, x, y: b.select(
         b.logical_or(b.equal(x, b.constant(0.0, x)), b.equal(y, b.constant(0.0, y))),

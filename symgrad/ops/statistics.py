@@ -12,12 +12,13 @@ from symgrad.dims import Dim, product
 from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import ceil, floor, round, sqrt, square
+from symgrad.ops.arithmetic import ceil, floor, round, sqrt
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import isfinite, isnan
 from symgrad.ops.create import as_tensor, constant, holds_tensors, size_tensor
 from symgrad.ops.indexing import take_along_axis
 from symgrad.ops.kinds import FLOATS, INTEGERS, REALS, Custom, declare
+from symgrad.ops.polar import squared_length
 from symgrad.ops.reduce import as_inexact, sum
 from symgrad.ops.select import masked_multiply, maximum, minimum, one_of, where
 from symgrad.ops.shape import (
@@ -55,7 +56,7 @@ def var(
     The mean is taken first, so that nothing cancels. NaN where n - correction is not positive, as NumPy.
 
     Args:
-        x: real numbers.
+        x: numbers; of complex ones the distances are |z - mean|, and the result is real.
         axis: an int, several, or None for all.
         correction: what is taken from the number of elements; 0 unless given.
         keepdims: whether the reduced axes stay, of size 1.
@@ -65,11 +66,11 @@ def var(
     >>> sg.var([1.0, 2.0, 3.0, 4.0], correction=1).eval()
     np.float64(1.6666666666666667)
     """
-    tensor = _real(x, "var")
+    tensor = as_inexact(x)
     axes = normalize_axes(axis, tensor.ndim)
     centred = tensor - mean(tensor, axes, keepdims=True)
     taken = one_of("correction", correction, "ddof", ddof) or 0
-    return _divided(sum(square(centred), axes, keepdims=keepdims), _count(tensor, axes), taken)
+    return _divided(sum(squared_length(centred), axes, keepdims=keepdims), _count(tensor, axes), taken)
 
 
 @provide("std")
@@ -82,7 +83,7 @@ def std(
     ddof: float | None = None,
 ) -> Tensor:
     """The standard deviation over `axis`: the root of `var`, whose derivative at 0 is taken as 0."""
-    return root(var(_real(x, "std"), axis, correction=correction, keepdims=keepdims, ddof=ddof))
+    return root(var(x, axis, correction=correction, keepdims=keepdims, ddof=ddof))
 
 
 def root(x: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ exp: Elementwise = elementwise("exp(x)", "e to the power of x",
                   d_x=lambda x, out: out,
                   numpy="numpy.exp({x}, out={out})", scalar=lambda b, x: b.call("exp", x))  # fmt: skip
 
-exp2: Elementwise = elementwise("exp2(x)", "2 to the power of x", accepts=FLOATS,
+exp2: Elementwise = elementwise("exp2(x)", "2 to the power of x",
                    d_x=lambda x, out: math.log(2) * out,
                    numpy="numpy.exp2({x}, out={out})", scalar=lambda b, x: b.call("exp2", x))  # fmt: skip
 
@@ -51,7 +51,7 @@ cos: Elementwise = elementwise("cos(x)", "the cosine",
                   numpy="numpy.cos({x}, out={out})", scalar=lambda b, x: b.call("cos", x))  # fmt: skip
 
 tan: Elementwise = elementwise("tan(x)", "the tangent",
-                  d_x=lambda x, out: reciprocal(square(cos(x))),
+                  d_x=lambda x, out: sech_squared(1j * x) if x.dtype.kind == "complex" else reciprocal(square(cos(x))),
                   numpy="numpy.tan({x}, out={out})", scalar=lambda b, x: b.call("tan", x))  # fmt: skip
 
 sinh: Elementwise = elementwise("sinh(x)", "the hyperbolic sine",
@@ -74,7 +74,7 @@ def _sech_squared(b: ScalarBuilder, x: Value) -> Value:
     return b.divide(b.multiply(b.constant(4.0, x), e), b.multiply(one_plus, one_plus))
 
 
-sech_squared: Elementwise = elementwise("sech_squared(x)", "1 / cosh(x)^2, the derivative of tanh", accepts=FLOATS,
+sech_squared: Elementwise = elementwise("sech_squared(x)", "1 / cosh(x)^2, the derivative of tanh",
                            d_x=lambda x, out: -2 * (tanh(x) * out),
                            numpy="numeric.sech_squared({x}, {out})", scalar=_sech_squared)  # fmt: skip
 

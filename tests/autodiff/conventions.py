@@ -224,3 +224,18 @@ CASES: list[Case] = [
         (4, 2, 0),
     ),
 ]
+
+
+#: Functions of a complex z at 1 + 2j, and their gradients, d/dRe + i d/dIm.
+COMPLEX: dict[str, complex] = {
+    "sg.real(z)": 1,
+    "sg.imag(z)": 1j,
+    "sg.abs(z)**2": 2 + 4j,
+    "sg.real(z * sg.conj(z))": 2 + 4j,
+    "sg.abs(z)": (1 + 2j) / 5**0.5,
+    "sg.angle(z)": 1j * (1 + 2j) / 5,
+    "sg.real(z**2)": 2 - 4j,
+    "sg.imag(sg.log(z))": 1j * (1 + 2j) / 5,
+    "sg.real(sg.sign(z))": (4 - 2j) / 5**1.5,
+    "sg.sum(sg.abs(sg.fft.fft(sg.stack([z, 2j * z])))**2)": 20 + 40j,
+}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
-from tests.autodiff.conventions import CASES, Case
+from tests.autodiff.conventions import CASES, COMPLEX, Case
 from tests.golden_text import Golden
 
 PEERS = Path(__file__).with_name("peers.json")
@@ -250,12 +250,57 @@ In words:
   (`stabilize=False` switches it off). Rewriting never crosses a tensor that you named in the call.
 * Repeated indices accumulate; what a repeated index overwrites has cotangent 0.
 * Integers and booleans have no derivative; asking for one is a `TypeError`.
+
+## Complex numbers
+
+The gradient of a real cost with respect to a complex z = x + iy is d/dx + i d/dy: the direction of steepest ascent, as
+in PyTorch (JAX has its conjugate). So `z - rate * sg.grad(cost, z)` descends. At z = 1 + 2i:
+
+| cost | gradient |
+|---|---|
+{complex_rows}
+
+* A cotangent g of y stands for Re(sum(conj(g) dy)), so transposes are adjoints. Of an analytic f, `vjp` sends back
+  conj(f'(z)) g, and `jvp` pushes f'(z) t. `a @ b` sends g bᴴ to a.
+* Real parameters inside complex computations have real gradients; integers and booleans none.
+* The cost must be real: `sg.grad` of a complex one is an error that offers `real`, `imag` and `abs`.
+* `sg.jacobian(y, x)`: of a real y the rows are gradients; of a real x it is dy/dx; of two complex ones there is one
+  number for each pair only where y is analytic, which `holomorphic=True` promises. `sg.hvp` is the derivative of the
+  gradient in a direction, whatever the cost; a `sg.hessian` with respect to complex numbers is an error.
+* `abs`, `sign` and `angle` have the derivative 0 at 0, at every order; |z|² written as `sg.real(z * sg.conj(z))` is
+  smooth there.
+* `sg.check_grad` goes in complex directions t, along which the slope is Re(sum(conj(gradient) t)).
+
+## Fourier transforms
+
+`sg.fft` has the functions of `numpy.fft`. They are linear, and their derivatives are transforms again, exact at every
+order, in both modes and under `vmap`:
+
+| | sends back to x |
+|---|---|
+| `fft(x)` | n `ifft(g)`: the same sums with the other sign in the exponent, without the factor 1 / n |
+| `ifft(x)` | `fft(g)` / n |
+| `rfft(x)` | n `irfft(g / w)`, where w is 2 for elements that stand for a pair of frequencies, else 1 |
+| `irfft(x)` | w `rfft(g)` / n |
+
+The norms "ortho" and "forward" move the factor; with "ortho", `fft` is unitary. float32 stays
+in single precision. Sizes and `n` may be symbolic. `ifft(fft(x))` is x (rule `inverse_transforms`).
+`examples/deconvolution.py` fits a blurred spectrum through a product of transforms.
 """  # noqa: E501
 
 
 def shown(value: float | str) -> str:
     number = float(value)
     return "0" if number == 0 else f"{number:.5g}"
+
+
+def complex_gradients() -> dict[str, str]:
+    """The gradient of each row of `COMPLEX` at 1 + 2j, as text."""
+    z = sg.scalar("z", dtype="complex128")
+    found = {text: sg.grad(eval(text, {"sg": sg, "z": z}), z).eval({z: 1 + 2j}) for text in COMPLEX}
+    for text, wanted in COMPLEX.items():
+        assert abs(found[text] - wanted) <= 1e-13, f"{text}: {found[text]}, expected {wanted}"
+    return {text: f"{v.real:.5g}{v.imag:+.5g}i" for text, v in found.items()}
 
 
 def test_document(golden: Golden) -> None:
@@ -269,5 +314,6 @@ def test_document(golden: Golden) -> None:
             row.append("-" if theirs is None else ", ".join(map(shown, theirs)))
         lines.append(f"| {case.what} | `{case.symgrad}` | {case.at:g} | {' | '.join(row)} |")
     versions = " and ".join(f"{name} {version}" for name, version in peers["versions"].items())
-    page = PAGE.format(rows="\n".join(lines), versions=versions)
+    complex_rows = [f"| `{text}` | {value} |" for text, value in complex_gradients().items()]
+    page = PAGE.format(rows="\n".join(lines), versions=versions, complex_rows="\n".join(complex_rows))
     golden(Path(__file__).parents[2] / "docs" / "derivatives.md", page)

@@ -218,5 +218,13 @@ def test_optimised_and_plain_agree_on_an_mlp() -> None:
         np.testing.assert_allclose(old, new, rtol=1e-12)
 
 
+def test_joins_that_become_as_many_other_parts() -> None:
+    """Three parts, of which one is a join and two become one: again three, but others."""
+    x, y = sg.vector("x", size=2), sg.vector("y", size=2)
+    joined = sg.concat([x, y])
+    graph = sg.optimize(sg.Graph([x, y], [joined, sg.concat([joined, sg.ones(2), sg.ones(1)])]))
+    assert [t.shape for t in graph.outputs[1].node.inputs] == [(2,), (2,), (3,)]
+
+
 def test_every_row_is_an_application() -> None:
     assert all(isinstance(r.pattern, Application) for r in [*IDENTITIES, *ROWS])

@@ -197,14 +197,14 @@ def test_products_of_several_python_threads() -> None:
 
 def test_a_product_added_to_a_state() -> None:
     """An update w - c (a b) is one product that adds; in float32 with sizes known only when it runs."""
-    w = sg.shared(np.ones((30, 20), np.float32), "w")
-    a, b = sg.tensor("a", shape=("n", 30), dtype="float32"), sg.tensor("b", shape=("n", 20), dtype="float32")
+    w = sg.shared(np.ones((30, 25), np.float32), "w")
+    a, b = sg.tensor("a", shape=("n", 30), dtype="float32"), sg.tensor("b", shape=("n", 25), dtype="float32")
     f = sg.function([a, b], [], updates={w: w - 0.5 * (a.T @ b)}, backend="llvm")
-    assert "w[30, 20] += -0.5 * a" in f.plan()
+    assert "w[30, 25] += -0.5 * a" in f.plan()
     rng = np.random.default_rng(6)
-    expected = np.ones((30, 20))
+    expected = np.ones((30, 25))
     for n in (1, 17, 400):
-        x, y = (rng.normal(size=(n, c)).astype(np.float32) for c in (30, 20))
+        x, y = (rng.normal(size=(n, c)).astype(np.float32) for c in (30, 25))
         f(x, y)
         expected -= 0.5 * (x.T.astype(np.float64) @ y)
     np.testing.assert_allclose(w.value, expected, rtol=1e-4, atol=1e-4)

@@ -20,7 +20,7 @@ FEW = [1, 2, 3, 7]
 def tiny_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Loops of blocks of a few rows, whatever the size of a row."""
     monkeypatch.setattr(rows, "LEAST_BYTES", -1)
-    monkeypatch.setattr(rows, "_block", lambda n, _: request.param if n != 0 else None)
+    monkeypatch.setattr(rows, "_block", lambda n, *_: request.param if n != 0 else None)
     monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
     return int(request.param)
 

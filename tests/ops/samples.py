@@ -16,8 +16,12 @@ from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
 from symgrad.ops.slices import Unslice
 from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
+from tests.ops.samples_complex import COMPLEX
+from tests.ops.samples_conv import CONV
 from tests.ops.samples_elementary import ELEMENTARY
+from tests.ops.samples_fft import FFT
 from tests.ops.samples_indexing import INDEXING
+from tests.ops.samples_linalg import LINALG
 from tests.ops.samples_reduce import REDUCE
 from tests.ops.samples_shape import SHAPE
 from tests.ops.samples_special import SPECIAL
@@ -140,3 +144,7 @@ SAMPLES |= REDUCE
 SAMPLES |= ELEMENTARY
 SAMPLES |= SPECIAL
 SAMPLES |= SHAPE
+SAMPLES |= COMPLEX
+SAMPLES |= FFT
+SAMPLES |= CONV
+SAMPLES |= LINALG

@@ -44,6 +44,7 @@ SPECIAL = {
     "softplus": lambda x: np.logaddexp(x, 0),
     "erf": scipy.special.erf,
     "erfinv": scipy.special.erfinv,
+    "complex": numeric.complex_,
     **{
         n: getattr(numeric, n) for n in ("gaussian", "erfc", "ndtr", "gammaln", "digamma", "xlogx_derivative")
     },

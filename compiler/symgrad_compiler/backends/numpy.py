@@ -34,6 +34,7 @@ from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData
 from symgrad.ops import numeric
 from symgrad.ops.create import Fill
+from symgrad.ops.evaluate import on_demand
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.shape import Broadcast
 from symgrad_compiler.backends.clock import Clock
@@ -50,7 +51,7 @@ from symgrad_runtime.signals import Uninterrupted
 PART = 1000
 RESERVED = frozenset(
     {
-        *("numpy", "numeric", "special", "uninterrupted", "allocate", "results", "arena"),
+        *("numpy", "numeric", "special", "fft", "linalg", "uninterrupted", "allocate", "results", "arena"),
         *("guard", "guard_leaf", "clock_start", "clock_stop"),
         *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
@@ -78,8 +79,12 @@ def compile_numpy(
         namespace["guard"], namespace["guard_leaf"] = emitter.checks.node, emitter.checks.leaf
     if clock is not None:
         namespace["clock_start"], namespace["clock_stop"] = clock.start, clock.stop
-    if emitter.needs_special:
+    if "special" in emitter.on_demand:
         namespace["special"] = importlib.import_module("symgrad_compiler.backends.special").special
+    if "fft" in emitter.on_demand:
+        namespace["fft"] = importlib.import_module("symgrad_compiler.backends.fft")
+    if "linalg" in emitter.on_demand:
+        namespace["linalg"] = importlib.import_module("symgrad_compiler.backends.matrices")
     for filename, unit in files.items():
         scope = {**namespace, "__name__": filename, "__loader__": _Source(unit)}
         exec(compile(unit.text(), filename, "exec", dont_inherit=True), scope)
@@ -136,7 +141,7 @@ class _Emitter:
         self._buffer_names: dict[Buffer, str] = {}
         self.statements: list[tuple[str, Node]] = []
         self.ending: list[str] = []
-        self.needs_special = False
+        self.on_demand: set[str] = set()
         self.commit: list[tuple[str, Node]] = []
         self.in_place = {} if nan_guard else self._assign_in_place()
         self._spare_of = self._assign_spares()
@@ -253,7 +258,7 @@ class _Emitter:
                 at=origin.locate(node.origins),
                 facts=[("node", repr(node))],
             )
-        self.needs_special |= "special." in op.numpy
+        self.on_demand |= on_demand(op)
         fields = {name: self._attribute(value) for name, value in attributes(op).items()}
         if "shape" in fields:
             fields["shape"] = self.sizes.shape(op.shape)  # type: ignore[attr-defined]

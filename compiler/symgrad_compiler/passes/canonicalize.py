@@ -42,6 +42,7 @@ from symgrad.ops.kinds import BITS, FLOATS, INTEGERS, Elementwise
 from symgrad.ops.power import pow
 from symgrad.ops.select import masked_multiply, maximum, minimum, relu, where
 from symgrad.types import BOOL
+from symgrad_compiler.passes.complexes import RULES as COMPLEXES
 from symgrad_compiler.passes.moves import RULES as MOVES
 from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.rewrite.pattern import var
@@ -71,6 +72,7 @@ IDENTITIES: list[Rule] = [
     rule(where(c, x, x), x, name="where_same"),
     rule(where(logical_not(c), x, y), where(c, y, x), name="where_not"),
     rule(logical_not(logical_not(c)), c, name="not_not"),
+    *COMPLEXES,
 ]
 
 #: The others.

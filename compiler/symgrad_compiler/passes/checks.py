@@ -12,6 +12,7 @@ from typing import Any
 from symgrad.errors import CompileError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import same_tensors
 
 
 def pass_name(step: Callable[[Graph], Graph]) -> str:
@@ -66,7 +67,7 @@ def apply_pass(step: Callable[[Graph], Graph], graph: Graph) -> Graph:
 
 
 def _check(name: str, before: Graph, after: Graph) -> None:
-    if after.inputs != before.inputs or after.input_names != before.input_names:
+    if not same_tensors(after.inputs, before.inputs) or after.input_names != before.input_names:
         raise _fault(name, "the inputs", ", ".join(before.input_names), ", ".join(after.input_names))
     if len(after.outputs) != len(before.outputs) or after.given_output_names != before.given_output_names:
         raise _fault(name, "the outputs", _outputs(before), _outputs(after))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from symgrad.dims import Dim, Shape
-from symgrad.ir.tensor import Tensor, apply
+from symgrad.ir.tensor import Tensor, apply, same_tensors
 from symgrad.ops.arithmetic import add
 from symgrad.ops.create import Fill, fill
 from symgrad.ops.join import Concat
@@ -205,7 +205,7 @@ def concat_of_parts(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | No
         return inputs[0]
     if len(joined) == 1:
         return joined[0]
-    return apply(op, *joined) if joined != list(inputs) else None
+    return None if same_tensors(joined, inputs) else apply(op, *joined)
 
 
 def _adjacent(a: Tensor, b: Tensor, axis: int, barriers: Collection[Tensor]) -> Tensor | None:

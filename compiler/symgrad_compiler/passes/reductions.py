@@ -193,8 +193,9 @@ def sum_of_negative(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | No
 
 @function_rule(Sum, kind="rounding", operands=(multiply,), unshared=True)
 def sum_of_scaled(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """sum(c x) = c sum(x), for real c that is the same along the axes of the sum. Of numbers, those of size 1
-    or more: a sum of what is not scaled down yet may overflow."""
+    """sum(c x) = c sum(x), for finite c that is the same along the axes of the sum (of an infinite one, terms
+    of both signs are NaN). Of numbers, those of size 1 or more: a sum of what is not scaled down yet may
+    overflow."""
     inner, axes = tensor.node.inputs[0], _axes(tensor)
     if inner in barriers or tensor.dtype.kind == "complex":
         return None
@@ -209,6 +210,8 @@ def sum_of_scaled(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None
             left = [i for i in range(inner.ndim) if i not in axes]
             new = tuple(left.index(a) for a in op.axes if a not in axes)
             small = c.node.inputs[0]
+            if not known_finite(small):
+                continue
             scale = apply(Broadcast(tensor.shape, new), small) if new else small
             return apply(multiply, scale, apply(Sum(axes), x))
     return None

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy
 
 from symgrad.ir.graph import Graph
-from symgrad.ir.tensor import Tensor, apply
+from symgrad.ir.tensor import Tensor, apply, same_tensors
 from symgrad.ops.arithmetic import add, multiply, negative, reciprocal, subtract
 from symgrad.ops.cast import AsType
 from symgrad.ops.create import Fill, SizeOf, fill, fill_value
@@ -20,6 +20,7 @@ from symgrad.ops.softmax import LogSoftmax, Softmax, SoftmaxFromLog, log_softmax
 from symgrad.ops.transcendental import exp
 from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.passes.stabilize import NORMAL as BEFORE
+from symgrad_compiler.passes.transforms import RULES as TRANSFORMS
 from symgrad_compiler.rewrite.pattern import attribute, spread, var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
@@ -99,7 +100,7 @@ def _is_number(tensor: Tensor) -> bool:
 
 
 def _equal_numbers(a: Tensor, b: Tensor) -> bool:
-    return a is b or (a.node.op == b.node.op and a.node.inputs == b.node.inputs)
+    return a is b or (a.node.op == b.node.op and same_tensors(a.node.inputs, b.node.inputs))
 
 
 def _other(factors: tuple[Tensor, ...], c: Tensor) -> Tensor:
@@ -201,6 +202,7 @@ RULES: list[Rule] = [
     *scattered_number,
     *masked_by_a_number,
     *sum_of_one_hot,
+    *TRANSFORMS,
 ]
 NORMAL: list[Rule] = [*BEFORE, *RULES]
 _apply = Rewriting("simplify", RULES, normal=NORMAL)

@@ -23,6 +23,7 @@ from symgrad_compiler.plan.steps import (
     FillStep,
     Gather,
     Kernel,
+    MatrixStep,
     RowLoop,
     Scatter,
     Step,
@@ -60,7 +61,7 @@ def dependencies(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -
                         before.add(writer.get(source.storage, -1))
         if step in commits:
             before.add(last_fallible)
-        elif isinstance(step, (BoundsCheck, Callback)):
+        elif isinstance(step, (BoundsCheck, Callback, MatrixStep)):
             before.add(last_fallible)
             last_fallible = number
         if isinstance(step, BoundsCheck) and step.index is not None:

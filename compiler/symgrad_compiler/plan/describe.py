@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from symgrad import dims
 from symgrad.dims import Dim, Size, product
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor
@@ -15,10 +16,12 @@ from symgrad_compiler.plan.steps import (
     IOTA,
     Access,
     BoundsCheck,
+    ConvolutionStep,
     FillStep,
     Gather,
     Kernel,
     MatMulStep,
+    MatrixStep,
     Number,
     Plan,
     RowLoop,
@@ -121,6 +124,13 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
         product = f"{_access(step.a)} @ {_access(step.b)}{strong}"
         yield f"matmul {_access(step.out)} {arrow} {product}: flops {flops_of(step)}"
+    elif isinstance(step, MatrixStep):
+        outs = ", ".join(_access(a) for a in step.outs)
+        yield f"{step.node.op.name} {outs} <- {', '.join(map(_access, step.operands))}: flops {flops_of(step)}"
+    elif isinstance(step, ConvolutionStep):
+        strong = f", strong zeros of {' and '.join(step.strong)}" if step.strong else ""
+        operands = f"{_access(step.a)}, {_access(step.b)}{strong}"
+        yield f"{step.node.op.name} {_access(step.out)} <- {operands}: flops {flops_of(step)}"
     elif isinstance(step, ScanStep):
         operands = ", ".join(map(_access, step.operands))
         way = f"{step.mode}, backwards" if step.reverse else step.mode
@@ -217,11 +227,24 @@ def flops_of(step: Step) -> Dim:
         return product(step.space) * (len(step.nodes) + len(step.reductions) - len(step.gathers))
     if isinstance(step, MatMulStep):
         return 2 * product(step.out.layout.shape) * step.a.layout.shape[-1]
+    if isinstance(step, MatrixStep):
+        return _flops_of_factor(step)
+    if isinstance(step, ConvolutionStep):
+        return 2 * step.convolution.products * step.images
     if isinstance(step, RowLoop):
         return _total(map(flops_of, step.whole))
     if isinstance(step, ScanStep):
         return len(step.operands) * product(step.out.layout.shape)
     return 0
+
+
+def _flops_of_factor(step: MatrixStep) -> Dim:
+    """n^3 / 3 for Cholesky's factor, twice that for its inverse and for LU; n^2 for each column of a system."""
+    shape = step.operands[0].layout.shape
+    if len(step.operands) == 2:
+        return product(shape) * step.outs[0].layout.shape[-1]
+    whole = product(shape) * shape[-1] * (1 if step.node.op.name == "cholesky" else 2)
+    return dims.floordiv(whole, 3)
 
 
 def traffic_of(step: Step, local: Collection[Storage] = ()) -> Dim:

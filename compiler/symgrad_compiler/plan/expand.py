@@ -10,6 +10,7 @@ from symgrad.ir.tensor import Tensor
 from symgrad.ops.contract import MatMul
 from symgrad.ops.kinds import TensorOp
 from symgrad_compiler.passes.pipeline import replace_results
+from symgrad_compiler.plan.convolutions import is_native
 from symgrad_compiler.plan.vectors import as_sum
 from symgrad_compiler.rewrite.engine import rebuild
 
@@ -25,13 +26,14 @@ def expand(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
         current = rebuild(node, replaced)
         op = current.op
         outputs = current.outputs
-        if isinstance(op, TensorOp) and op.expand is not None:
+        if isinstance(op, TensorOp) and op.expand is not None and not is_native(current):
             with origin.scope(node.origins):
-                outputs = (op.expand(*current.inputs),)
+                found = op.expand(*current.inputs)
+                outputs = found if isinstance(found, tuple) else (found,)
         elif isinstance(op, MatMul):
             with origin.scope(node.origins):
-                found = as_sum(current)
-            outputs = outputs if found is None else (found,)
+                as_one = as_sum(current)
+            outputs = outputs if as_one is None else (as_one,)
         replaced.update((old, new) for old, new in zip(node.outputs, outputs, strict=True) if old is not new)
     return replace_results(graph, replaced), replaced
 

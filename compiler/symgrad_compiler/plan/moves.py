@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from symgrad.dims import Dim, Shape
-from symgrad.ir.tensor import Node
+from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.create import Fill, fill
 from symgrad.ops.gather import InRange
+from symgrad.ops.interleave import Interleave
 from symgrad.ops.join import Concat, Split
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.shape import Reshape, SpecifyShape
 from symgrad.ops.slices import SetSlice, Slice, Unslice
 from symgrad.ops.strided import Strided
+from symgrad.ops.windows import Windows
 from symgrad_compiler.plan.indices import check_index
 from symgrad_compiler.plan.planner import Planner
-from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep
+from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep, Number
 
 
 def view(p: Planner, node: Node) -> None:
@@ -26,6 +31,8 @@ def view(p: Planner, node: Node) -> None:
         check_index(p, node, operand, op.axis, op.size)
     if isinstance(op, Slice):
         _check_slice(p, node, op, operand.shape, node.outputs[0].shape)
+    if isinstance(op, Windows):
+        _check_windows(p, node, op, operand.shape)
     if isinstance(op, Split):
         _check_pieces(p, node, op, operand.shape[op.axis])
     if not isinstance(found, Access):
@@ -71,6 +78,13 @@ def _check_slice(p: Planner, node: Node, op: Slice, shape: Shape, counts: Shape)
             p.open(BoundsCheck(node, axis, size, first=start, last=last, count=count))
 
 
+def _check_windows(p: Planner, node: Node, op: Windows, shape: Shape) -> None:
+    """Check that windows fit into axes of symbolic sizes."""
+    for axis, window, dilation in zip(op.axes, op.sizes, op.dilations, strict=True):
+        if not (isinstance(shape[axis], int) and isinstance(window, int)):
+            p.open(BoundsCheck(node, axis, shape[axis], last=(window - 1) * dilation, count=1))
+
+
 def concat(p: Planner, node: Node) -> None:
     op = node.op
     assert isinstance(op, Concat)
@@ -82,6 +96,36 @@ def concat(p: Planner, node: Node) -> None:
         layout = whole.layout.slice(starts, (1,) * out.ndim, part.shape)
         p.write(part, Access(whole.storage, layout))
         start = start + part.shape[op.axis]
+
+
+def interleave(p: Planner, node: Node) -> None:
+    """Each part is written to its places, and zeros behind one that ends early."""
+    op = node.op
+    assert isinstance(op, Interleave)
+    whole = p.place(node.output)
+
+    def put(tensor: Tensor, residues: Sequence[int], starts: Sequence[Dim]) -> None:
+        begins, steps = list(starts), [1] * tensor.ndim
+        for axis, step, r in zip(op.axes, op.steps, residues, strict=True):
+            begins[axis], steps[axis] = r + starts[axis] * step, step
+        layout = whole.layout.slice(tuple(begins), steps, tensor.shape)
+        p.write(tensor, Access(whole.storage, layout))
+
+    for part, residues in zip(node.inputs, op.residues(), strict=True):
+        put(part, residues, (0,) * part.ndim)
+        for start, shape in _behind(part.shape, op.part_shape(residues)):
+            rest = fill(0, shape, part.dtype)
+            assert isinstance(rest.node.op, Fill)
+            p.sources[rest] = Number(rest.node.op.value)
+            put(rest, residues, start)
+
+
+def _behind(part: Shape, room: Shape) -> Iterator[tuple[Shape, Shape]]:
+    """The boxes, each where it starts and its shape, that fill what a part leaves of its room."""
+    for axis, (have, most) in enumerate(zip(part, room, strict=True)):
+        if have != most:
+            start = tuple(have if i == axis else 0 for i in range(len(part)))
+            yield start, (*part[:axis], most - have, *room[axis + 1 :])
 
 
 def unslice(p: Planner, node: Node) -> None:

@@ -9,7 +9,9 @@ from symgrad.errors import CompileError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
+from symgrad.ops.cholesky import Cholesky, CholeskyInverse
 from symgrad.ops.contract import MatMul
+from symgrad.ops.conv import Conv, ConvInput, ConvWeights
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf, fill_value
 from symgrad.ops.cumulative import (
     CumulativeMax,
@@ -20,16 +22,21 @@ from symgrad.ops.cumulative import (
 )
 from symgrad.ops.custom import Barrier
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
+from symgrad.ops.interleave import Interleave
 from symgrad.ops.join import Concat
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.scalar import FUNCTIONS, MOST_ORDER, OF_ORDER
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
+from symgrad.ops.solve import LUFactor
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
+from symgrad.ops.triangular import SolveTriangular
+from symgrad_compiler.plan.convolutions import convolution
 from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
+from symgrad_compiler.plan.factors import factor
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
-from symgrad_compiler.plan.moves import concat, set_slice, unslice, view
+from symgrad_compiler.plan.moves import concat, interleave, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.scans import scan
 from symgrad_compiler.plan.steps import (
@@ -227,6 +234,9 @@ HANDLERS: dict[type, Handler] = {
     Elementwise: elementwise,
     AsType: elementwise,
     MatMul: matmul,
+    Conv: convolution,
+    ConvInput: convolution,
+    ConvWeights: convolution,
     Take: gather,
     TakeAlongAxis: gather,
     Gather: gather,
@@ -236,6 +246,7 @@ HANDLERS: dict[type, Handler] = {
     ArgSort: argsort,
     SetSlice: set_slice,
     Concat: concat,
+    Interleave: interleave,
     Unslice: unslice,
     Barrier: _barrier,
     CumulativeSum: scan,
@@ -243,6 +254,10 @@ HANDLERS: dict[type, Handler] = {
     CumulativeMax: scan,
     CumulativeMin: scan,
     LinearRecurrence: scan,
+    Cholesky: factor,
+    CholeskyInverse: factor,
+    SolveTriangular: factor,
+    LUFactor: factor,
 }
 #: Those that compute, and know not every dtype.
-_CONVERTED = frozenset({elementwise, reduction, matmul, scatter, scatter_add, scan})
+_CONVERTED = frozenset({elementwise, reduction, matmul, scatter, scatter_add, scan, factor})

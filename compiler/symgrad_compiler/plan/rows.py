@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from symgrad.dims import Dim, Shape, floordiv, maximum, product
 from symgrad.ir.values import Scalar
 from symgrad.ops.strided import Strided
+from symgrad_compiler.plan import row_products
 from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     ARENA,
@@ -35,6 +36,7 @@ from symgrad_compiler.plan.steps import (
     Gather,
     Index,
     Kernel,
+    MatMulStep,
     Number,
     Reduction,
     RowLoop,
@@ -48,6 +50,8 @@ from symgrad_compiler.plan.steps import (
 
 #: Bytes of all rows of a block: they fit into the cache next to a core, beside what else is there.
 BLOCK_BYTES = 128 * 1024
+#: The same of a loop with matrix products, which take their time for each block.
+PRODUCT_BYTES = 256 * 1024
 #: A row beyond this leaves the cache before it is read again.
 MOST_ROW_BYTES = 1024 * 1024
 #: Below this everything stays in the cache anyway.
@@ -81,6 +85,8 @@ class _Use:
 def _space(step: Step) -> Shape:
     if isinstance(step, Kernel):
         return step.space
+    if isinstance(step, MatMulStep):
+        return () if row_products.role_of(step) is None else (row_products.rows_of(step),)
     return step.out.layout.shape if isinstance(step, FillStep) else ()
 
 
@@ -96,6 +102,8 @@ def _reductions_by_row(kernel: Kernel, k: int) -> bool | None:
 def _most_row_axes(step: Step) -> int:
     """How many leading axes can be one axis of rows."""
     space = _space(step)
+    if isinstance(step, MatMulStep):
+        return len(space)
     if isinstance(step, FillStep):
         whole = step.out.layout.is_contiguous and step.out.layout.offset == 0
         return len(space) if whole and all(map(is_never_negative, space)) else 0
@@ -166,6 +174,11 @@ def _uses(step: RowStep, k: int) -> list[_Use]:
 
     if isinstance(step, FillStep):
         add(step.out.storage, step.out.layout, True)
+        return found
+    if isinstance(step, MatMulStep):
+        for access, writes in row_products.by_row(step):
+            add(access.storage, access.layout, writes)
+        found += [_Use(access.storage, writes, 0, False) for access, writes in row_products.beside(step)]
         return found
     for source in step.sources.values():
         if isinstance(source, Access) and source.storage.kind != IOTA:
@@ -397,7 +410,8 @@ def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
     for storage, uses in group.uses.items():
         stride = next((u.stride for u in uses if u.stride != 0), 0)
         row_bytes = row_bytes + stride * storage.dtype.itemsize
-    block = _block(rows, row_bytes)
+    bytes_ = BLOCK_BYTES if all(isinstance(s, (Kernel, FillStep)) for s in steps) else PRODUCT_BYTES
+    block = _block(rows, row_bytes, bytes_)
     if block is None:
         return steps
     return _Cutter(group, alone, rows, block).loop()
@@ -429,14 +443,14 @@ def _chunk(rows: Dim, block: Dim) -> Dim:
     return block * floordiv(least + block - 1, block)
 
 
-def _block(rows: Dim, row_bytes: Dim) -> Dim | None:
+def _block(rows: Dim, row_bytes: Dim, bytes_: int) -> Dim | None:
     """How many rows a block has; None where blocks gain nothing. Of rows whose length is not known, a number
     that each call computes."""
     if not isinstance(row_bytes, int):
-        return maximum(1, floordiv(BLOCK_BYTES, row_bytes))
+        return maximum(1, floordiv(bytes_, row_bytes))
     if row_bytes > MOST_ROW_BYTES or row_bytes <= 0:
         return None
-    block = max(1, BLOCK_BYTES // row_bytes)
+    block = max(1, bytes_ // row_bytes)
     if not isinstance(rows, int):
         return block
     if rows * row_bytes <= LEAST_BYTES or rows <= block:
@@ -459,6 +473,7 @@ class _Cutter:
         common = [s for kernel in kernels for s in kernel.scatters if not self._keeps_to_rows(s)]
         self.splits = all(map(_is_small_sum, common))
         sums = bool(common) or any(_reductions_by_row(s, self.k) is False for s in kernels)
+        sums = sums or any(row_products.role_of(s) == "sum" for s in group.steps.values())
         self.chunk = _chunk(rows, block) if sums else block
         known = isinstance(rows, int) and isinstance(self.chunk, int)
         self.chunks = -(-rows // self.chunk) if known else CHUNKS
@@ -467,7 +482,8 @@ class _Cutter:
 
     def loop(self) -> list[Step]:
         strides = {u.storage: u.stride for uses in self.group.uses.values() for u in uses if u.stride != 0}
-        steps = [self._step(s) for s in self.group.steps.values() if isinstance(s, (Kernel, FillStep))]
+        inside = (Kernel, FillStep, MatMulStep)
+        steps = [self._step(s) for s in self.group.steps.values() if isinstance(s, inside)]
         for storage in self.own:
             storage.size = self.block * strides[storage]
         whole, body = zip(*steps, strict=True)
@@ -482,6 +498,8 @@ class _Cutter:
         """A step over all rows, and over a block."""
         if isinstance(step, FillStep):
             return step, FillStep(self._access(step.out))
+        if isinstance(step, MatMulStep):
+            return row_products.cut(step, self._access, self.chunks, self.before, self.after)
         k, by_row = self.k, _reductions_by_row(step, self.k)
         cut = Kernel((self.count, *step.space[k:]))
         for node in step.nodes:

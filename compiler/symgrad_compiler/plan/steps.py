@@ -3,10 +3,12 @@
     Plan = storages + steps          in order; every step reads what earlier steps wrote
     Step = Kernel                    a loop nest: loads, scalar code, reductions, stores
          | MatMulStep                a product of matrices
+         | ConvolutionStep           a convolution, or its gradient for an operand
          | ScanStep                  a cumulative op: a loop along an axis that carries a value
          | BoundsCheck               an index tensor, or a slice, against the size of an axis
          | SortStep                  the indices that sort an axis
          | FillStep                  memory set to one number
+         | MatrixStep                a factor of matrices, or a triangular system: LAPACK
          | Callback                  an op without native form: its NumPy form, called from native code
          | RowLoop                   kernels that run block of rows by block of rows
 
@@ -30,6 +32,7 @@ from symgrad.ops.strided import Strided
 from symgrad.types import DType
 from symgrad_compiler.plan.arena import Arena
 from symgrad_compiler.plan.finite import Need
+from symgrad_compiler.plan.geometry import Convolution
 
 #: Kinds of storage. Iota is memory that needs none: the element at position p is p.
 INPUT, OUTPUT, STATE, SPARE, CONSTANT, ARENA, IOTA = (
@@ -235,6 +238,46 @@ class MatMulStep:
 
 
 @dataclass(eq=False)
+class MatrixStep:
+    """A factor of matrices, or the solution of triangular systems, batch by batch; all memory row-major."""
+
+    node: Node
+    operands: tuple[Access, ...]
+    outs: tuple[Access, ...]
+
+    def reads(self) -> Iterator[Access]:
+        yield from self.operands
+
+    def writes(self) -> Iterator[Access]:
+        yield from self.outs
+
+
+@dataclass(eq=False)
+class ConvolutionStep:
+    """A convolution of `images` images, or its gradient for an operand; all memory is channels last, without
+    gaps. Zeros of the operands in `strong` ("ab") are strong."""
+
+    node: Node
+    convolution: Convolution
+    images: Dim
+    strong: str
+    a: Access
+    b: Access
+    out: Access
+    #: Memory that the step needs for itself.
+    room: Storage | None
+
+    def reads(self) -> Iterator[Access]:
+        yield self.a
+        yield self.b
+
+    def writes(self) -> Iterator[Access]:
+        yield self.out
+        if self.room is not None:
+            yield Access(self.room, Strided.contiguous((self.room.size,)))
+
+
+@dataclass(eq=False)
 class ScanStep:
     """Along `axis`, each element of `out` from what came before: `kind` combines ("add", "multiply",
     "maximum", "minimum"; "recurrence" of two operands), `mode` says what is written ("plain", "lagged",
@@ -371,8 +414,19 @@ class RowLoop:
 ROW, ROWS = size_of_loop("row of the loop"), size_of_loop("rows of the loop")
 CHUNK = size_of_loop("chunk of the loop")
 
-RowStep: TypeAlias = Kernel | FillStep
-Step: TypeAlias = Kernel | MatMulStep | ScanStep | SortStep | BoundsCheck | FillStep | Callback | RowLoop
+RowStep: TypeAlias = Kernel | FillStep | MatMulStep
+Step: TypeAlias = (
+    Kernel
+    | MatMulStep
+    | MatrixStep
+    | ConvolutionStep
+    | ScanStep
+    | SortStep
+    | BoundsCheck
+    | FillStep
+    | Callback
+    | RowLoop
+)
 
 
 @dataclass(eq=False)

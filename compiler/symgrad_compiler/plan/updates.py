@@ -16,6 +16,7 @@ from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.row_products import is_tall_sum
 from symgrad_compiler.plan.steps import (
     OUTPUT,
     SPARE,
@@ -61,9 +62,15 @@ def sums_of(graph: Graph) -> dict[Node, Sum]:
         is_alone = graph.consumers(second) == (nodes[-1],) and not results[second]
         operands_stay = not any(isinstance(_behind(t), Shared) for t in product.inputs)
         fits = isinstance(product.op, MatMul) and second.dtype.kind == "float" and math.isfinite(factor)
-        if fits and is_alone and operands_stay:
+        if fits and is_alone and operands_stay and not _is_tall_sum(product):
             found[product] = Sum(state, factor, tuple(nodes))
     return found
+
+
+def _is_tall_sum(product: Node) -> bool:
+    """Whether a product may be added up in a loop over rows, which an update cannot join."""
+    rows, columns = product.output.shape
+    return is_tall_sum(rows, columns, product.inputs[0].shape[-1])
 
 
 def _behind(tensor: Tensor) -> Tensor:

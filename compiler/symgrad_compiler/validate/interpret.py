@@ -18,7 +18,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.custom import RULE_OPS, value_of
-from symgrad.ops.evaluate import MODULES, evaluate
+from symgrad.ops.evaluate import MODULES, evaluate, on_demand
 from symgrad.ops.kinds import TensorOp
 
 Array: TypeAlias = numpy.ndarray[tuple[int, ...], numpy.dtype[Any]]
@@ -72,7 +72,8 @@ class Interpreter:
         operands: Sequence[Array] = [self.values[t] for t in node.inputs]
         if self._disturbance is not None:
             operands = self._disturbance.operands(node, operands)
-        found = evaluate(node.op, operands, self.sizes, _modules(_needs_special(node)))
+        assert isinstance(node.op, TensorOp)
+        found = evaluate(node.op, operands, self.sizes, _modules(on_demand(node.op)))
         settle = _SETTLED.get(node.op.name)
         results = [_row_major(v) for v in (found if len(node.outputs) > 1 else (found,))]
         if settle is not None:
@@ -91,15 +92,16 @@ def _row_major(value: Any) -> Array:
     return numpy.asarray(value, order="C")
 
 
-def _needs_special(node: Node) -> bool:
-    return isinstance(node.op, TensorOp) and "special." in node.op.numpy
-
-
 @cache
-def _modules(special: bool) -> Mapping[str, Any]:
-    if not special:
-        return MODULES
-    return {**MODULES, "special": importlib.import_module("symgrad_compiler.backends.special").special}
+def _modules(wanted: frozenset[str]) -> Mapping[str, Any]:
+    found = dict(MODULES)
+    if "special" in wanted:
+        found["special"] = importlib.import_module("symgrad_compiler.backends.special").special
+    if "fft" in wanted:
+        found["fft"] = importlib.import_module("symgrad_compiler.backends.fft")
+    if "linalg" in wanted:
+        found["linalg"] = importlib.import_module("symgrad_compiler.backends.matrices")
+    return found
 
 
 # ---- zeros --------------------------------------------------------------------------------------------

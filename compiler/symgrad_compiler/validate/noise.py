@@ -48,7 +48,7 @@ EXACT = frozenset(
     {
         *("fill", "constant", "size_of", "iota", "reshape", "broadcast", "permute_dims", "specify_shape"),
         *("slice", "unslice", "set_slice", "concat", "split", "gather", "take", "take_along_axis", "one_hot"),
-        "in_range",
+        *("in_range", "interleave", "windows"),
         *("main_diagonal", "diagonal_matrix", "barrier", "stop_gradient", "positive"),
         *("where", "maximum", "minimum", "relu", "max", "min", "supremum", "cumulative_max"),
         *("cumulative_min", "negative", "abs", "sign", "copysign", "floor", "ceil", "trunc", "round"),

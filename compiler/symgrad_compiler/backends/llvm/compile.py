@@ -13,22 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from symgrad.dims import symbols
+from symgrad.dims import Dim, symbols
 from symgrad.errors import ExecutionError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
 from symgrad_compiler.backends.llvm.contract.request import name_of
-from symgrad_compiler.backends.llvm.frame import CALLBACK, FIXED, POOL, PRODUCTS, Frame
+from symgrad_compiler.backends.llvm.frame import CALLBACK, FIXED, LAPACK, POOL, PRODUCTS, Frame
 from symgrad_compiler.backends.llvm.key import fixed_key, program_key
-from symgrad_compiler.backends.llvm.names import ARRAY, CALL, GIVE, LAUNCH, LAYOUT, POOL_INIT, PROGRAM, TRIM
+from symgrad_compiler.backends.llvm.names import (
+    ARRAY,
+    CALL,
+    GIVE,
+    LAUNCH,
+    LAYOUT,
+    POOL_INIT,
+    PROGRAM,
+    ROUTINES,
+    TRIM,
+)
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
-from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, Plan
+from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, MatrixStep, Plan, RowLoop
 from symgrad_runtime import buffers, cache, threads
 from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
@@ -60,6 +70,8 @@ class _Built:
     spares: list[int]
     #: The kinds of float of its matrix products.
     products: list[str]
+    #: The table of routines of LAPACK that it calls; empty where it calls none.
+    routines: list[str]
 
     def store(self, key: str, name: str) -> None:
         """Keep it on disk; the name is for `symgrad cache list`."""
@@ -69,6 +81,7 @@ class _Built:
             "states": self.states,
             "spares": self.spares,
             "products": self.products,
+            "routines": self.routines,
             "constants": [[c.dtype.name, list(c.shape)] for c in self.constants],
         }
         blobs = {"code": self.code} | {f"constant{i}": c.tobytes() for i, c in enumerate(self.constants)}
@@ -93,6 +106,7 @@ class _Built:
                 states=header["states"],
                 spares=header["spares"],
                 products=header["products"],
+                routines=header["routines"],
             )
             fits = built._fits(graph)
         except (KeyError, IndexError, TypeError, ValueError):
@@ -109,6 +123,7 @@ class _Built:
         places = [shape.static, shape.sizes_at, shape.arena_at, shape.error_at, shape.words]
         return (
             all(kind in PRODUCTS for kind in self.products)
+            and all(isinstance(name, str) and name in ROUTINES for name in self.routines)
             and all(0 <= i < len(graph.states) for i in (*self.states, *self.spares))
             and (shape.inputs, shape.outputs) == (len(graph.inputs), len(graph.outputs))
             and (shape.states, shape.static) == (states, FIXED + len(self.constants))
@@ -172,13 +187,19 @@ class Compilation:
     def describe_step(self, number: int) -> tuple[str, int, str]:
         """The node of a step, for a message; the axis that it works on; and how it reduces, if it does."""
         step = self.plan.steps[number]
-        assert isinstance(step, (BoundsCheck, Callback, MatMulStep))
+        assert isinstance(step, (BoundsCheck, Callback, MatMulStep, MatrixStep))
         node = step.node
         where = origin.locate(node.origins)
         names = ", ".join(f"{self.plan.graph.names[t]}: {t.type}" for t in node.outputs)
         text = f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
         axis = step.axis if isinstance(step, BoundsCheck) else 0
         return text, axis, node.op.reduction if isinstance(node.op, TensorOp) else ""
+
+    def batch_of(self, number: int) -> tuple[Dim, ...]:
+        """The batch of the matrices that a step works on."""
+        step = self.plan.steps[number]
+        assert isinstance(step, MatrixStep)
+        return step.node.inputs[0].shape[:-2]
 
     @cached_property
     def _op_by_op(self) -> Program:
@@ -273,6 +294,7 @@ class Compilation:
             states=[numbers[s.state] for s in plan.graph.states],
             spares=[numbers[s.state] for s in plan.spares],
             products=sorted(_products(plan)),
+            routines=list(ROUTINES) if any(isinstance(s, MatrixStep) for s in plan.steps) else [],
         )
         return built, _cold().Callbacks(plan, frame) if plan.callbacks else None
 
@@ -288,6 +310,9 @@ class Compilation:
             static[CALLBACK] = callbacks.address
         for kind in built.products:
             static[PRODUCTS[kind]] = _product(kind).address(name_of(kind))
+        if built.routines:
+            table = importlib.import_module("symgrad_runtime.lapack").table(tuple(built.routines))
+            static[LAPACK] = int(table.ctypes.data)
         types = [t.type for t in graph.outputs]
         context = Context(
             Shape(**built.shape),
@@ -310,6 +335,7 @@ class Compilation:
             context=context,
             describe=self.describe_step,
             callback_error=callbacks.error if callbacks else _no_error,
+            batch_of=self.batch_of,
             report=self.report,
             code=self.code,
             kept=(engine, constants, callbacks),
@@ -319,7 +345,8 @@ class Compilation:
 
 def _products(plan: Plan) -> set[str]:
     """The kinds of float of a plan's matrix products."""
-    return {s.out.storage.dtype.short for s in plan.steps if isinstance(s, MatMulStep)} & PRODUCTS.keys()
+    steps = [each for s in plan.steps for each in (s.body if isinstance(s, RowLoop) else (s,))]
+    return {s.out.storage.dtype.short for s in steps if isinstance(s, MatMulStep)} & PRODUCTS.keys()
 
 
 def _no_error() -> BaseException | None:

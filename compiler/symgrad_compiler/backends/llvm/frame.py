@@ -1,7 +1,7 @@
 """The frame of a call: one array of 8-byte words through which native code finds everything.
 
-static     callback, products of float32 and float64, thread pool, then a pointer to each constant: the same
-           in every call
+static     callback, products of float32 and float64, thread pool, table of LAPACK, then a pointer to each
+           constant: the same in every call
 objects    pointers to the data of inputs, outputs, states, spares
 sizes      the values of the symbolic sizes
 arena      pointer to the arena
@@ -31,7 +31,7 @@ from symgrad_compiler.plan.steps import (
     Storage,
 )
 
-CALLBACK, POOL, FIXED = 0, 3, 4
+CALLBACK, POOL, LAPACK, FIXED = 0, 3, 4, 5
 #: The functions that multiply matrices, by the kind of their elements.
 PRODUCTS = {"f32": 1, "f64": 2}
 ERROR_WORDS = 4

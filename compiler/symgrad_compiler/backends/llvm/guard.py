@@ -28,8 +28,10 @@ from symgrad_compiler.plan.steps import (
     STATE,
     Access,
     Callback,
+    ConvolutionStep,
     Kernel,
     MatMulStep,
+    MatrixStep,
     Plan,
     Reduction,
     RowLoop,
@@ -106,9 +108,9 @@ class Guard:
 
     def _written(self, step: Step) -> Iterator[tuple[Access, Need]]:
         """Memory that is read once more, and what is asked of it."""
-        if isinstance(step, (MatMulStep, ScanStep)):
+        if isinstance(step, (MatMulStep, ConvolutionStep, ScanStep)):
             yield step.out, self.checks.get(step.node.outputs[0], Need.NOTHING)
-        elif isinstance(step, Callback):
+        elif isinstance(step, (Callback, MatrixStep)):
             for tensor, access in zip(step.node.outputs, step.outs, strict=True):
                 yield access, self.checks.get(tensor, Need.NOTHING)
         for each in step.whole if isinstance(step, RowLoop) else (step,):

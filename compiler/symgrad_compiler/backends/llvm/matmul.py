@@ -6,6 +6,7 @@ Integers take three plain loops; so do products with strong zeros of numbers tha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from symgrad.dims import Dim
 from symgrad.ops.strided import Strided
@@ -15,14 +16,28 @@ from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS
 from symgrad_compiler.backends.llvm.ir import Value, literal
 from symgrad_compiler.backends.llvm.scalars import kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
-from symgrad_compiler.plan.steps import MatMulStep
+from symgrad_compiler.plan.steps import Access, MatMulStep
 
 _ZERO, _ONE = literal(0, "i64"), literal(1, "i64")
 
 
 def emit_matmul(emitter: StepEmitter, step: MatMulStep) -> None:
-    """The function of a step."""
+    """The function of a step. Of a result whose rows have gaps and whose columns have none, the transpose is
+    made: C^T = B^T A^T."""
+    strides = step.out.layout.strides
+    if strides[-1] != 1 and strides[-2] == 1:
+        strong = {"a": "b", "b": "a"}.get(step.strong, step.strong)
+        a, b, out = (_turned(access) for access in (step.b, step.a, step.out))
+        step = replace(step, strong=strong, a=a, b=b, out=out)
     _MatMul(emitter, step).emit()
+
+
+def _turned(access: Access) -> Access:
+    """A matrix, or a batch of them, transposed."""
+    layout = access.layout
+    shape = (*layout.shape[:-2], *layout.shape[:-3:-1])
+    strides = (*layout.strides[:-2], *layout.strides[:-3:-1])
+    return Access(access.storage, Strided(shape, strides, layout.offset))
 
 
 class _MatMul:

@@ -12,6 +12,8 @@ from typing import Any
 
 from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.clock import Clocks
+from symgrad_compiler.backends.llvm.convolve.step import emit_convolution_step
+from symgrad_compiler.backends.llvm.factors import emit_factor
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
@@ -30,9 +32,11 @@ from symgrad_compiler.plan.arena import ALIGNMENT
 from symgrad_compiler.plan.steps import (
     BoundsCheck,
     Callback,
+    ConvolutionStep,
     FillStep,
     Kernel,
     MatMulStep,
+    MatrixStep,
     Plan,
     RowLoop,
     ScanStep,
@@ -153,6 +157,10 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
         emitter = StepEmitter(module, frame, name, number)
         if isinstance(step, MatMulStep):
             emit_matmul(emitter, step)
+        elif isinstance(step, MatrixStep):
+            emit_factor(emitter, step)
+        elif isinstance(step, ConvolutionStep):
+            emit_convolution_step(emitter, step, machine)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
         elif isinstance(step, BoundsCheck):
@@ -181,7 +189,8 @@ def _body(
         if isinstance(step, Kernel):
             call = kernels.call(step, title)
         else:
-            StepEmitter(kernels.module, frame, title, number).zeros(step)
+            emitter = StepEmitter(kernels.module, frame, title, number)
+            emit_matmul(emitter, step) if isinstance(step, MatMulStep) else emitter.zeros(step)
             call = _Call(title, True)
         calls.append(_timed(clocks, call, number, i).text)
     return calls
@@ -201,6 +210,8 @@ def _title(step: Step) -> str:
 
 _TITLES: dict[type, str] = {
     MatMulStep: "matmul",
+    MatrixStep: "factor",
+    ConvolutionStep: "convolution",
     BoundsCheck: "check",
     FillStep: "zeros",
     SortStep: "sort",
@@ -321,6 +332,10 @@ def _work(step: Step) -> Dim:
         return total
     if isinstance(step, MatMulStep):
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
+    if isinstance(step, MatrixStep):
+        return product(step.operands[0].layout.shape) * step.outs[0].layout.shape[-1]
+    if isinstance(step, ConvolutionStep):
+        return step.convolution.work * step.images
     if isinstance(step, ScanStep):
         return product(step.out.layout.shape) * 4
     if isinstance(step, Callback):

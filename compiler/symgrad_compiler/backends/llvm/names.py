@@ -5,3 +5,5 @@ PROGRAM, LAYOUT = "program", "layout"
 CALL, LAUNCH = "call", "launch"
 TAKE, GIVE, TRIM, ARRAY = "buffer_take", "buffer_give", "buffer_trim", "buffer_array"
 POOL_INIT = "pool_init"
+#: The routines of LAPACK and BLAS in the table that the frame points to: each for float32, then for float64.
+ROUTINES = ("potrf", "potri", "getrf", "trsm", "trsv")

@@ -12,7 +12,16 @@ from symgrad_compiler.backends.llvm.effort import effort
 from symgrad_compiler.backends.llvm.limits import natively
 from symgrad_compiler.backends.measure import Piece
 from symgrad_compiler.plan import describe
-from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan, RowLoop, RowStep, Step, Storage
+from symgrad_compiler.plan.steps import (
+    ConvolutionStep,
+    Kernel,
+    MatMulStep,
+    Plan,
+    RowLoop,
+    RowStep,
+    Step,
+    Storage,
+)
 from symgrad_runtime.threads import get_num_threads
 
 
@@ -70,4 +79,6 @@ def _operations(step: Step | RowStep, sizes: Mapping[str, int]) -> float:
     if isinstance(step, MatMulStep):
         products = product(step.out.layout.shape) * step.a.layout.shape[-1]
         return _number(products, sizes) * step.out.storage.dtype.itemsize / 8
+    if isinstance(step, ConvolutionStep):
+        return _number(step.images, sizes) * step.convolution.products * step.convolution.bytes / 8
     return float(_number(describe.flops_of(step), sizes))

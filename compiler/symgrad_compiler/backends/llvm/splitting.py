@@ -12,12 +12,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from symgrad.dims import Dim, product
-from symgrad_compiler.backends.llvm.frame import POOL, Frame
+from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS, Frame
 from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.pool import SPLIT_FROM
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.plan.arena import ALIGNMENT
-from symgrad_compiler.plan.steps import CHUNK, IOTA, ROW, ROWS, FillStep, Kernel, RowLoop, RowStep, Storage
+from symgrad_compiler.plan.steps import (
+    CHUNK,
+    IOTA,
+    ROW,
+    ROWS,
+    FillStep,
+    Kernel,
+    MatMulStep,
+    RowLoop,
+    RowStep,
+    Storage,
+)
 from symgrad_runtime.threads import PARALLEL
 
 #: The parameters of a function over a range.
@@ -30,6 +41,8 @@ def step_work(step: RowStep) -> Dim:
     """About how many simple operations a kernel takes, loads and stores included."""
     if isinstance(step, FillStep):
         return product(step.out.layout.shape)
+    if isinstance(step, MatMulStep):
+        return product(step.out.layout.shape) * step.a.layout.shape[-1]
     streams = len(step.sources) + len(step.gathers) + len(step.stores) + len(step.scatters)
     return product(step.space) * (step.weight + 1 + 2 * streams)
 
@@ -174,9 +187,14 @@ def _smaller(f: Function, a: Value, b: Value) -> Value:
 
 
 def _copy(f: Function, frame: Frame, loop: RowLoop) -> None:
-    """The words of a frame that the body of a loop reads."""
+    """The words of a frame that the body of a loop reads. Products in it have no pool: threads share the
+    loop."""
+    if any(isinstance(step, MatMulStep) for step in loop.body):
+        f.store(literal(0, "i64"), f.field(f.parameters["frame"], 8 * POOL))
     words = {frame.size_word(name) for name in frame.size_names}
     for step in loop.body:
+        if isinstance(step, MatMulStep):
+            words.add(PRODUCTS[step.out.storage.dtype.short])
         for access in (*step.reads(), *step.writes()):
             if access.storage.kind != IOTA:
                 words.add(frame.place(access.storage)[0])

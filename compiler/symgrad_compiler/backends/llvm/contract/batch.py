@@ -14,6 +14,7 @@ from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.product import single_name, split_name
 from symgrad_compiler.backends.llvm.contract.request import WORDS, Request, name_of
 from symgrad_compiler.backends.llvm.contract.room import GIVE, TAKE
+from symgrad_compiler.backends.llvm.contract.skinny import LEAST_INNER, MOST_COLUMNS, side, skinny_name
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.vector import ROWS, UNIT, columns_name, dots_name
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
@@ -26,7 +27,7 @@ from symgrad_compiler.backends.llvm.splitting import RANGE
 _SMALL = 2_000_000
 #: A long inner dimension is cut where C has no more elements than this, the inner dimension is as long, and
 #: there are so many multiplications: into so many parts, of so many steps at least.
-_FEW, _LONG, _MANY, _PARTS, _LEAST = 4096, 8192, 2**19, 16, 4096
+_FEW, _LONG, _MANY, _PARTS, _LEAST = 16384, 8192, 2**19, 16, 4096
 _ONE, _ZERO = literal(1, "i64"), literal(0, "i64")
 #: A word behind the request: the steps of a part.
 _PART = WORDS
@@ -84,16 +85,60 @@ class _One(_Way):
         rows, columns, inner = (request[w] for w in (Request.ROWS, Request.COLUMNS, Request.INNER))
         empty = self.code.logical_or(rows.equals(0), self.code.logical_or(columns.equals(0), inner.equals(0)))
 
+        def matrix() -> None:
+            few = self.both(columns <= MOST_COLUMNS, columns < rows)
+            by_rows = self.both(request[Request.A_COLUMN].equals(1), inner >= LEAST_INNER)
+            f.either(self.both(few, by_rows), lambda: self._skinny(request), lambda: self._matrix(request))
+
         def some() -> None:
             is_row = rows.equals(1)
             is_vector = self.code.logical_or(is_row, columns.equals(1))
-            f.either(is_vector, lambda: self._vector(request, is_row), lambda: self._matrix(request))
+            f.either(is_vector, lambda: self._vector(request, is_row), matrix)
 
         f.either(empty, lambda: self._nothing(request), some)
         f.do("ret void")
 
     def _matrix(self, request: Words) -> None:
         call(self.f, single_name(self.tiles), self.f.parameters["pool"], request.at)
+
+    def _skinny(self, request: Words) -> None:
+        """Few columns: those of B without gaps, in a copy if they have gaps."""
+        f, tiles = self.f, self.tiles
+        rows, columns, inner = (request[w] for w in (Request.ROWS, Request.COLUMNS, Request.INNER))
+
+        def run(job: Words) -> None:
+            function = Value(f"@{skinny_name(tiles)}", "ptr")
+            work = rows * columns * inner // 4
+            unit = self.number(side(tiles))
+            call(f, split_name(tiles), f.parameters["pool"], function, job.at, rows, unit, work)
+
+        def copied() -> None:
+            length = inner.up_to(tiles.lanes)
+            room = f.volatile(f"call ptr @{TAKE}(i64 {(columns * length * tiles.bytes).value.text})", "ptr")
+
+            def with_room() -> None:
+                b, steps = request.pointer(Request.B), (request[Request.B_ROW], request[Request.B_COLUMN])
+
+                def column(j: Int) -> None:
+                    source, to = self.at(b, j * steps[1]), self.at(room, j * length)
+                    every(
+                        f,
+                        self.number(0),
+                        inner,
+                        1,
+                        lambda k: f.store(f.load(self.at(source, k * steps[0]), self.kind), self.at(to, k)),
+                    )
+
+                every(f, self.number(0), columns, 1, column)
+                job = self.copy(request)
+                job[Request.B], job[Request.B_ROW], job[Request.B_COLUMN] = room, 1, length
+                run(job)
+                call(f, GIVE, room)
+
+            got = f.emit(f"icmp ne ptr {room.text}, null", "i1")
+            f.either(got, with_room, lambda: self._matrix(request))
+
+        f.either(request[Request.B_ROW].equals(1), lambda: run(request), copied)
 
     def _nothing(self, request: Words) -> None:
         """A sum of nothing is 0."""
@@ -221,6 +266,8 @@ class _Whole(_Way):
         call(self.f, _One.name_of(self.tiles), self.f.parameters["pool"], request.at)
 
     def _in_parts(self, request: Words, c: Int) -> None:
+        """C of many rows and few columns is made in parts that lie the other way, C^T = B^T A^T, if that
+        reads rows of A^T."""
         f = self.f
         inner = request[Request.INNER]
         length = inner.up_over((inner // _LEAST).at_most(_PARTS)).up_to(UNIT)
@@ -228,26 +275,35 @@ class _Whole(_Way):
         bytes_ = parts * c * self.tiles.bytes
         room = f.volatile(f"call ptr @{TAKE}(i64 {bytes_.value.text})", "ptr")
 
-        def with_room() -> None:
+        def run(across: bool) -> None:
             job = self.copy(request, WORDS + 1)
-            job[_PART], job[Request.C], job[Request.C_ROW] = length, room, request[Request.COLUMNS]
+            if across:
+                _flip(request, job)
+            job[_PART], job[Request.C], job[Request.C_ROW] = length, room, job[Request.COLUMNS]
             job[Request.ADDS] = 0
             f.store(literal(1, self.kind), job.pointer_to(Request.ALPHA))
             function, split = Value(f"@{_Parts.name_of(self.tiles)}", "ptr"), split_name(self.tiles)
             work = (c * inner).up_over(2)
             call(f, split, f.parameters["pool"], function, job.at, parts, self.number(1), work)
-            self._add_up(request, room, parts, c)
+            self._add_up(request, job, room, parts, c, across)
             call(f, GIVE, room)
+
+        def with_room() -> None:
+            is_tall = request[Request.COLUMNS] < request[Request.ROWS]
+            across = self.both(is_tall, request[Request.A_ROW].equals(1))
+            f.either(across, lambda: run(True), lambda: run(False))
 
         got = f.emit(f"icmp ne ptr {room.text}, null", "i1")
         f.either(got, with_room, lambda: self._call(request))
 
-    def _add_up(self, request: Words, room: Value, parts: Int, c: Int) -> None:
+    def _add_up(self, request: Words, job: Words, room: Value, parts: Int, c: Int, across: bool) -> None:
         """C = alpha times the sum of the parts, or as much more."""
         f, code, kind, lanes = self.f, self.code, self.kind, self.tiles.lanes
-        columns = request[Request.COLUMNS]
+        columns = job[Request.COLUMNS]
         alpha = code.splat(f.load(request.pointer_to(Request.ALPHA), kind), lanes)
         adds = request[Request.ADDS].differs(0)
+        row_step = request[Request.C_ROW]
+        stride = row_step.value if across else _ONE
 
         def some(i: Int, j: Int) -> None:
             mask = lane_mask(code, j.value, columns.value, lanes)
@@ -259,20 +315,28 @@ class _Whole(_Way):
 
             start = read(code, first, _ONE, kind, lanes, mask)
             (total,) = f.loop(_ONE, parts.value, _ONE, [start], add)
-            at = self.at(request.pointer(Request.C), i * request[Request.C_ROW] + j)
+            at = self.at(request.pointer(Request.C), j * row_step + i if across else i * row_step + j)
             scaled = code.multiply(alpha, total)
             more = f.choose(
-                adds, lambda: code.add(scaled, read(code, at, _ONE, kind, lanes, mask)), lambda: scaled
+                adds, lambda: code.add(scaled, read(code, at, stride, kind, lanes, mask)), lambda: scaled
             )
-            write(code, more, at, _ONE, lanes, mask)
+            write(code, more, at, stride, lanes, mask)
 
         every(
             f,
             self.number(0),
-            request[Request.ROWS],
+            job[Request.ROWS],
             1,
             lambda i: every(f, self.number(0), columns, lanes, lambda j: some(i, j)),
         )
+
+
+def _flip(request: Words, job: Words) -> None:
+    """Let the job make C^T = B^T A^T."""
+    job[Request.ROWS], job[Request.COLUMNS] = request[Request.COLUMNS], request[Request.ROWS]
+    job[Request.A], job[Request.B] = request.pointer(Request.B), request.pointer(Request.A)
+    job[Request.A_ROW], job[Request.A_COLUMN] = request[Request.B_COLUMN], request[Request.B_ROW]
+    job[Request.B_ROW], job[Request.B_COLUMN] = request[Request.A_COLUMN], request[Request.A_ROW]
 
 
 class _Product(_Way):

@@ -25,7 +25,7 @@ _ONE = literal(1, "i64")
 
 
 def name(tiles: Tiles) -> str:
-    return f"pack.{tiles.kind}"
+    return f"pack.{tiles.kind}.{tiles.vectors}x{tiles.lanes}"
 
 
 def emit_pack(module: Module, tiles: Tiles) -> None:

@@ -1,0 +1,217 @@
+"""Products C = alpha A B, or C += alpha A B, of few columns, where rows of A and columns of B have no gaps:
+the elements of C are dot products, several rows by several columns at a time.
+
+    skinny(job, ..., start, stop)       rows from start to stop; the words of the job are those of a request
+
+A register of A and one of B, both along the inner dimension, serve a whole tile of sums. A tile of C that
+takes registers along its columns would leave most lanes idle here, and read A number by number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symgrad_compiler.backends.llvm.contract.integers import Int
+from symgrad_compiler.backends.llvm.contract.request import Request
+from symgrad_compiler.backends.llvm.contract.tiles import Tiles
+from symgrad_compiler.backends.llvm.contract.words import Words, call, every
+from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.lanes import lane_mask, read
+from symgrad_compiler.backends.llvm.scalars import Code
+from symgrad_compiler.backends.llvm.splitting import RANGE
+
+#: The most columns; the inner dimension from which on registers along it pay.
+MOST_COLUMNS, LEAST_INNER = 24, 64
+_ONE = literal(1, "i64")
+
+
+def skinny_name(tiles: Tiles) -> str:
+    return f"contract.skinny.{tiles.kind}"
+
+
+def side(tiles: Tiles) -> int:
+    """Rows and columns of a tile: its sums, a register of A and those of B are in registers."""
+    return 5 if tiles.rows * tiles.vectors >= 24 else 3
+
+
+def asked(rows: int) -> int:
+    """How many rows of the next tile a group of columns asks for: half, since there mostly are two groups."""
+    return rows - rows // 2
+
+
+def emit_skinny(module: Module, tiles: Tiles) -> None:
+    """The function over a range, and its kernels."""
+    most = side(tiles)
+    names = []
+    for rows in (1, most):
+        for columns in range(1, most + 1):
+            kernel = _Tile(module, tiles, rows, columns)
+            kernel.emit()
+            names.append(f"ptr @{kernel.f.name}")
+    module.declare(f"@{_table(tiles)} = private constant [{len(names)} x ptr] [{', '.join(names)}], align 8")
+    _Skinny(module, tiles).emit()
+
+
+def _table(tiles: Tiles) -> str:
+    return f"contract.dots.table.{tiles.kind}"
+
+
+class _Skinny:
+    def __init__(self, module: Module, tiles: Tiles) -> None:
+        self.tiles = tiles
+        self.f: Function = module.function(skinny_name(tiles), [("job", "ptr"), *RANGE[1:]])
+        self.job = Words(self.f, self.f.parameters["job"])
+
+    def number(self, value: int) -> Int:
+        return Int(self.f, literal(value, "i64"))
+
+    def at(self, pointer: Value, index: Int) -> Value:
+        return self.f.offset(pointer, index.value, self.tiles.kind)
+
+    def emit(self) -> None:
+        f, most = self.f, side(self.tiles)
+        start, stop = (Int(f, f.parameters[n]) for n in ("start", "stop"))
+        whole = start + (stop - start) // most * most
+        every(f, start, whole, most, lambda row: self._rows(row, most))
+        every(f, whole, stop, 1, lambda row: self._rows(row, 1))
+        f.do("ret void")
+
+    def _rows(self, row: Int, rows: int) -> None:
+        """Some rows of C, in groups of columns of about the same size."""
+        f, job, most = self.f, self.job, side(self.tiles)
+        columns = job[Request.COLUMNS]
+        groups = columns.up_over(most)
+        width, wider = columns // groups, columns % groups
+        a = self.at(job.pointer(Request.A), row * job[Request.A_ROW])
+        c = self.at(job.pointer(Request.C), row * job[Request.C_ROW])
+        alpha = f.load(job.pointer_to(Request.ALPHA), self.tiles.kind)
+        table = f.field(Value(f"@{_table(self.tiles)}", "ptr"), 8 * most * (rows > 1))
+
+        def group(number: Int) -> None:
+            first = number * width + number.at_most(wider)
+            count = width + self.number(1).where(number < wider, 0)
+            kernel = f.load(f.offset(table, (count - 1).value, "ptr"), "ptr")
+            b = self.at(job.pointer(Request.B), first * job[Request.B_COLUMN])
+            to = self.at(c, first)
+            words = (job[w] for w in (Request.A_ROW, Request.B_COLUMN, Request.C_ROW, Request.INNER))
+            a_row, b_column, c_row, inner = words
+            further = (number * (rows // 2)).at_most(rows // 2) + rows
+            ahead = self.at(a, a_row * further)
+            call(f, kernel, a, a_row, b, b_column, to, c_row, inner, alpha, job[Request.ADDS], ahead)
+
+        every(f, self.number(0), groups, 1, group)
+
+
+class _Tile:
+    """dots(a, a_row, b, b_column, c, c_row, inner, alpha, adds, ahead): a tile of C; some rows from `ahead`
+    on are asked for."""
+
+    def __init__(self, module: Module, tiles: Tiles, rows: int, columns: int) -> None:
+        self.tiles, self.rows, self.columns = tiles, rows, columns
+        self.kind, self.lanes = tiles.kind, tiles.lanes
+        self.asked = asked(rows)
+        parameters = [("a", "ptr"), ("a_row", "i64"), ("b", "ptr"), ("b_column", "i64"), ("c", "ptr")]
+        parameters += [("c_row", "i64"), ("inner", "i64"), ("alpha", tiles.kind), ("adds", "i64")]
+        parameters.append(("ahead", "ptr"))
+        name = f"contract.dots.{tiles.kind}.{rows}x{columns}"
+        self.f: Function = module.function(name, parameters, linkage="internal ")
+        self.code = Code(self.f, machine=tiles.machine)
+
+    def emit(self) -> None:
+        f, code, lanes = self.f, self.code, self.lanes
+        f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        p = f.parameters
+        inner = Int(f, p["inner"])
+        rows = [f.offset(p["a"], (Int(f, p["a_row"]) * i).value, self.kind) for i in range(self.rows)]
+        columns = [
+            f.offset(p["b"], (Int(f, p["b_column"]) * j).value, self.kind) for j in range(self.columns)
+        ]
+        nothing = [literal(0, self.kind, lanes)] * (self.rows * self.columns)
+
+        ahead = [f.offset(p["ahead"], (Int(f, p["a_row"]) * i).value, self.kind) for i in range(self.asked)]
+
+        def step(index: Value, sums: Sequence[Value], mask: Value | None) -> list[Value]:
+            if mask is None:  # rows of the next tile: too short for the processor to notice by itself
+                for row in ahead:
+                    at = f.offset(row, index, self.kind)
+                    f.do(f"call void @llvm.prefetch.p0(ptr {at.text}, i32 0, i32 2, i32 1)")
+            a = [read(code, f.offset(r, index, self.kind), _ONE, self.kind, lanes, mask) for r in rows]
+            made = list(sums)
+            for j, column in enumerate(columns):
+                b = read(code, f.offset(column, index, self.kind), _ONE, self.kind, lanes, mask)
+                for i in range(self.rows):
+                    number = i * self.columns + j
+                    made[number] = code.muladd(a[i], b, made[number])
+            return made
+
+        whole = inner // lanes * lanes
+        step_size = literal(lanes, "i64")
+        sums = f.loop(literal(0, "i64"), whole.value, step_size, nothing, lambda k, s: step(k, s, None))
+
+        def rest(index: Value, sums: list[Value]) -> list[Value]:
+            return step(index, sums, lane_mask(code, index, inner.value, lanes))
+
+        sums = f.loop(whole.value, inner.value, step_size, sums, rest)
+        self._store(self._totals(sums))
+        f.do("ret void")
+
+    def _totals(self, sums: list[Value]) -> list[Value]:
+        """The sum of the lanes of each: halves of pairs are put side by side and added, until a register
+        holds as many totals as it has lanes."""
+        f, lanes = self.f, self.lanes
+        parts, width = (
+            sums,
+            lanes,
+        )  # each register of `parts` holds lanes / width values, in `width` lanes each
+        while width > 1:
+            half = width // 2
+            made = []
+            for i in range(0, len(parts), 2):
+                x, y = parts[i], parts[min(i + 1, len(parts) - 1)]
+                low = [k for k in range(2 * lanes) if k % width < half]
+                first = f.emit(_shuffle(x, y, low), self.kind, lanes)
+                second = f.emit(_shuffle(x, y, [k + half for k in low]), self.kind, lanes)
+                made.append(self.code.add(first, second))
+            parts, width = made, half
+        totals = []
+        for number in range(len(sums)):
+            lane, register = self._place(number, len(sums))
+            x = parts[register]
+            totals.append(f.emit(f"extractelement {x.type} {x.text}, i64 {lane}", self.kind))
+        return totals
+
+    def _place(self, number: int, count: int) -> tuple[int, int]:
+        """The lane and the register in which the total of a sum ends."""
+        holds, lanes = [[i] * self.lanes for i in range(count)], self.lanes
+        width = lanes
+        while width > 1:
+            half = width // 2
+            low = [k for k in range(2 * lanes) if k % width < half]
+            made = []
+            for i in range(0, len(holds), 2):
+                both = holds[i] + holds[min(i + 1, len(holds) - 1)]
+                made.append([both[k] for k in low])
+            holds, width = made, half
+        return next(
+            (lane, r) for r, held in enumerate(holds) for lane in range(lanes) if held[lane] == number
+        )
+
+    def _store(self, totals: list[Value]) -> None:
+        f, code, p = self.f, self.code, self.f.parameters
+        adds = f.emit(f"icmp ne i64 {p['adds'].text}, 0", "i1")
+        scaled = [code.multiply(p["alpha"], total) for total in totals]
+
+        def store(adding: bool) -> None:
+            for i in range(self.rows):
+                row = f.offset(p["c"], (Int(f, p["c_row"]) * i).value, self.kind)
+                for j in range(self.columns):
+                    at = f.field(row, j * self.tiles.bytes)
+                    value = scaled[i * self.columns + j]
+                    f.store(code.add(f.load(at, self.kind), value) if adding else value, at)
+
+        f.either(adds, lambda: store(True), lambda: store(False))
+
+
+def _shuffle(x: Value, y: Value, lanes: Sequence[int]) -> str:
+    listed = ", ".join(f"i32 {k}" for k in lanes)
+    return f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(lanes)} x i32> <{listed}>"

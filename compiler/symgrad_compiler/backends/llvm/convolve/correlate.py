@@ -1,0 +1,166 @@
+"""The loops of a convolution, and of its gradient for the input: `geometry.Correlation`.
+
+    range(job, places, own, start, stop)      some tasks
+
+A task is some units (`cutting.py`) and some panels of the weights, which stay in the second cache together.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from functools import cached_property
+
+from symgrad_compiler.backends.llvm.contract.integers import Int
+from symgrad_compiler.backends.llvm.contract.words import Words, call, every
+from symgrad_compiler.backends.llvm.convolve.cutting import Cutting, Placed, runs
+from symgrad_compiler.backends.llvm.convolve.tile import tile_function
+from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.scalars import Machine
+from symgrad_compiler.backends.llvm.splitting import RANGE
+from symgrad_compiler.plan.geometry import Axis
+
+#: Bytes of the second cache for the weights of a task, and for its part of A.
+_WEIGHTS, _IMAGES = 400_000, 200_000
+#: Multiplications of a task, about.
+_TASK = 2_000_000
+
+
+class Job(IntEnum):
+    """The words of a job."""
+
+    A = 0
+    B = 1
+    C = 2
+    UNITS = 3
+    BLOCKS = 4
+
+
+class Correlate:
+    """The code of one correlation."""
+
+    def __init__(self, module: Module, machine: Machine, cutting: Cutting) -> None:
+        self.module, self.machine, self.cut = module, machine, cutting
+        self.x, self.panels = cutting.x, cutting.panels
+        self.width = cutting.panels.width
+
+    # ---- tasks --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _all_panels(self) -> int:
+        return self.width.panels * self.x.groups
+
+    @cached_property
+    def group(self) -> int:
+        """Panels of a task."""
+        return max(1, min(self._all_panels, _WEIGHTS // max(1, self.panels.panel)))
+
+    @cached_property
+    def groups(self) -> int:
+        return -(-self._all_panels // self.group)
+
+    @cached_property
+    def block(self) -> int:
+        """Units of a task, at most."""
+        x, cut = self.x, self.cut
+        of_a = max(1, cut.a_steps[-1] // max(1, cut.units))
+        fits = max(1, _IMAGES // of_a)
+        if self.groups > 1:
+            return fits
+        places = math.prod(a.out for a in cut.inner)
+        each = places * math.prod(a.taps for a in x.axes) * x.channels * x.features * x.groups
+        return max(1, min(fits, -(-_TASK // max(1, each))))
+
+    # ---- code ---------------------------------------------------------------------------------------
+
+    def emit(self, name: str) -> None:
+        """The function over a range of tasks."""
+        f = self.module.function(name, [("job", "ptr"), *RANGE[1:]])
+        job = Words(f, f.parameters["job"])
+        blocks, units = job[Job.BLOCKS], job[Job.UNITS]
+
+        def task(index: Int) -> None:
+            group, block = index // blocks, index % blocks
+            first = block * self.block
+            last = (first + self.block).at_most(units)
+            panel = group * self.group
+            end = (panel + self.group).at_most(self._all_panels)
+            every(f, panel, end, 1, lambda p: self._panel(f, job, p, first, last))
+
+        every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, task)
+        f.do("ret void")
+
+    def _panel(self, f: Function, job: Words, panel: Int, first: Int, last: Int) -> None:
+        """One panel of the weights, and some units."""
+        x, width = self.x, self.width
+        group, number = panel // width.panels, panel % width.panels
+        taps = sum(a.first_tap * step for a, step in zip(x.axes, self.panels.taps, strict=True))
+        start = f.field(job.pointer(Job.B), self.panels.first + taps)
+        b = f.offset(start, (panel * self.panels.panel).value, "i8")
+        columns = number * (width.panel * x.bytes)
+        in_c = group * (x.features * x.bytes) + columns
+        in_a = columns if x.is_depthwise else group * (x.channels * x.bytes)
+        a = f.offset(job.pointer(Job.A), in_a.value, "i8")
+        c = f.offset(job.pointer(Job.C), in_c.value, "i8")
+
+        def units(columns: int) -> None:
+            tiles = self.cut.tiles(columns)
+            every(f, first, last, 1, lambda unit: self._unit(f, unit, tiles, a, b, c))
+
+        if width.last == width.panel:
+            units(width.panel)
+        elif width.panels == 1:
+            units(width.last)
+        else:
+            is_last = number.equals(width.panels - 1)
+            f.either(is_last, lambda: units(width.last), lambda: units(width.panel))
+
+    def _unit(self, f: Function, unit: Int, tiles: list[Placed], a: Value, b: Value, c: Value) -> None:
+        cut, rest = self.cut, unit
+        counts: list[Int] = []
+        for i, axis in reversed(list(enumerate(cut.outer))):
+            at, rest = rest % axis.out, rest // axis.out
+            a = f.offset(a, ((at * axis.stride - axis.low) * cut.a_steps[i]).value, "i8")
+            c = f.offset(c, ((at * axis.step + axis.first) * cut.c_steps[i]).value, "i8")
+            if i in cut.edged:
+                low, high = _taps_of(axis, at)
+                counts.insert(0, (high - low).at_least(0))
+                a_step, b_step = cut.tap_steps(i)
+                a = f.offset(a, (low * a_step).value, "i8")
+                b = f.offset(b, (low * b_step).value, "i8")
+        a = f.offset(a, (rest * cut.a_steps[-1]).value, "i8")
+        c = f.offset(c, (rest * cut.c_steps[-1]).value, "i8")
+        for placed, count, a_step, c_step in runs(tiles):
+            self._tiles(f, placed, count, (a, b, c), (a_step, c_step), counts)
+
+    def _tiles(
+        self,
+        f: Function,
+        placed: Placed,
+        count: int,
+        operands: tuple[Value, Value, Value],
+        steps: tuple[int, int],
+        counts: list[Int],
+    ) -> None:
+        """Some equal tiles."""
+        name = tile_function(self.module, placed.tile, self.machine)
+        a, b, c = operands
+        a, c = f.field(a, placed.a), f.field(c, placed.c)
+        if count == 1:
+            call(f, name, a, b, c, *counts)
+            return
+
+        def one(i: Int) -> None:
+            at, to = f.offset(a, (i * steps[0]).value, "i8"), f.offset(c, (i * steps[1]).value, "i8")
+            call(f, name, at, b, to, *counts)
+
+        every(f, Int(f, literal(0, "i64")), Int(f, literal(count, "i64")), 1, one)
+
+
+def _taps_of(axis: Axis, i: Int) -> tuple[Int, Int]:
+    """`Axis.taps_of`, at run time."""
+    before = (i * (-axis.stride) + axis.low).at_least(0)
+    low = before.up_over(axis.dilation)
+    reach = i * (-axis.stride) + (axis.size - 1 + axis.low)
+    high = reach.at_least(0) // axis.dilation + 1
+    return low, high.where(reach >= 0, 0).at_most(axis.taps)

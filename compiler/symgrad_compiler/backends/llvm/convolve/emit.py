@@ -1,0 +1,64 @@
+"""The function of a convolution: `void name(ptr pool, ptr a, ptr b, ptr c, i64 images, ptr room)`.
+
+A and B are x and w of `forward`, g and w of `input`, x and g of `weights`; C is the result. The room is
+`convolution.room` bytes of memory that nothing else uses in the meantime.
+"""
+
+from __future__ import annotations
+
+from symgrad_compiler.backends.llvm.contract.integers import Int
+from symgrad_compiler.backends.llvm.convolve import packing, weights
+from symgrad_compiler.backends.llvm.convolve.correlate import Correlate
+from symgrad_compiler.backends.llvm.convolve.cutting import Cutting, choose_width
+from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
+from symgrad_compiler.backends.llvm.ir import Function, Module, literal
+from symgrad_compiler.backends.llvm.scalars import Machine
+from symgrad_compiler.plan.geometry import (
+    WEIGHTS,
+    Convolution,
+    correlations,
+    with_two_axes,
+)
+
+PARAMETERS = [("pool", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("images", "i64"), ("room", "ptr")]
+
+
+def emit_convolution(
+    module: Module, convolution: Convolution, machine: Machine, name: str, linkage: str = "internal "
+) -> None:
+    """The function, and those that it calls."""
+    made = with_two_axes(convolution)
+    f = module.function(name, PARAMETERS, linkage=linkage)
+    if made.what == WEIGHTS:
+        weights.emit_weights(f, made, machine, name)
+    else:
+        _emit_correlations(f, made, machine, name)
+    f.do("ret void")
+
+
+def _emit_correlations(f: Function, c: Convolution, machine: Machine, name: str) -> None:
+    module, p = f.module, f.parameters
+    xs = correlations(c)
+    width, most = choose_width(xs, machine)
+    panels = packing.panels_of(c, xs[0], width)
+    images = Int(f, p["images"])
+    weights_at = p["b"]
+
+    def number(value: int) -> Int:
+        return Int(f, literal(value, "i64"))
+
+    if panels.is_packed:
+        assert packing.room(c, xs[0], panels) <= c.room
+        pieces = packing.emit_packing(module, machine, c, xs[0], panels, f"{name}.pack")
+        job = job_of(f, [p["b"], p["room"]])
+        share(f, f"{name}.pack", job, number(pieces), number(c.weights))
+        weights_at = p["room"]
+    for i, x in enumerate(xs):
+        cut = Cutting(x, panels, most)
+        made = Correlate(module, machine, cut)
+        made.emit(f"{name}.{i}")
+        units = images * cut.units
+        blocks = units.up_over(made.block)
+        job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value])
+        work = images * max(1, c.work // len(xs))
+        share(f, f"{name}.{i}", job, blocks * made.groups, work)

@@ -1,0 +1,240 @@
+"""The micro-kernel: a tile of the result in registers, summed up over some loops.
+
+    tile(a, b, c[, adds][, count ...])
+    c[r, v] = sum over k of a[r, k] b[k, v]         a: one number for all lanes, or lanes of its own
+
+Rows r are places of A at known distances, and rows of C at known distances; v are lanes. What is summed over
+is a list of segments, each for some of the rows: nests of loops with known counts and steps. Around them are
+loops whose counts are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from symgrad_compiler.backends.llvm.ir import BITS, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.lanes import read, write
+from symgrad_compiler.backends.llvm.scalars import Code, Machine
+
+#: Multiplications in the body of an innermost loop, at most.
+_UNROLLED = 72
+#: How many steps ahead operands are asked for, read without gaps or with gaps; loads that fit beside one
+#: multiplication; bytes of a cache line.
+_FAR, _NEAR, _LOADS, _LINE = 16, 8, 0.8, 64
+_ONE, _ZERO = literal(1, "i64"), literal(0, "i64")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """So many rounds; steps of A and B in bytes."""
+
+    count: int
+    a: int
+    b: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Loops, from the outermost, of some of the rows; where they start in A and B, in bytes."""
+
+    rows: tuple[int, ...]
+    loops: tuple[Loop, ...]
+    a: int = 0
+    b: int = 0
+
+
+@dataclass(frozen=True)
+class Tile:
+    kind: str
+    lanes: int
+    vectors: int
+    #: Where the rows of A and of C are, in bytes.
+    rows: tuple[int, ...]
+    results: tuple[int, ...]
+    #: Columns of C: they end in the last vector.
+    columns: int
+    segments: tuple[Segment, ...]
+    #: Steps of A and B of the loops around the segments.
+    around: tuple[tuple[int, int], ...] = ()
+    #: Whether there is an argument that says whether to add to C.
+    may_add: bool = False
+    #: Whether each lane has a number of A of its own.
+    is_lanewise: bool = False
+    #: Whether columns of B beyond those of C may be read.
+    reads_beyond: bool = True
+
+
+def tile_function(module: Module, tile: Tile, machine: Machine) -> str:
+    """The name of the function of a tile; equal tiles share one."""
+    key = repr(tile)
+    made = module.made.get(key)
+    if made is None:
+        name = f"tile{len(module.functions)}"
+        made = module.made[key] = _Emitter(module, name, tile, machine).emit()
+    return made.name
+
+
+class _Emitter:
+    def __init__(self, module: Module, name: str, tile: Tile, machine: Machine) -> None:
+        self.tile = tile
+        self.bytes = BITS[tile.kind] // 8
+        parameters = [("a", "ptr"), ("b", "ptr"), ("c", "ptr")]
+        parameters += [("adds", "i64")] if tile.may_add else []
+        parameters += [(f"count{i}", "i64") for i in range(len(tile.around))]
+        self.f: Function = module.function(name, parameters, linkage="internal ")
+        self.code = Code(self.f, machine=machine)
+        ragged = tile.columns % tile.lanes
+        self.mask = _first_lanes(ragged, tile.lanes) if ragged else None
+
+    def emit(self) -> Function:
+        tile, f = self.tile, self.f
+        nothing = literal(0, tile.kind, tile.lanes)
+        sums = [nothing] * (len(tile.rows) * tile.vectors)
+        made = self._around(0, f.parameters["a"], f.parameters["b"], sums)
+        if tile.may_add:
+            adds = f.emit(f"icmp ne i64 {f.parameters['adds'].text}, 0", "i1")
+            f.either(adds, lambda: self._store(made, True), lambda: self._store(made, False))
+        else:
+            self._store(made, False)
+        f.do("ret void")
+        return f
+
+    # ---- loops --------------------------------------------------------------------------------------
+
+    def _around(self, level: int, a: Value, b: Value, sums: list[Value]) -> list[Value]:
+        tile, f = self.tile, self.f
+        if level == len(tile.around):
+            return self._segments(a, b, sums)
+        a_step, b_step = tile.around[level]
+
+        def body(_: Value, carried: list[Value]) -> list[Value]:
+            made = self._around(level + 1, carried[0], carried[1], carried[2:])
+            return [f.field(carried[0], a_step), f.field(carried[1], b_step), *made]
+
+        return f.loop(_ZERO, f.parameters[f"count{level}"], _ONE, [a, b, *sums], body)[2:]
+
+    def _segments(self, a: Value, b: Value, sums: list[Value]) -> list[Value]:
+        vectors = self.tile.vectors
+        sums = list(sums)
+        for segment in self.tile.segments:
+            places = [r * vectors + v for r in segment.rows for v in range(vectors)]
+            start = self.f.field(a, segment.a), self.f.field(b, segment.b)
+            loops = tuple(loop for loop in segment.loops if loop.count != 1)
+            made = self._nest(segment.rows, loops, *start, [sums[p] for p in places])
+            for place, value in zip(places, made, strict=True):
+                sums[place] = value
+        return sums
+
+    def _nest(
+        self, rows: Sequence[int], loops: tuple[Loop, ...], a: Value, b: Value, sums: list[Value]
+    ) -> list[Value]:
+        if not loops:
+            return self._step(rows, a, b, sums)
+        loop, inner = loops[0], loops[1:]
+        each = 1
+        if not inner:
+            most = max(1, _UNROLLED // len(sums))
+            each = max(n for n in range(1, min(most, loop.count) + 1) if loop.count % n == 0)
+        f = self.f
+
+        def body(carried: list[Value]) -> list[Value]:
+            made = carried[2:]
+            for i in range(each):
+                if not inner:
+                    self._ask(rows, loop, i, carried[0], carried[1])
+                at = f.field(carried[0], i * loop.a), f.field(carried[1], i * loop.b)
+                made = self._nest(rows, inner, *at, made)
+            return [f.field(carried[0], each * loop.a), f.field(carried[1], each * loop.b), *made]
+
+        return self._rounds(loop.count // each, [a, b, *sums], body)[2:]
+
+    def _rounds(
+        self, count: int, carried: list[Value], body: Callable[[list[Value]], list[Value]]
+    ) -> list[Value]:
+        """carried = body(carried), so often. The test is at the end, so that sums have one register each."""
+        f = self.f
+        if count == 1:
+            return body(carried)
+        before, head, end = f.block, f.label(), f.label()
+        f.branch(head)
+        f.start(head)
+        left = Value(f.fresh(), "i64")
+        places = [Value(f.fresh(), v.kind, v.lanes) for v in carried]
+        patch = len(f.lines)
+        f.lines += [""] * (1 + len(places))
+        with f.scope():
+            made = body(places)
+            less = f.volatile(f"sub i64 {left.text}, 1", "i64")
+            more = f.volatile(f"icmp ne i64 {less.text}, 0", "i1")
+        latch = f.block
+        f.branch_if(more, head, end)
+        firsts, lasts = [literal(count, "i64"), *carried], [less, *made]
+        for i, (place, first, last) in enumerate(zip([left, *places], firsts, lasts, strict=True)):
+            coming = f"[ {first.text}, %{before} ], [ {last.text}, %{latch} ]"
+            f.lines[patch + i] = f"  {place.text} = phi {place.type} {coming}"
+        f.start(end)
+        return made
+
+    def _ask(self, rows: Sequence[int], loop: Loop, i: int, a: Value, b: Value) -> None:
+        """Ask for what later steps read, where that many loads more hold up nothing: for all of B, if it is
+        without gaps or every step reads other lines; of A, whose steps read other lines, for both ends of
+        rows side by side."""
+        tile = self.tile
+        width = tile.vectors * tile.lanes * self.bytes
+        lines = -(-width // _LINE)
+        is_apart = loop.a >= _LINE and loop.b >= _LINE
+        ends = {tile.rows[rows[0]], tile.rows[rows[-1]]} if is_apart else set()
+        loads = len(rows) + tile.vectors + lines + len(ends)
+        if loop.count < _NEAR or loads > _LOADS * len(rows) * tile.vectors:
+            return
+        if is_apart or loop.b == width:
+            ahead = i + (_NEAR if is_apart else _FAR)
+            for line in range(lines):
+                self._prefetch(b, ahead * loop.b + line * _LINE)
+            for end in sorted(ends):
+                self._prefetch(a, ahead * loop.a + end)
+
+    def _prefetch(self, start: Value, bytes_: int) -> None:
+        f = self.f
+        f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        f.do(f"call void @llvm.prefetch.p0(ptr {f.field(start, bytes_).text}, i32 0, i32 3, i32 1)")
+
+    # ---- one step -----------------------------------------------------------------------------------
+
+    def _step(self, rows: Sequence[int], a: Value, b: Value, sums: list[Value]) -> list[Value]:
+        tile, f, code = self.tile, self.f, self.code
+        width = tile.lanes * self.bytes
+        masked = None if tile.reads_beyond else self.mask
+        row = [self._vector(f.field(b, width * v), v, masked) for v in range(tile.vectors)]
+        made = []
+        for i, r in enumerate(rows):
+            at = f.field(a, tile.rows[r])
+            if tile.is_lanewise:
+                xs = [self._vector(f.field(at, width * v), v, self.mask) for v in range(tile.vectors)]
+            else:
+                xs = [code.splat(f.load(at, tile.kind), tile.lanes)] * tile.vectors
+            for v in range(tile.vectors):
+                made.append(code.muladd(xs[v], row[v], sums[i * tile.vectors + v]))
+        return made
+
+    def _vector(self, at: Value, v: int, mask: Value | None) -> Value:
+        """Vector v of a row; the mask is for the last one."""
+        masked = mask if v == self.tile.vectors - 1 else None
+        return read(self.code, at, _ONE, self.tile.kind, self.tile.lanes, masked)
+
+    def _store(self, sums: list[Value], adds: bool) -> None:
+        tile, f, code = self.tile, self.f, self.code
+        for r, offset in enumerate(tile.results):
+            for v in range(tile.vectors):
+                at = f.field(f.parameters["c"], offset + v * tile.lanes * self.bytes)
+                total = sums[r * tile.vectors + v]
+                if adds:
+                    total = code.add(self._vector(at, v, self.mask), total)
+                masked = self.mask if v == tile.vectors - 1 else None
+                write(code, total, at, _ONE, tile.lanes, masked)
+
+
+def _first_lanes(count: int, lanes: int) -> Value:
+    listed = ", ".join(f"i1 {'true' if i < count else 'false'}" for i in range(lanes))
+    return Value(f"<{listed}>", "i1", lanes)

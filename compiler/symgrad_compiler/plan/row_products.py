@@ -1,0 +1,124 @@
+"""Matrix products of few columns in loops over rows: a tall matrix is read once, with what is done to its
+rows.
+
+    z = x @ w       each row of x gives a row of z                          ("rows")
+    d_w = x.T @ g   rows of x and of g are added up: by chunks, as sums are  ("sum")
+
+where x has many rows, and w and d_w are small enough to stay in the cache beside a block of x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from symgrad.dims import Dim
+from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.steps import (
+    ARENA,
+    CHUNK,
+    STATE,
+    Access,
+    FillStep,
+    Kernel,
+    MatMulStep,
+    Reduction,
+    Step,
+    Storage,
+)
+
+#: The most elements of the small matrix, and of its shorter side.
+MOST_SMALL, MOST_SIDE = 16384, 24
+#: Rows from which on a product is worth a loop.
+LEAST_ROWS = 1024
+Role: TypeAlias = Literal["rows", "sum"]
+
+
+def role_of(step: Step) -> Role | None:
+    """What the rows of a loop would be to a product; None where it stands alone."""
+    if not isinstance(step, MatMulStep) or step.factor is not None or step.out.storage.kind == STATE:
+        return None
+    if len(step.out.layout.shape) != 2 or step.out.storage.dtype.kind != "float":
+        return None
+    (m, n), k = step.out.layout.shape, step.a.layout.shape[-1]
+    if _is_small(k, n) and _is_many(m) and step.a.layout.strides[-1] == 1:
+        return "rows"
+    if is_tall_sum(m, n, k) and 1 in (step.a.layout.strides[-2], step.b.layout.strides[-1]):
+        return "sum"
+    return None
+
+
+def is_tall_sum(m: Dim, n: Dim, k: Dim) -> bool:
+    """Whether a product adds up many rows to a small matrix."""
+    return _is_small(m, n) and _is_many(k)
+
+
+def _is_small(rows: Dim, columns: Dim) -> bool:
+    if not (isinstance(rows, int) and isinstance(columns, int)):
+        return False
+    return 0 < rows * columns <= MOST_SMALL and 1 < min(rows, columns) <= MOST_SIDE
+
+
+def _is_many(rows: Dim) -> bool:
+    return not isinstance(rows, int) or rows >= LEAST_ROWS
+
+
+def rows_of(step: MatMulStep) -> Dim:
+    return step.out.layout.shape[0] if role_of(step) == "rows" else step.a.layout.shape[1]
+
+
+def by_row(step: MatMulStep) -> list[tuple[Access, bool]]:
+    """What has the rows as its first axis, and whether it is written."""
+    if role_of(step) == "rows":
+        return [(step.a, False), (step.out, True)]
+    return [(_transposed(step.a), False), (step.b, False)]
+
+
+def beside(step: MatMulStep) -> list[tuple[Access, bool]]:
+    """What has not."""
+    return [(step.b, False)] if role_of(step) == "rows" else [(step.out, True)]
+
+
+def _transposed(access: Access) -> Access:
+    layout = access.layout
+    return Access(access.storage, Strided(layout.shape[::-1], layout.strides[::-1], layout.offset))
+
+
+def cut(
+    step: MatMulStep, access: Callable[[Access], Access], chunks: Dim, before: list[Step], after: list[Step]
+) -> tuple[MatMulStep, MatMulStep]:
+    """The product over all rows, and over a block; `access` cuts what has the rows as its first axis."""
+    if role_of(step) == "rows":
+        step = _with_columns(step, before)
+        return step, replace(step, a=access(step.a), out=access(step.out))
+    (m, n), out = step.out.layout.shape, step.out
+    assert isinstance(m, int)
+    assert isinstance(n, int)
+    partial = Storage(ARENA, out.storage.dtype, chunks * (m * n), label="product by chunks")
+    before.append(FillStep(Access(partial, Strided.contiguous((partial.size,)))))
+    # rows of the longer side, so that rows of the tall matrix are read in order
+    strides = (1, m) if m > n else (n, 1)
+    tensor, shape = step.node.outputs[0], (chunks, m, n)
+    total = Kernel(shape, sources={tensor: Access(partial, Strided(shape, (m * n, *strides), 0))}, weight=1)
+    total.reductions.append(Reduction(tensor.node, "add", tensor, (0,)))
+    total.results.append((total.reductions[0], out))
+    after.append(total)
+    whole = replace(step, out=Access(partial, Strided((m, n), strides, 0)), factor=1.0)
+    of_chunk = Access(partial, Strided((m, n), strides, CHUNK * (m * n)))
+    a = _transposed(access(_transposed(step.a)))
+    return whole, replace(whole, a=a, b=access(step.b), out=of_chunk)
+
+
+def _with_columns(step: MatMulStep, before: list[Step]) -> MatMulStep:
+    """With columns of b that have no gaps: each element of the result is a dot product."""
+    b = step.b
+    if b.layout.strides[-2] == 1:
+        return step
+    k, n = b.layout.shape
+    copy = Storage(ARENA, b.storage.dtype, n * k, label=f"{b.storage} by columns")
+    tensor = step.node.inputs[1]
+    kernel = Kernel((n, k), sources={tensor: _transposed(b)})
+    kernel.stores.append((tensor, Access(copy, Strided.contiguous((n, k)))))
+    before.append(kernel)
+    return replace(step, b=Access(copy, Strided((k, n), (1, k), 0)))

@@ -1,0 +1,317 @@
+"""Eigenvalues of symmetric matrices, and singular values.
+
+**Repeated values.** Derivatives of vectors have the gaps between values in the denominator. Where a gap is
+within rounding of 0 (n times eps times the largest value), its reciprocal is taken as 0: derivatives are then
+finite. They are right for whatever does not depend on the choice of vectors for a repeated value, as far as first
+derivatives; at second order, terms between equal values are missing.
+
+**Signs** of vectors are those that LAPACK gives; derivatives keep them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy
+
+from symgrad import dims
+from symgrad.dims import Dim
+from symgrad.errors import GradientError, GraphError
+from symgrad.ir.tensor import Tensor, apply, apply_all
+from symgrad.ops.arithmetic import abs
+from symgrad.ops.cast import astype, stop_gradient
+from symgrad.ops.compare import equal, less_equal, logical_or
+from symgrad.ops.create import as_tensor
+from symgrad.ops.diagonals import DiagonalMatrix
+from symgrad.ops.kinds import Custom, declare
+from symgrad.ops.reduce import Supremum
+from symgrad.ops.select import where
+from symgrad.ops.shape import broadcast_to, expand_dims
+from symgrad.ops.triangular import (
+    adjoint,
+    infer_matrix,
+    infer_square,
+    matrices,
+    of_lower_triangle,
+    positions,
+    square,
+)
+from symgrad.types import TensorType
+
+
+class EighResult(NamedTuple):
+    """What `eigh` returns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class SVDResult(NamedTuple):
+    """What `svd` returns."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+# ---- gaps -------------------------------------------------------------------------------------------
+
+
+def _columns(w: Tensor, n: Dim) -> Tensor:
+    """w_j in row i and column j."""
+    return broadcast_to(expand_dims(w, -2), (*w.shape[:-1], n, w.shape[-1]))
+
+
+def _rows(w: Tensor, n: Dim) -> Tensor:
+    """w_i in row i and column j."""
+    return broadcast_to(expand_dims(w, -1), (*w.shape, n))
+
+
+def _over_gaps(w: Tensor) -> Tensor:
+    """1 / (w_j - w_i); 0 on the diagonal, and where the difference is within rounding of 0."""
+    n = w.shape[-1]
+    gaps = _columns(w, n) - _rows(w, n)
+    row, column = positions(gaps)
+    nothing = logical_or(equal(row, column), less_equal(abs(gaps), _rounding(w, gaps)))
+    return where(nothing, 0, 1 / where(nothing, 1, gaps))
+
+
+def _rounding(w: Tensor, like: Tensor) -> Tensor:
+    """n eps max |w|, a constant for derivatives."""
+    most = apply(Supremum((w.ndim - 1,)), abs(stop_gradient(w)))
+    n = w.shape[-1]
+    count = n if isinstance(n, int) else astype(as_tensor(n), w.dtype)
+    bound = most * (count * float(numpy.finfo(w.dtype.numpy).eps))
+    return broadcast_to(expand_dims(bound, tuple(range(bound.ndim, like.ndim))), like.shape)
+
+
+def _diagonal(w: Tensor) -> Tensor:
+    n = w.shape[-1]
+    return apply(DiagonalMatrix((n, n), 0), w)
+
+
+# ---- eigenvalues ------------------------------------------------------------------------------------
+
+
+@declare
+@dataclass(frozen=True)
+class Eigh(Custom):
+    """Eigenvalues, ascending, and eigenvectors, as columns, of the symmetric matrix that has the lower triangle of a.
+
+    With f_ij = 1 / (w_j - w_i): d_a = v (diag(g_w) + f * (v^H g_v)) v^H, on the triangle that is read.
+    """
+
+    name: ClassVar[str] = "eigh"
+    operands = ("a",)
+    numpy = "linalg.eigh({a})"
+    fails = True
+
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
+        infer_square(a, self.name)
+        return a.with_shape(a.shape[:-1]), a
+
+    def vjp_a(
+        self, g: tuple[Tensor | None, Tensor | None], a: Tensor, out: tuple[Tensor, Tensor]
+    ) -> Tensor | None:
+        w, v = out
+        inner = None if g[0] is None else _diagonal(g[0])
+        if g[1] is not None:
+            turned = _over_gaps(w) * (adjoint(v) @ g[1])
+            inner = turned if inner is None else inner + turned
+        return None if inner is None else of_lower_triangle(v @ inner @ adjoint(v))
+
+    def batched_op(self, size: Dim) -> Eigh:
+        return self
+
+
+@declare
+@dataclass(frozen=True)
+class EigValsH(Custom):
+    """The eigenvalues of `eigh`, alone."""
+
+    name: ClassVar[str] = "eigvalsh"
+    operands = ("a",)
+    numpy = "linalg.eigvalsh({a})"
+    fails = True
+
+    def infer(self, a: TensorType) -> TensorType:
+        return infer_square(a, self.name).with_shape(a.shape[:-1])
+
+    def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
+        v = apply_all(Eigh(), (a,))[1]
+        return of_lower_triangle((v * _columns(g, v.shape[-2])) @ adjoint(v))
+
+    def batched_op(self, size: Dim) -> EigValsH:
+        return self
+
+
+def _of_triangle(a: Any, uplo: str, name: str) -> Tensor:
+    """Matrices whose lower triangle is the one to read."""
+    if uplo not in ("L", "U", "l", "u"):
+        raise GraphError(f'UPLO must be "L" or "U", not {uplo!r:.20}')
+    matrix = square(a, name)
+    return matrix if uplo in "Ll" else adjoint(matrix)
+
+
+def eigh(a: Any, UPLO: str = "L") -> EighResult:
+    """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n), as columns, of symmetric matrices.
+
+    Args:
+        a: matrices (..., n, n), of which one triangle is read.
+        UPLO: which: "L", the lower, or "U".
+
+    Raises:
+        LinAlgError: when it runs, no convergence.
+
+    Derivatives of eigenvectors belong to the signs that LAPACK chooses; see the module, and
+    docs/derivatives.md, for repeated eigenvalues.
+
+    >>> w, v = eigh([[2.0, 1.0], [1.0, 2.0]])
+    >>> w.eval().round(12)
+    array([1., 3.])
+    """
+    return EighResult(*apply_all(Eigh(), (_of_triangle(a, UPLO, "eigh"),)))
+
+
+def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
+    """The eigenvalues (..., n) of symmetric matrices, ascending; see `eigh`."""
+    return apply(EigValsH(), _of_triangle(a, UPLO, "eigvalsh"))
+
+
+# ---- singular values --------------------------------------------------------------------------------
+
+
+@declare
+@dataclass(frozen=True)
+class SVD(Custom):
+    """a = u diag(s) vh with singular values descending. With `full`, u and vh are square, and the vectors
+    beyond the singular values arbitrary, so only s has derivatives.
+
+    With e_ij = s_j^2 - s_i^2 and skew(x) = x - x^H (Townsend, "Differentiating the singular value
+    decomposition", 2016), for k = min(m, n) columns u, v:
+
+        d_a = u ((skew(u^H g_u) / e) s + s (skew(v^H g_v) / e) + diag(g_s)) v^H
+              + (1 - u u^H) g_u s^-1 v^H + u s^-1 g_v^H (1 - v v^H)
+    """
+
+    full: bool
+    name: ClassVar[str] = "svd"
+    operands = ("a",)
+    numpy = "linalg.svd({a}, {full})"
+    fails = True
+
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:
+        *batch, m, n = infer_matrix(a, self.name).shape
+        k = dims.minimum(m, n)
+        rows, columns = (m, n) if self.full else (k, k)
+        return a.with_shape((*batch, m, rows)), a.with_shape((*batch, k)), a.with_shape((*batch, columns, n))
+
+    def vjp_a(
+        self, g: tuple[Tensor | None, ...], a: Tensor, out: tuple[Tensor, Tensor, Tensor]
+    ) -> Tensor | None:
+        if self.full:
+            if g[0] is not None or g[2] is not None:
+                raise GradientError(
+                    "svd with full_matrices has no derivative: vectors beyond the singular values are arbitrary",
+                    hint="svd(a, full_matrices=False)",
+                )
+            return None if g[1] is None else _pulled_values(g[1], a)
+        return _pulled_svd(g, *out)
+
+    def batched_op(self, size: Dim) -> SVD:
+        return self
+
+
+def _pulled_values(g: Tensor, a: Tensor) -> Tensor:
+    """What singular values alone send back."""
+    u, _, vh = apply_all(SVD(False), (a,))
+    return (u * _columns(g, u.shape[-2])) @ vh
+
+
+def _pulled_svd(g: tuple[Tensor | None, ...], u: Tensor, s: Tensor, vh: Tensor) -> Tensor | None:
+    g_u, g_s, g_vh = g
+    k = s.shape[-1]
+    squares = _over_gaps(s) * _over_sums(s)  # 1 / (s_j^2 - s_i^2)
+    over_s = where(equal(s, 0), 0, 1 / where(equal(s, 0), 1, s))
+    inner = None if g_s is None else _diagonal(g_s)
+    outside = None
+    if g_u is not None:
+        turned = adjoint(u) @ g_u
+        part = (turned - adjoint(turned)) * squares * _columns(s, k)
+        inner = part if inner is None else inner + part
+        if u.shape[-2] != k:
+            outside = ((g_u - u @ turned) * _columns(over_s, u.shape[-2])) @ vh
+    if g_vh is not None:
+        turned = vh @ adjoint(g_vh)
+        part = (turned - adjoint(turned)) * squares * _rows(s, k)
+        inner = part if inner is None else inner + part
+        if vh.shape[-1] != k:
+            part = u @ (_rows(over_s, vh.shape[-1]) * (g_vh - adjoint(turned) @ vh))
+            outside = part if outside is None else outside + part
+    if inner is None:
+        return None
+    whole = u @ inner @ vh
+    return whole if outside is None else whole + outside
+
+
+def _over_sums(s: Tensor) -> Tensor:
+    """1 / (s_i + s_j), 0 where both are 0."""
+    k = s.shape[-1]
+    sums = _columns(s, k) + _rows(s, k)
+    return where(equal(sums, 0), 0, 1 / where(equal(sums, 0), 1, sums))
+
+
+@declare
+@dataclass(frozen=True)
+class SVDVals(Custom):
+    """The singular values alone, descending."""
+
+    name: ClassVar[str] = "svdvals"
+    operands = ("a",)
+    numpy = "linalg.svdvals({a})"
+    fails = True
+
+    def infer(self, a: TensorType) -> TensorType:
+        *batch, m, n = infer_matrix(a, self.name).shape
+        return a.with_shape((*batch, dims.minimum(m, n)))
+
+    def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
+        return _pulled_values(g, a)
+
+    def batched_op(self, size: Dim) -> SVDVals:
+        return self
+
+
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """The singular value decomposition a = U diag(S) Vh, as `numpy.linalg.svd`.
+
+    Args:
+        a: matrices (..., m, n).
+        full_matrices: whether U and Vh are square; their last columns and rows are then arbitrary, so such U and
+            Vh have no derivative. Else they have min(m, n) columns and rows.
+        compute_uv: False for the singular values alone.
+
+    Returns:
+        A named tuple (U, S, Vh), S descending.
+
+    Raises:
+        LinAlgError: when it runs, no convergence.
+
+    >>> svd([[3.0, 0.0], [0.0, -4.0]]).S.eval()
+    array([4., 3.])
+    """
+    if not compute_uv:
+        return svdvals(a)
+    matrix = matrices(a, "svd")
+    full = bool(full_matrices) and not dims.equal(*matrix.shape[-2:])
+    return SVDResult(*apply_all(SVD(full), (matrix,)))
+
+
+def svdvals(a: Any) -> Tensor:
+    """The singular values (..., min(m, n)) of matrices, descending.
+
+    >>> svdvals([[3.0, 0.0], [0.0, -4.0]]).eval()
+    array([4., 3.])
+    """
+    return apply(SVDVals(), matrices(a, "svdvals"))

@@ -1,0 +1,121 @@
+"""Matrix products in loops over rows: a tall matrix is read once for a product and its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad_compiler.plan import rows
+from symgrad_compiler.plan.steps import MatMulStep, RowLoop
+
+DTYPES = ("float32", "float64")
+
+
+@pytest.fixture(params=[1, 2, 5, 7, 64])
+def tiny_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(rows, "LEAST_BYTES", -1)
+    monkeypatch.setattr(rows, "_block", lambda n, *_: request.param if n != 0 else None)
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    return int(request.param)
+
+
+def products_in_loops(f: Any) -> int:
+    loops = [s for s in f._compiled._compilation.plan.steps if isinstance(s, RowLoop)]
+    return sum(isinstance(step, MatMulStep) for loop in loops for step in loop.body)
+
+
+def regression(dtype: str, d: int, k: int, n: int | str = "n") -> tuple[list[Any], list[Any]]:
+    """Softmax regression: loss, gradients of weights and bias, and the predictions."""
+    x, w, b = (sg.tensor(c, s, dtype) for c, s in (("x", (n, d)), ("w", (d, k)), ("b", (k,))))
+    y = sg.tensor("y", (n,), "int64")
+    z = x @ w + b
+    picked = sg.take_along_axis(z, sg.expand_dims(y, 1), axis=1)
+    loss = sg.sum(sg.logsumexp(z, axis=1) - sg.squeeze(picked, 1))
+    return [x, y, w, b], [loss, *sg.grad(loss, [w, b]), sg.argmax(z, axis=1)]
+
+
+def arguments(rng: np.random.Generator, dtype: str, n: int, d: int, k: int) -> list[Any]:
+    x, w, b = (rng.normal(size=s).astype(dtype) for s in ((n, d), (d, k), (k,)))
+    return [x, rng.integers(0, k, n), w / d, b]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("d", "k"), [(70, 10), (130, 3), (5, 2), (64, 24), (3, 20)])
+def test_softmax_regression(dtype: str, d: int, k: int, tiny_blocks: int) -> None:
+    inputs, outputs = regression(dtype, d, k)
+    native = sg.function(inputs, outputs, backend="llvm")
+    assert products_in_loops(native) == 2
+    plain = sg.function(inputs, outputs, backend="numpy")
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 2, 7, 65, 129):
+        given = arguments(rng, dtype, n, d, k)
+        tolerance = 1e-5 if dtype == "float32" else 1e-12
+        for a, b in zip(native(*given), plain(*given), strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * 10)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bits_for_every_number_of_threads(dtype: str) -> None:
+    """Chunks follow from sizes alone."""
+    n, d, k = 5003, 203, 10
+    inputs, outputs = regression(dtype, d, k)
+    f = sg.function(inputs, outputs, backend="llvm")
+    given = arguments(np.random.default_rng(1), dtype, n, d, k)
+    before = sg.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 3, 7):
+            sg.set_num_threads(threads)
+            found.append([np.array(a) for a in f(*given)])
+    finally:
+        sg.set_num_threads(before)
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert a.tobytes() == b.tobytes()
+    reference = sg.function(inputs, outputs, backend="numpy")(*given)
+    for a, b in zip(found[0], reference, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4 if dtype == "float32" else 1e-11, atol=1e-3)
+
+
+def test_static_rows() -> None:
+    inputs, outputs = regression("float32", 784, 10, 4000)
+    f = sg.function(inputs, outputs, backend="llvm")
+    assert products_in_loops(f) == 2
+    given = arguments(np.random.default_rng(2), "float32", 4000, 784, 10)
+    for a, b in zip(f(*given), sg.function(inputs, outputs, backend="numpy")(*given), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
+def test_masked_rows_of_numbers_that_are_not_finite(tiny_blocks: int) -> None:
+    """The cotangent of a row that a mask leaves out is 0, and stays so beside inf and nan in that row."""
+    x, w = sg.matrix("x", shape=("n", 6)), sg.matrix("w", shape=(6, 3))
+    keep = sg.vector("keep", size="n", dtype="bool")
+    z = sg.where(sg.expand_dims(keep, 1), x @ w, 0.0)
+    gradient = sg.grad(sg.sum(z**2), w)
+    f = sg.function([x, w, keep], gradient, backend="llvm")
+    rng = np.random.default_rng(3)
+    value, weights = rng.normal(size=(23, 6)), rng.normal(size=(6, 3))
+    mask = rng.random(23) < 0.6
+    value[~mask] = np.array([np.inf, np.nan, -np.inf])[rng.integers(0, 3, ((~mask).sum(), 6))]
+    kept = value[mask]
+    np.testing.assert_allclose(f(value, weights, mask), 2 * kept.T @ (kept @ weights), rtol=1e-12)
+
+
+def test_update_in_place() -> None:
+    """A step of gradient descent: the weights are read by columns before the loop, and written after it."""
+    w = sg.shared(np.zeros((50, 4)), "w")
+    x, t = sg.matrix("x", shape=("n", 50)), sg.matrix("t", shape=("n", 4))
+    loss = sg.mean((x @ w - t) ** 2)
+    f = sg.function([x, t], loss, updates={w: w - 0.1 * sg.grad(loss, w)}, backend="llvm")
+    assert products_in_loops(f) == 2
+    rng = np.random.default_rng(4)
+    expected = np.zeros((50, 4))
+    for n in (3, 200, 1500):
+        value, target = rng.normal(size=(n, 50)), rng.normal(size=(n, 4))
+        miss = value @ expected - target
+        np.testing.assert_allclose(f(value, target), np.mean(miss**2), rtol=1e-10)
+        expected = expected - 0.1 * 2 * value.T @ miss / miss.size
+        np.testing.assert_allclose(w.value, expected, rtol=1e-9, atol=1e-12)
