@@ -3,9 +3,10 @@
     packs(job, ..., start, stop)       packs panels of A, block by block of the inner dimension
     pieces(job, ..., start, stop)      computes pieces of C
 
-A piece is some columns of B wide and some panels of A high. In it, for each block of the inner dimension, each panel of A meets each panel of B. Panels of B that are
-packed go to memory of the piece alone, which stays in the second cache; if rows of B have no gaps, the first
-panel of A packs them on its way, reading B where it is (`micro.py`).
+A piece is some columns of B wide, some panels of A high. In it, for each block of the inner dimension, each
+panel of A meets each panel of B. Panels of B that are packed go to memory of the piece alone, which stays in
+the second cache; if rows of B have no gaps, the first panel of A packs them on its way, reading B where it is
+(`micro.py`).
 
 Panels of A are as high as a tile; the last two are about equally high.
 """

@@ -5,9 +5,9 @@
 C is cut into pieces, some columns of B wide and some panels of A high, which threads take in turn. In a
 piece, each panel of A meets each panel of B (`pieces.py`).
 
-Panels that are read often are packed where reading them as they lie would be slow: those of B piece by piece,
-those of A first, by all threads, for all pieces: a chunk of A at a time that fits into the last cache. A stays
-where it is if few panels of B meet it, and its rows do not meet in few places of the cache.
+Panels that are read often are packed where reading them as they lie would be slow: those of B piece by
+piece, those of A first, by all threads, for all pieces: a chunk of A at a time that fits into the last cache.
+A stays where it is if few panels of B meet it, and its rows do not meet in few places of the cache.
 
 The inner dimension is cut by its length alone, and each element of C is summed up in that order, whoever does
 it.
@@ -127,11 +127,11 @@ class _Single(Loops):
             return stays
         line, half = LINE // tiles.bytes, _HALF // tiles.bytes
         apart = ((job[Request.A_ROW] + line // 2) & (half - 1)) >= line
-        seldom = self.or_(b_panels <= _FEW, self.both(b_panels <= _SOME, apart))
+        seldom = self.or_(b_panels <= 1, self.both(b_panels <= _SOME, apart))
         return self.or_(stays, self.both(job[Request.A_COLUMN].equals(1), self.or_(small, seldom)))
 
     def _packed(self, b_panels: Int) -> None:
-        """With room for the panels of a chunk of A; of one panel if there is no memory: slow, but the same."""
+        """With room for the panels of a chunk of A, or of one panel if there is no memory."""
         f, job, tiles = self.f, self.job, self.tiles
         fits, length = self.number(tiles.packed), job[Job.BLOCK_INNER]
 
@@ -141,10 +141,8 @@ class _Single(Loops):
         all_ = self.rows * self.inner <= fits
         blocks = Int(f, f.choose(all_, lambda: self.inner.up_over(length).value, some_blocks))
         inner = (blocks * length).at_most(self.inner)
-        rows = Int(
-            f, f.choose(all_, lambda: self.rows.value, lambda: (fits // inner).at_least(tiles.rows).value)
-        )
-        rows = rows.at_most(self.rows)
+        some = (fits // inner).at_least(tiles.rows)
+        rows = self.rows.where(all_, some.at_most(self.rows))
         job[Job.CHUNK_ROWS], job[Job.CHUNK_INNER] = rows, inner
         bytes_ = self._bytes(rows, inner)
         on_stack = bytes_ <= STACK
