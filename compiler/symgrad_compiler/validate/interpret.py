@@ -91,12 +91,16 @@ def _row_major(value: Any) -> Array:
     return numpy.asarray(value, order="C")
 
 
+def is_of_matrices(node: Node) -> bool:
+    """Whether the op is one of linear algebra, which factors matrices."""
+    return isinstance(node.op, TensorOp) and node.op.numpy.startswith("linalg.")
+
+
 def _needs(node: Node) -> str:
     """Which of the modules that load SciPy the op's NumPy form names."""
-    template = node.op.numpy if isinstance(node.op, TensorOp) else ""
-    if template.startswith("linalg."):
+    if is_of_matrices(node):
         return "linalg"
-    return "special" if "special." in template else ""
+    return "special" if isinstance(node.op, TensorOp) and "special." in node.op.numpy else ""
 
 
 @cache
