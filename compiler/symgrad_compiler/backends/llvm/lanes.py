@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symgrad_compiler.backends.llvm import turns
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
 
@@ -30,6 +31,9 @@ def read(code: Code, at: Value, stride: Value, kind: str, lanes: int, mask: Valu
         return _from_memory(code, code.f.load(at, memory), kind)
     if stride.number == 1:
         return _from_memory(code, _load(code, at, memory, lanes, mask), kind)
+    if turns.takes_turns(stride, memory):
+        apart = int(stride.number)  # type: ignore[arg-type]
+        return _from_memory(code, turns.load_apart(code, at, apart, memory, lanes, mask), kind)
     return gather(code, at, code.multiply(lane_numbers(lanes), stride), kind, mask)
 
 
