@@ -26,7 +26,7 @@ def takes_turns(stride: Value, kind: str) -> bool:
 
 
 def load_apart(code: Code, at: Value, stride: int, kind: str, lanes: int, mask: Value | None) -> Value:
-    """The elements at `at`, `at + stride`, ...: of vectors in a row, whose last ends with the last element."""
+    """The elements at `at`, `at + stride`, ...: of vectors in a row, up to the last one."""
     last = (lanes - 1) * stride
     starts = [*range(0, (stride - 1) * lanes, lanes), last + 1 - lanes]
     pieces = [_load(code, at, start, stride, kind, lanes, mask) for start in starts]
@@ -108,7 +108,8 @@ def _shuffle(code: Code, a: Value, b: Value, order: Sequence[int]) -> Value:
 def _shuffle_mask(code: Code, mask: Value, order: Sequence[int]) -> Value:
     """Lanes of a mask by number; a number beyond them is false."""
     numbers = ", ".join(f"i32 {i}" for i in order)
-    expression = f"shufflevector {mask.type} {mask.text}, {mask.type} zeroinitializer, <{len(order)} x i32> <{numbers}>"
+    nothing = f"{mask.type} zeroinitializer"
+    expression = f"shufflevector {mask.type} {mask.text}, {nothing}, <{len(order)} x i32> <{numbers}>"
     return code.f.emit(expression, "i1", len(order))
 
 
