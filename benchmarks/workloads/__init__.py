@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.harness import Workload
 from benchmarks.workloads import (
     black_scholes,
+    cnn,
     cross_entropy,
     fourth_derivative,
     hierarchical,
@@ -25,5 +26,6 @@ WORKLOADS: dict[str, Workload] = {
         fourth_derivative,
         pairwise,
         cross_entropy,
+        cnn,
     )
 }
