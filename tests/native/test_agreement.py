@@ -102,7 +102,7 @@ def test_complex_numbers_on_special_values(name: str, dtype: str) -> None:
     op = registry.ops[name]
     part = np.float32 if dtype == "complex64" else np.float64
     info = np.finfo(part)
-    parts = [0, -0.0, 1.5, -2.5, 1e-3, 4 * info.tiny, info.max / 4, -info.max / 4, np.inf, -np.inf, np.nan]
+    parts = [0, -0.0, 1.5, -2.5, 1e-3, info.tiny / 4, info.max / 4, -info.max / 4, np.inf, -np.inf, np.nan]
     x, y = np.meshgrid(np.array(parts, part), np.array(parts, part))
     z = (np.zeros(x.shape) + x).ravel().astype(dtype)
     z.real, z.imag = x.ravel(), y.ravel()
