@@ -194,26 +194,30 @@ def test_long_sums_keep_their_digits() -> None:
 
 #: The first sample of each op; the campaign takes all.
 CASE_ROWS = [
-    pytest.param(s, id=f"{n}-{i}", marks=[pytest.mark.campaign] if i else [])
+    pytest.param(n, s, id=f"{n}-{i}", marks=[pytest.mark.campaign] if i else [])
     for n, row in SAMPLES.items()
     for i, s in enumerate(row)
 ]
 
 
-@pytest.mark.parametrize("sample", CASE_ROWS)
-def test_samples_agree(sample: Sample) -> None:
+@pytest.mark.parametrize(("name", "sample"), CASE_ROWS)
+def test_samples_agree(name: str, sample: Sample) -> None:
+    """Of sums of products, in units of the largest element: terms cancel, in another order."""
     shapes = sample.shapes or [a.shape for a in sample.operands]
     xs = [
         sg.tensor(f"x{i}", s, a.dtype) for i, (s, a) in enumerate(zip(shapes, sample.operands, strict=True))
     ]
     ys = flatten(sample.build(*xs))
-    found = [sg.function(xs, ys, backend=b)(*sample.operands) for b in ("llvm", "numpy")]
+    found = [
+        sg.function(xs, ys, backend=b, on_unused_input="ignore")(*sample.operands) for b in ("llvm", "numpy")
+    ]
+    sums = name in LINALG or name in CONV
     for ours, theirs in zip(*found, strict=True):
         assert ours.dtype == theirs.dtype
         assert ours.shape == theirs.shape
-        if ours.dtype.kind == "f":
+        if ours.dtype.kind == "f" and not sums:
             assert distance(np.ravel(ours), np.ravel(theirs)) <= 32
-        elif ours.dtype.kind == "c":
+        elif ours.dtype.kind in "fc":
             largest = np.abs(theirs).max(initial=0)
             assert np.abs(ours - theirs).max(initial=0) <= 32 * np.finfo(ours.dtype).eps * largest
         else:
