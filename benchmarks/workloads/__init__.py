@@ -7,7 +7,9 @@ from benchmarks.workloads import (
     black_scholes,
     cross_entropy,
     fourth_derivative,
+    gaussian_process,
     hierarchical,
+    kalman,
     layernorm_gelu,
     pairwise,
     scalar,
@@ -25,5 +27,7 @@ WORKLOADS: dict[str, Workload] = {
         fourth_derivative,
         pairwise,
         cross_entropy,
+        gaussian_process,
+        kalman,
     )
 }
