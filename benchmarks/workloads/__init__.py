@@ -8,7 +8,9 @@ from benchmarks.workloads import (
     cnn,
     cross_entropy,
     fourth_derivative,
+    gaussian_process,
     hierarchical,
+    kalman,
     layernorm_gelu,
     pairwise,
     scalar,
@@ -27,5 +29,7 @@ WORKLOADS: dict[str, Workload] = {
         pairwise,
         cross_entropy,
         cnn,
+        gaussian_process,
+        kalman,
     )
 }

@@ -24,6 +24,8 @@ from symgrad_compiler.validate import Arguments, Interpreter, agree, estimate
 from tests.agreement import compiled
 from tests.graphs import graphs
 from tests.ops.samples import SAMPLES, Sample
+from tests.ops.samples_conv import CONV
+from tests.ops.samples_linalg import LINALG
 
 #: Units in the last place by which the backends may differ: NumPy's own functions are within 4, ours within
 #: 3. Composites (softplus, logaddexp, sech_squared) add up.
