@@ -8,10 +8,16 @@ from benchmarks.workloads import (
     cross_entropy,
     fourth_derivative,
     hierarchical,
+    hvp,
     layernorm_gelu,
+    logreg,
+    mlp,
     pairwise,
     scalar,
+    softmax_regression,
     ten,
+    transformer,
+    vae,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -25,5 +31,11 @@ WORKLOADS: dict[str, Workload] = {
         fourth_derivative,
         pairwise,
         cross_entropy,
+        softmax_regression,
+        logreg,
+        mlp,
+        hvp,
+        transformer,
+        vae,
     )
 }
