@@ -151,7 +151,7 @@ class TorchForms:
     def hessian_product(self, function: Callable[..., Any], wrt: tuple[int, ...]) -> Callable[..., Any]:
         """Of tensors and the vectors, last, to the products of the Hessian by `wrt` with them.
 
-        Eagerly the gradient of the gradient's product with the vectors; compiled, forward mode over the gradient.
+        Eagerly the gradient of the gradient's product with the vectors; compiled, forward mode over it.
         """
         torch = self.torch
 

@@ -80,11 +80,8 @@ def by_pytensor(pytensor: Any, data: Data) -> Program:
 
 
 def flops(batch: int, columns: int, hidden: int, classes: int) -> int:
-    """Of products: 2, 5 and 5 of the layers forward, and as many of the gradient's as the tangents need.
-
-    The first layer: x w and x v forward, x' d tangent backward (the product with d itself is not asked for).
-    The others: h w, t w, h v; t' d, h' t_d; t_d w', d v', d w'.
-    """
+    """Three products of the first layer, x w, x v and x' t_d; eight of each other, which are
+    h w, t_h w, h v; t_h' d, h' t_d; d w', t_d w', d v'."""
     return 2 * batch * (3 * columns * hidden + 8 * (hidden * hidden + hidden * classes))
 
 

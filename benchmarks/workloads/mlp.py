@@ -1,6 +1,6 @@
-"""A perceptron with rectified layers and softmax cross-entropy: the mean loss, and its gradient by all weights.
+"""A perceptron with rectified layers: the mean softmax cross-entropy, and its gradient by all weights.
 
-The versions take as many layers as there are weights: `softmax_regression` has one, and `hvp` uses the losses.
+The versions take as many layers as there are weights: `softmax_regression` has one; `hvp` uses the losses.
 """
 
 from __future__ import annotations

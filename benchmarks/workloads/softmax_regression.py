@@ -1,4 +1,4 @@
-"""Softmax regression on a design matrix beyond all caches: the mean loss, and its gradient by weights and bias.
+"""Softmax regression on a design matrix beyond all caches: the mean loss, its gradient by weights and bias.
 
 A step has to read the matrix once. How long that takes is measured beside it, as the row `read`.
 """

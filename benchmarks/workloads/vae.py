@@ -1,9 +1,9 @@
 """A variational autoencoder 784-400-20-400-784: the negative evidence bound and its gradient by all weights.
 
-The noise is an argument, so that all systems compute the same. Pixels are Bernoulli, given as logits; the code
-is normal with a diagonal (Kingma and Welling 2014, appendix B for the divergence):
+The noise is an argument, so that all systems compute the same. Pixels are Bernoulli, given as logits; the
+code is normal with a diagonal (Kingma and Welling 2014, appendix B for the divergence), s its log variance:
 
-    loss = mean over the batch of  sum(softplus(l) - x l)  +  sum(mean^2 + exp(s) - 1 - s) / 2,    s = log variance
+    loss = mean over the batch of  sum(softplus(l) - x l)  +  sum(mean^2 + exp(s) - 1 - s) / 2
 """
 
 from __future__ import annotations
