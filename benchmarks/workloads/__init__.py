@@ -10,11 +10,17 @@ from benchmarks.workloads import (
     fourth_derivative,
     gaussian_process,
     hierarchical,
+    hvp,
     kalman,
     layernorm_gelu,
+    logreg,
+    mlp,
     pairwise,
     scalar,
+    softmax_regression,
     ten,
+    transformer,
+    vae,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -31,5 +37,11 @@ WORKLOADS: dict[str, Workload] = {
         cnn,
         gaussian_process,
         kalman,
+        softmax_regression,
+        logreg,
+        mlp,
+        hvp,
+        transformer,
+        vae,
     )
 }
