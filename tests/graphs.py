@@ -28,6 +28,7 @@ from symgrad.errors import SymgradError
 from symgrad.ir.traverse import ancestors
 from symgrad.ops.kinds import Elementwise
 from tests.ops.samples import SAMPLES, Sample
+from tests.ops.samples_linalg import LINALG
 
 SHAPES: list[tuple[Any, ...]] = [
     *[(), (3,), (3, 4), ("n",), ("n", 3), (3, "m"), ("n", "m"), (1, 4), ("n", 1), (2, 3, 4), (0,), (4, 3)],
@@ -165,7 +166,9 @@ PAIRS: list[Callable[[Any, Any], Any]] = [
     lambda a, b: sg.take(sg.asarray(a), b % sg.asarray(a).shape[0], axis=0),
     lambda a, b: sg.minimum(sg.maximum(a, b), 1.5),
 ]
-_ROWS = [row for row in SAMPLES.values() if row]
+#: Not those of linear algebra: what rounding may do to factors of any matrix, singular ones among them, no
+#: estimate by elements knows. The derivative matrix has them, on matrices of known condition.
+_ROWS = [row for name, row in SAMPLES.items() if row and name not in LINALG]
 
 
 class Pool:
