@@ -1,11 +1,11 @@
 """The likelihood of a Kalman filter, unrolled, and its maximum by gradients.
 
-A point moves in the plane with nearly constant velocity (4 states), and its place is measured (2 numbers a step):
+A point moves in the plane with nearly constant velocity (4 states); its place is measured (2 numbers a step):
 
     state_t = F state_(t-1) + noise of covariance q G        place_t = H state_t + noise of covariance r 1
 
-The filter runs over all steps as one straight graph; the gradient with respect to log q and log r is another. Small
-matrices of known size become unrolled native code.
+The filter runs over all steps as one straight graph; the gradient with respect to log q and log r is another.
+Small matrices of known size become unrolled native code.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def log_likelihood(places: Any, log_q: Any, log_r: Any) -> Any:
     for t in range(steps):
         state, p = F @ state, F @ p @ F.T + noise
         seen = H @ p
-        l = sg.linalg.cholesky(seen @ H.T + measured)  # noqa: E741
+        l = sg.linalg.cholesky(seen @ H.T + measured)
         error = sg.linalg.solve_triangular(l, places[t] - H @ state, lower=True)
         gain = sg.linalg.solve_triangular(l, seen, lower=True)
         state, p = state + gain.T @ error, p - gain.T @ gain

@@ -18,6 +18,9 @@ from tests.ops.test_matrix import WITH_GRAPHS, symbolic
 
 #: The ops that may call back into NumPy; `argquantile` is behind `median` and `quantile`.
 MAY_CALL_BACK = {"erfinv", "polygamma", "searchsorted", "argquantile"}
+#: Of linear algebra, what goes through NumPy and SciPy.
+MAY_CALL_BACK |= {"cofactors", "cofactors_derivative", "qr", "eigh", "eigvalsh", "svd", "svdvals"}
+MAY_CALL_BACK |= {"pinv", "lstsq", "expm"}
 
 PAGE = """# Ops
 
