@@ -1,8 +1,8 @@
 """Which tiles the gradient for the weights is cut into, and which blocks of images they go through.
 
 Rows of a tile are taps and channels, each a place of x; columns are features, read from g where they are.
-What is summed over (images, places) is cut into blocks that stay in the second cache while all tiles of a task
-go through them.
+What is summed over (images, places) is cut into blocks that stay in the second cache while all tiles of a
+task go through them.
 """
 
 from __future__ import annotations
