@@ -99,3 +99,14 @@ def test_a_system_that_cannot_start_is_named(tmp_path: Path) -> None:
     missing.chmod(0o755)
     text, _ = run(tmp_path, "scalar", "--peers", "numpy", "--python", f"numpy={missing}")
     assert "numpy: failed: its process ended (no such thing)" in text
+
+
+@pytest.mark.slow
+def test_convolutions() -> None:
+    script = RUN.with_name("convolutions.py")
+    options = ["--layers", "depthwise512", "grouped128", "--peers", "--rounds", "1", "--seconds", "0.01"]
+    done = subprocess.run(
+        [sys.executable, str(script), *options], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("depthwise512") == done.stdout.count("grouped128") == 3

@@ -5,13 +5,22 @@ from __future__ import annotations
 from benchmarks.harness import Workload
 from benchmarks.workloads import (
     black_scholes,
+    cnn,
     cross_entropy,
     fourth_derivative,
+    gaussian_process,
     hierarchical,
+    hvp,
+    kalman,
     layernorm_gelu,
+    logreg,
+    mlp,
     pairwise,
     scalar,
+    softmax_regression,
     ten,
+    transformer,
+    vae,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -25,5 +34,14 @@ WORKLOADS: dict[str, Workload] = {
         fourth_derivative,
         pairwise,
         cross_entropy,
+        cnn,
+        gaussian_process,
+        kalman,
+        softmax_regression,
+        logreg,
+        mlp,
+        hvp,
+        transformer,
+        vae,
     )
 }

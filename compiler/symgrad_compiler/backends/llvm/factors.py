@@ -1,9 +1,10 @@
-"""Factors of matrices and triangular systems: calls of LAPACK and BLAS, batch by batch, in place on the result.
+"""Factors of matrices and triangular systems: calls of LAPACK and BLAS, matrix by matrix, in place on the
+result.
 
-LAPACK has matrices column by column, so it sees the transposes of ours: a lower triangle of ours is an upper one
-there, a solution on the left is one on the right. Nothing is moved for that.
+LAPACK has matrices column by column, so it sees the transposes of ours: a lower triangle of ours is an upper
+one there, a solution on the left is one on the right. Nothing is moved for that.
 
-The functions are SciPy's. Their addresses are in a table that the frame points to, so none is part of the code.
+The functions are SciPy's. Their addresses are in a table that the frame points to: none is part of the code.
 """
 
 from __future__ import annotations
@@ -61,8 +62,7 @@ class _Factor:
             else:
                 self._lu(number, operands[0], outs, pivots)
 
-        some = self.code.less(_ZERO, self.n)
-        self.f.when(some, lambda: emitter.nest((self.batch,), one))
+        emitter.nest((self.batch,), one)
         emitter.finish()
 
     # ---- the parts of calls -------------------------------------------------------------------------
@@ -94,6 +94,11 @@ class _Factor:
         listed = ", ".join(f"ptr {a.text}" for a in arguments)
         self.f.do(f"call void {function.text}({listed})")
 
+    def _call_if_any(self, routine: str, *arguments: Value) -> None:
+        """The call, unless matrices have no elements, which LAPACK does not take."""
+        self.f.store(literal(0, "i32"), self.info)
+        self.f.when(self.code.less(_ZERO, self.n), lambda: self._call(routine, *arguments))
+
     def _matrix(self, start: Value, number: Value, *extents: Value) -> Value:
         """The matrix (or row) of this number in a batch."""
         at = number
@@ -106,9 +111,8 @@ class _Factor:
         for extent in extents:
             size = self.code.multiply(size, extent)
         self.emitter.module.declare("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)")
-        self.f.do(
-            f"call void @llvm.memcpy.p0.p0.i64(ptr {target.text}, ptr {source.text}, i64 {size.text}, i1 false)"
-        )
+        listed = f"ptr {target.text}, ptr {source.text}, i64 {size.text}, i1 false"
+        self.f.do(f"call void @llvm.memcpy.p0.p0.i64({listed})")
 
     def _each(self, stop: Value, body: Callable[[Value], None], start: Value = _ZERO) -> None:
         def one(i: Value, _: list[Value]) -> list[Value]:
@@ -133,7 +137,7 @@ class _Factor:
         a = self._matrix(source, number, self.n, self.n)
         out = self._matrix(target, number, self.n, self.n)
         self._copy(a, out, self.n, self.n)
-        self._call("potrf", self._letter("U"), self.order, out, self.order, self.info)
+        self._call_if_any("potrf", self._letter("U"), self.order, out, self.order, self.info)
         self._failed(NOT_POSITIVE_DEFINITE, number)
         self._each(self.n, lambda row: self._clear_right_of(out, row))
 
@@ -150,7 +154,7 @@ class _Factor:
         factor = self._matrix(source, number, self.n, self.n)
         out = self._matrix(target, number, self.n, self.n)
         self._copy(factor, out, self.n, self.n)
-        self._call("potri", self._letter("U"), self.order, out, self.order, self.info)
+        self._call_if_any("potri", self._letter("U"), self.order, out, self.order, self.info)
         self._failed(SINGULAR, number, -1)
 
         def mirror(row: Value, column: Value) -> None:
@@ -177,10 +181,10 @@ class _Factor:
         step = self._constant("one.i32", "i32 1")
         self.f.either(
             self.code.equal(columns, _ONE),
-            lambda: self._call("trsv", upper, flipped, unit, self.order, a, self.order, x, step),
+            lambda: self._call_if_any("trsv", upper, flipped, unit, self.order, a, self.order, x, step),
             lambda: self.f.when(
                 self.code.less(_ZERO, columns),
-                lambda: self._call(
+                lambda: self._call_if_any(
                     "trsm", *[self._letter("R"), upper, transposed, unit, column, self.order],
                     *[one, a, self.order, x, column],
                 ),
@@ -195,7 +199,7 @@ class _Factor:
         a = self._matrix(source, number, self.n, self.n)
         lu = self._matrix(targets[0], number, self.n, self.n)
         self._copy(a, lu, self.n, self.n)
-        self._call("getrf", self.order, self.order, lu, self.order, pivots, self.info)
+        self._call_if_any("getrf", self.order, self.order, lu, self.order, pivots, self.info)
         order = self.f.offset(targets[1], self.code.multiply(number, self.n), "i64")
         self._each(self.n, lambda i: self.f.store(i, self.f.offset(order, i, "i64")))
 

@@ -25,6 +25,7 @@ from symgrad.ops.arithmetic import divide, reciprocal, sqrt
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.backends.llvm import lanes as lanes_of
+from symgrad_compiler.backends.llvm import turns
 from symgrad_compiler.backends.llvm.axes import Stream, Streams, merge
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard, KernelGuard
@@ -118,6 +119,8 @@ class _KernelEmitter:
         self._order()
         self._choose_lanes()
         self.streaming: list[Stream] = []
+        self.turns = turns.groups(self.store_streams, self.vector_axis) if self.lanes > 1 else {}
+        self.waiting: dict[Stream, Value] = {}
         self.splits = splits and bool(self.order) and not kernel.scatters
         self.splits = self.splits and not self.axes[self.order[0]].reduced
         if self.splits:
@@ -348,6 +351,10 @@ class _KernelEmitter:
             if other.storage.kind == stream.storage.kind and other.storage.index == stream.storage.index:
                 self._value(source)
         value, at = self._value(tensor), self._at(stream)
+        group = self.turns.get(stream, ()) if self.current_lanes > 1 else ()
+        if group:
+            self._store_in_turns(group, stream, value)
+            return
         if self.streams_now is None or stream not in self.streaming:
             self._write(value, stream, at)
             return
@@ -357,6 +364,13 @@ class _KernelEmitter:
             lambda: lanes_of.write_past_caches(self.code, value, at, lanes, register),
             lambda: self._write(value, stream, at),
         )
+
+    def _store_in_turns(self, group: Sequence[Stream], stream: Stream, value: Value) -> None:
+        """Write what fills memory together, once all of it is known."""
+        self.waiting[stream] = value
+        if all(s in self.waiting for s in group):
+            values = [self.waiting.pop(s) for s in group]
+            turns.store_in_turns(self.code, values, self._at(group[0]), self.current_lanes, self.mask)
 
     def _start(self, stream: Stream) -> Value:
         """The first element: its address, or the position of an iota."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from symgrad_compiler.backends.llvm import turns
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
 
@@ -32,19 +33,10 @@ def read(code: Code, at: Value, stride: Value, kind: str, lanes: int, mask: Valu
         return _from_memory(code, code.f.load(at, memory), kind)
     if stride.number == 1:
         return _from_memory(code, _load(code, at, memory, lanes, mask), kind)
-    if stride.number == 2 and mask is None:
-        return _from_memory(code, _every_second(code, at, memory, lanes), kind)
+    if turns.takes_turns(stride, memory):
+        apart = int(stride.number)  # type: ignore[arg-type]
+        return _from_memory(code, turns.load_apart(code, at, apart, memory, lanes, mask), kind)
     return gather(code, at, code.multiply(lane_numbers(lanes), stride), kind, mask)
-
-
-def _every_second(code: Code, at: Value, kind: str, lanes: int) -> Value:
-    """The elements at 0, 2, ..., say a part of complex numbers, from two vectors of neighbours, of which the
-    second ends with the last of them."""
-    f = code.f
-    first = _load(code, at, kind, lanes, None)
-    second = _load(code, f.offset(at, literal(lanes - 1, "i64"), kind), kind, lanes, None)
-    chosen = [2 * i if 2 * i < lanes else 2 * i + 1 for i in range(lanes)]
-    return _shuffled(code, first, second, chosen)
 
 
 def _shuffled(code: Code, x: Value, y: Value, chosen: Sequence[int | None]) -> Value:
