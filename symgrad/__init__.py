@@ -69,6 +69,7 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.dtypes": "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 "
     "complex128 pi e inf nan newaxis isdtype can_cast result_type finfo iinfo __array_namespace_info__ "
     "__array_api_version__",
+    "symgrad.ops.assume": "assume",
     "symgrad.api.differentiate": "grad value_and_grad vjp pullback grad_table",
     "symgrad.api.jacobians": "jvp pushforward jacobian hessian hvp",
     "symgrad.api.trace": "trace",

@@ -26,6 +26,7 @@ from symgrad_compiler.backends.measure import Measured, runs
 from symgrad_compiler.backends.numpy import arena_of, compile_numpy
 from symgrad_compiler.passes import default as default_passes
 from symgrad_compiler.passes import pipeline
+from symgrad_compiler.passes.assumptions import check_assumptions
 from symgrad_compiler.passes.checks import as_passes
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.passes.release import release
@@ -184,6 +185,8 @@ def build(graph: Graph, options: Options) -> Compiled:
     """Compile a graph."""
     check_backend(options.backend)
     released = release(graph)
+    if options.validate:
+        released = check_assumptions(released)
     passes = default_passes if options.passes is None else as_passes(options.passes)
     compiled: Compiled = (_WithLlvm if options.backend == "llvm" else _WithNumPy)(released, passes, options)
     compiled.passes = passes if released is graph else (release, *passes)

@@ -239,6 +239,7 @@ class Tensor(Operators):
     repeat = _method("repeat")
     diagonal = _method("diagonal")
     conj = _method("conj")
+    conjugate = _method("conj")
     trace = _method("trace")
     astype = _method("astype")
     eval = _method("eval")

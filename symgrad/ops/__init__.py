@@ -52,6 +52,7 @@ through the operators of `Tensor`, and by name any that is below it.
     least_squares  pinv, lstsq, matrix_rank
     norms         vector_norm, matrix_norm, norm
     matrix_functions  expm, matrix_power, multi_dot, cond
+    assume        assume
     rearrange     flip, roll, tile, repeat, swapaxes, broadcast_arrays
     padding       pad
     diagonals     diagonal, diag, tril, triu, eye
@@ -62,6 +63,7 @@ through the operators of `Tensor`, and by name any that is below it.
 from symgrad.ops import (
     align,
     arithmetic,
+    assume,
     cast,
     cholesky,
     compare,
@@ -114,6 +116,7 @@ from symgrad.ops import (
 __all__ = [
     "align",
     "arithmetic",
+    "assume",
     "cast",
     "cholesky",
     "compare",

@@ -11,10 +11,11 @@ from symgrad.dims import Dim
 from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ir.values import Scalar
+from symgrad.ops.compare import not_equal
 from symgrad.ops.create import Fill, as_tensor, check_device
 from symgrad.ops.kinds import ANY, BITS, Elementwise, Linear, declare, elementwise
 from symgrad.registry import provide
-from symgrad.types import DType, DTypeLike, TensorType
+from symgrad.types import BOOL, DType, DTypeLike, TensorType
 from symgrad.types import dtype as as_dtype
 
 
@@ -63,6 +64,8 @@ def astype(x: Any, dtype: DTypeLike, *, copy: bool = True, device: str | None = 
     tensor, wanted = as_tensor(x), as_dtype(dtype)
     if tensor.dtype is wanted:
         return tensor
+    if wanted is BOOL and tensor.dtype.kind == "complex":  # true unless it is 0, as of real numbers
+        return not_equal(tensor, 0)
     op = tensor.node.op
     if isinstance(op, Fill) and op.value.dtype.kind != "complex":
         with_value = op.value.numpy.astype(wanted.numpy)

@@ -12,6 +12,7 @@ import numpy
 
 from symgrad.errors import ShapeError
 from symgrad.ops import fits
+from symgrad.ops.numeric_assumptions import assumed  # noqa: F401  (for templates)
 from symgrad.ops.numeric_complex import (  # noqa: F401  (for generated programs)
     complex_,
     imag,

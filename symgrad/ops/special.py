@@ -16,11 +16,12 @@ from symgrad.ir.tensor import Tensor
 from symgrad.ops import fits
 from symgrad.ops.arithmetic import log, reciprocal, square
 from symgrad.ops.compare import logical_and
-from symgrad.ops.create import as_tensor, fill_value
+from symgrad.ops.create import as_tensor, fill_value, ones_like
 from symgrad.ops.kinds import FLOATS, Elementwise, elementwise
+from symgrad.ops.polar import squared_length
 from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.ops.select import clip, where
-from symgrad.ops.transcendental import expm1, log1p, sech_squared, tanh
+from symgrad.ops.transcendental import expm1, log1p, sech_squared, sin, tanh
 from symgrad.types import PyScalar, as_int
 
 
@@ -170,7 +171,20 @@ def sinc(x: Any) -> Tensor:
     >>> sinc(x).eval({x: 0.5})  # 2 / pi
     np.float64(0.636619772367581...)
     """
-    return _sinc_derivative(0, x)
+    tensor = as_tensor(x)
+    return _sinc_of_complex(tensor) if tensor.dtype.kind == "complex" else _sinc_derivative(0, tensor)
+
+
+def _sinc_of_complex(z: Tensor) -> Tensor:
+    """sin(w) / w with w = pi z; where |w| < 1/2 its series, the sum of (-w^2)^k / (2k+1)! up to k = 9."""
+    w = math.pi * z
+    near = squared_length(w) < 0.25
+    v = square(where(near, w, 0))
+    terms = ones_like(z)
+    for k in range(9, 0, -1):
+        terms = 1 - v * terms / (2 * k * (2 * k + 1))
+    far = where(near, 1, w)
+    return where(near, terms, sin(far) / far)
 
 
 # ---- activations ------------------------------------------------------------------------------------

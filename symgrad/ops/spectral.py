@@ -97,14 +97,16 @@ def _diagonal(w: Tensor) -> Tensor:
 @declare
 @dataclass(frozen=True)
 class Eigh(Custom):
-    """Eigenvalues, ascending, and eigenvectors, as columns, of the symmetric matrix that has the lower triangle of a.
+    """Eigenvalues, ascending, and eigenvectors, as columns, of the symmetric matrix that has the lower (or upper)
+    triangle of a.
 
     With f_ij = 1 / (w_j - w_i): d_a = v (diag(g_w) + f * (v^H g_v)) v^H, on the triangle that is read.
     """
 
+    lower: bool = True
     name: ClassVar[str] = "eigh"
     operands = ("a",)
-    numpy = "linalg.eigh({a})"
+    numpy = "linalg.eigh({a}, {lower})"
     fails = True
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
@@ -119,7 +121,10 @@ class Eigh(Custom):
         if g[1] is not None:
             turned = _over_gaps(w) * (adjoint(v) @ g[1])
             inner = turned if inner is None else inner + turned
-        return None if inner is None else of_lower_triangle(v @ inner @ adjoint(v))
+        if inner is None:
+            return None
+        sent = of_lower_triangle(v @ inner @ adjoint(v))
+        return sent if self.lower else adjoint(sent)
 
     def batched_op(self, size: Dim) -> Eigh:
         return self
@@ -146,12 +151,10 @@ class EigValsH(Custom):
         return self
 
 
-def _of_triangle(a: Any, uplo: str, name: str) -> Tensor:
-    """Matrices whose lower triangle is the one to read."""
+def _is_lower(uplo: str) -> bool:
     if uplo not in ("L", "U", "l", "u"):
         raise GraphError(f'UPLO must be "L" or "U", not {uplo!r:.20}')
-    matrix = square(a, name)
-    return matrix if uplo in "Ll" else adjoint(matrix)
+    return uplo in "Ll"
 
 
 def eigh(a: Any, UPLO: str = "L") -> EighResult:
@@ -171,12 +174,13 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     >>> w.eval().round(12)
     array([1., 3.])
     """
-    return EighResult(*apply_all(Eigh(), (_of_triangle(a, UPLO, "eigh"),)))
+    return EighResult(*apply_all(Eigh(_is_lower(UPLO)), (square(a, "eigh"),)))
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
     """The eigenvalues (..., n) of symmetric matrices, ascending; see `eigh`."""
-    return apply(EigValsH(), _of_triangle(a, UPLO, "eigvalsh"))
+    matrix = square(a, "eigvalsh")
+    return apply(EigValsH(), matrix if _is_lower(UPLO) else adjoint(matrix))
 
 
 # ---- singular values --------------------------------------------------------------------------------

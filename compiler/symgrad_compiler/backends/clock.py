@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from symgrad.dims import Dim, evaluate, product
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.contract import MatMul
+from symgrad.ops.conv import Convolution
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.shape import Broadcast
 from symgrad_compiler.backends.limits import Limits
 from symgrad_compiler.backends.measure import Piece
-from symgrad_compiler.plan.cost import COSTLY, is_costly
+from symgrad_compiler.plan.cost import COSTLY, is_costly, products_of
 
 
 class Clock:
@@ -62,6 +63,8 @@ def _flops(node: Node) -> Dim:
     op = node.op
     if isinstance(op, MatMul):
         return 2 * product(node.outputs[0].shape) * node.inputs[0].shape[-1]
+    if isinstance(op, Convolution):
+        return 2 * products_of(node)
     if not isinstance(op, TensorOp) or op.view or not node.inputs:
         return 0
     if op.reduction:
@@ -71,7 +74,7 @@ def _flops(node: Node) -> Dim:
 
 def _effort(node: Node) -> float:
     """Multiplications with an addition for one operation, about."""
-    if isinstance(node.op, MatMul):
+    if isinstance(node.op, (MatMul, Convolution)):
         return 0.5
     return COSTLY if is_costly(node.op) else 1
 

@@ -197,8 +197,8 @@ def qr(a: Array, complete: bool) -> tuple[Array, Array]:
     return q, r
 
 
-def eigh(a: Array) -> tuple[Array, Array]:
-    w, v = _iterated(numpy.linalg.eigh, a)
+def eigh(a: Array, lower: bool) -> tuple[Array, Array]:
+    w, v = _iterated(lambda x: numpy.linalg.eigh(x, "L" if lower else "U"), a)
     return w, v
 
 

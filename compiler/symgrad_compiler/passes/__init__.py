@@ -13,6 +13,9 @@
     simplify_sums      sums of what is repeated, moved or scaled; gradients of
                        slices put together                                          rounding
     simplify_products  matrix products: batches, one-hot, cheapest order, ...       rounding, stable
+    solve_systems      systems instead of inverses, logarithms of determinants      rounding, stable
+    use_assumptions    matrices of known form: Cholesky's factor, triangles, ...    stable
+    share_factors      one factorisation for all that is asked of a matrix          rounding
     eliminate          updates that change nothing; whatever no result needs        exact
 
     fast               what may change NaN and infinities: not in `default`         fast
@@ -21,7 +24,9 @@ The class is that of the loosest rule in the pass; a pass of rules has them as i
 graph holds only what its results depend on, so what a pass leaves unused is gone when it returns.
 """
 
+from symgrad_compiler.passes.assumptions import use_assumptions
 from symgrad_compiler.passes.canonicalize import canonicalize
+from symgrad_compiler.passes.channels import channels_last
 from symgrad_compiler.passes.contractions import simplify_products
 from symgrad_compiler.passes.eliminate import eliminate
 from symgrad_compiler.passes.fast import fast
@@ -34,10 +39,12 @@ from symgrad_compiler.passes.pipeline import Pass, run
 from symgrad_compiler.passes.reductions import simplify_sums
 from symgrad_compiler.passes.rewriting import Rewriting, rules_of
 from symgrad_compiler.passes.selections import merge_selections
+from symgrad_compiler.passes.share_factors import share_factors
 from symgrad_compiler.passes.siblings import combine_products
 from symgrad_compiler.passes.simplify import simplify
 from symgrad_compiler.passes.stabilize import stabilize
 from symgrad_compiler.passes.strength import reduce_strength
+from symgrad_compiler.passes.systems import solve_systems
 
 #: The pipeline that `function` runs; pass another tuple as `passes=`.
 default = Pipeline(
@@ -46,6 +53,7 @@ default = Pipeline(
         fold_constants,
         canonicalize,
         combine_products,
+        channels_last,
         cancel_moves,
         merge_selections,
         simplify_indices,
@@ -54,6 +62,9 @@ default = Pipeline(
         reduce_strength,
         simplify_sums,
         simplify_products,
+        solve_systems,
+        use_assumptions,
+        share_factors,
         fold_constants,
         merge,
         eliminate,
@@ -66,6 +77,7 @@ __all__ = [
     "Rewriting",
     "cancel_moves",
     "canonicalize",
+    "channels_last",
     "combine_products",
     "default",
     "eliminate",
@@ -76,9 +88,12 @@ __all__ = [
     "reduce_strength",
     "rules_of",
     "run",
+    "share_factors",
     "simplify",
     "simplify_indices",
     "simplify_products",
     "simplify_sums",
+    "solve_systems",
     "stabilize",
+    "use_assumptions",
 ]

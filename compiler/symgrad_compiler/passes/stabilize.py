@@ -28,6 +28,7 @@ from symgrad_compiler.passes.indices import RULES as INDICES
 from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.passes.selections import NORMAL as BEFORE
 from symgrad_compiler.passes.stable_forms import FIRST, ROWS
+from symgrad_compiler.passes.systems import RULES as SYSTEMS
 from symgrad_compiler.rewrite.engine import index, rewrite
 from symgrad_compiler.rewrite.rules import Rule, function_rule
 
@@ -159,7 +160,7 @@ RULES: list[Rule] = [
 ]
 NORMAL: list[Rule] = [*BEFORE, *INDICES, *RULES]
 _apply = Rewriting("stabilize", RULES, normal=NORMAL)
-_BEFORE_DIFFERENTIATION = index([*RULES, *BEFORE_DIFFERENTIATION])
+_BEFORE_DIFFERENTIATION = index([*RULES, *SYSTEMS, *BEFORE_DIFFERENTIATION])
 
 
 @applies(_apply)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from symgrad.dims import Dim, product
 from symgrad.ir.op import Op
+from symgrad.ir.tensor import Node
 from symgrad.ops.arithmetic import divide, floor_divide, reciprocal, remainder, sqrt
 from symgrad.ops.cast import AsType
+from symgrad.ops.conv import Convolution
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.scalar import COSTLY_FUNCTIONS, functions_used
 
@@ -30,3 +33,13 @@ def is_cheap(op: Op) -> bool:
 def functions_of(op: Elementwise) -> frozenset[str]:
     """The functions that the op's scalar code calls."""
     return functions_used(op.scalar, len(op.operands))
+
+
+def products_of(node: Node) -> Dim:
+    """The multiplications of a convolution, those with zeros around images included."""
+    op = node.op
+    assert isinstance(op, Convolution)
+    shapes = {op.result: node.outputs[0].shape}
+    shapes |= {name: t.shape for name, t in zip(op.operands, node.inputs, strict=True)}
+    w = shapes["w"]
+    return product(shapes["g"]) * product(op.spatial(w, "w")) * w[op.axis("c", "w")]

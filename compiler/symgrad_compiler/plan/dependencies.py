@@ -20,6 +20,7 @@ from symgrad_compiler.plan.steps import (
     Access,
     BoundsCheck,
     Callback,
+    ConvolutionStep,
     FillStep,
     Gather,
     Kernel,
@@ -86,6 +87,8 @@ def _tensors(step: Step) -> Iterator[Tensor]:
             yield from tensor.node.inputs
     elif not isinstance(step, (FillStep, RowLoop)):
         yield from step.node.inputs
+        if isinstance(step, ConvolutionStep) and step.epilogue is not None:
+            yield from step.epilogue.sources
 
 
 class _Waits:

@@ -85,6 +85,8 @@ def nodes_of(plan: Plan, step: Step) -> Iterator[str]:
             yield _located(plan, node)
     elif not isinstance(step, FillStep):
         yield _located(plan, step.node)
+        if isinstance(step, ConvolutionStep) and step.epilogue is not None:
+            yield from nodes_of(plan, step.epilogue)
 
 
 def _located(plan: Plan, node: Node) -> str:
@@ -103,22 +105,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     names = plan.graph.names
     if isinstance(step, Kernel):
         yield f"kernel over {format_shape(step.space)}: flops {flops_of(step)}, bytes {traffic_of(step)}"
-        for tensor, source in step.sources.items():
-            if not isinstance(source, Number):  # written where they are used
-                yield f"  {_name(names, tensor)} = {_source(source)}"
-        for node in step.nodes:
-            yield f"  {_code(names, node, step)}"
-        for reduction in step.reductions:
-            target = _name(names, reduction.tensor)
-            value = _name(names, reduction.value)
-            yield f"  {target} = {reduction.kind} over axes {reduction.axes} of {value}"
-        for tensor, access in step.stores:
-            yield f"  {_access(access)} <- {_operand(names, tensor, step)}"
-        for reduction, access in step.results:
-            yield f"  {_access(access)} <- {_name(names, reduction.tensor)}"
-        for scatter in step.scatters:
-            value = _name(names, scatter.value)
-            yield f"  {scatter.storage}[{_indices(scatter)}] {UPDATES[scatter.mode]} {value}"
+        yield from _body(names, step)
     elif isinstance(step, MatMulStep):
         strong = f", strong zeros of {step.strong}" if step.strong else ""
         arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
@@ -130,7 +117,10 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     elif isinstance(step, ConvolutionStep):
         strong = f", strong zeros of {' and '.join(step.strong)}" if step.strong else ""
         operands = f"{_access(step.a)}, {_access(step.b)}{strong}"
-        yield f"{step.node.op.name} {_access(step.out)} <- {operands}: flops {flops_of(step)}"
+        result = f"({', '.join(map(str, step.out.layout.shape))})" if step.epilogue else _access(step.out)
+        yield f"{step.node.op.name} {result} <- {operands}: flops {flops_of(step)}"
+        if step.epilogue is not None:
+            yield from _body(names, step.epilogue, step.out.storage)
     elif isinstance(step, ScanStep):
         operands = ", ".join(map(_access, step.operands))
         way = f"{step.mode}, backwards" if step.reverse else step.mode
@@ -163,6 +153,28 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         outs = ", ".join(_access(a) for a in step.outs)
         operands = ", ".join(map(_source, step.operands))
         yield f"call back {outs} <- {step.node.op.name}({operands}): no native form"
+
+
+def _body(names: dict[Tensor, str], kernel: Kernel, made: Storage | None = None) -> Iterator[str]:
+    """What a kernel does, line by line; what is in the storage `made` is not read, but made there."""
+    for tensor, source in kernel.sources.items():
+        if isinstance(source, Access) and source.storage is made:
+            yield f"  {_name(names, tensor)} = the result"
+        elif not isinstance(source, Number):  # written where they are used
+            yield f"  {_name(names, tensor)} = {_source(source)}"
+    for node in kernel.nodes:
+        yield f"  {_code(names, node, kernel)}"
+    for reduction in kernel.reductions:
+        target = _name(names, reduction.tensor)
+        value = _name(names, reduction.value)
+        yield f"  {target} = {reduction.kind} over axes {reduction.axes} of {value}"
+    for tensor, access in kernel.stores:
+        yield f"  {_access(access)} <- {_operand(names, tensor, kernel)}"
+    for reduction, access in kernel.results:
+        yield f"  {_access(access)} <- {_name(names, reduction.tensor)}"
+    for scatter in kernel.scatters:
+        value = _name(names, scatter.value)
+        yield f"  {scatter.storage}[{_indices(scatter)}] {UPDATES[scatter.mode]} {value}"
 
 
 def _names(accesses: Iterable[Access], local: frozenset[Storage]) -> str:
@@ -230,7 +242,8 @@ def flops_of(step: Step) -> Dim:
     if isinstance(step, MatrixStep):
         return _flops_of_factor(step)
     if isinstance(step, ConvolutionStep):
-        return 2 * step.convolution.products * step.images
+        products = 2 * step.convolution.products * step.images
+        return products if step.epilogue is None else products + flops_of(step.epilogue)
     if isinstance(step, RowLoop):
         return _total(map(flops_of, step.whole))
     if isinstance(step, ScanStep):

@@ -4,6 +4,7 @@
     nodes     how each node becomes steps
     moves     ... those that move elements
     updates   how states get their new values
+    epilogues  which kernels end a convolution
     rows      which kernels go through the same rows together
     order     in which nodes and steps come
     memory    which slots of the arena, and of what offsets (`arena`)
@@ -27,12 +28,14 @@ from symgrad.ops.slices import SetSlice
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.dependencies import dependencies
+from symgrad_compiler.plan.epilogues import with_epilogues
 from symgrad_compiler.plan.expand import expand
 from symgrad_compiler.plan.finite import Need, computed, needs
 from symgrad_compiler.plan.nodes import plan_node, plan_sum
 from symgrad_compiler.plan.order import MANY
 from symgrad_compiler.plan.order_nodes import node_orders
 from symgrad_compiler.plan.order_steps import low_peak
+from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.steps import Kernel, Plan
@@ -48,24 +51,29 @@ WORTHWHILE = 0.9
 @own_literals()
 def make_plan(graph: Graph, guarded: bool = False) -> Plan:
     """The plan of a graph; `guarded`: of one whose values are checked, and which keeps its old state."""
+    written = graph
+    graph = graph if guarded else split(graph)
+    paired = graph is not written
     expanded, replaced = expand(graph)
     checks = None
     if guarded:  # nothing is merged, so that each tensor stands for one of the graph's
         checks = {computed(replaced.get(t, t)): need for t, need in needs(graph).items()}
         graph = expanded
-    elif expanded is not graph:
+    elif expanded is not written:
         graph = merge(expanded)
     orders = node_orders(graph)
-    plans = [_plan(graph, nodes, checks) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])]
+    plans = [
+        _plan(graph, nodes, checks, paired) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])
+    ]
     if len(plans) == 1:
         return plans[0]
     given, other = (memory.live_bytes(plan.steps) for plan in plans)
     return plans[other < WORTHWHILE * given]
 
 
-def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | None) -> Plan:
+def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | None, paired: bool) -> Plan:
     """The plan of a graph whose nodes are taken in this order."""
-    p = Planner(graph)
+    p = Planner(graph, paired)
     p.leaves()
     p.open(Kernel(()))  # for numbers that depend on arguments alone: known before everything else
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):
@@ -90,6 +98,8 @@ def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | N
         p.deliver(tensor, storage)
     in_place, commits = write_updates(p, sums, over_old=checks is None)
     steps, last = ordered(p, commits)
+    if checks is None:
+        steps = with_epilogues(steps, last)
     steps = over_rows(steps, dependencies(p, steps, last))
     order = low_peak(p, steps, last)
     arena = memory.assign(order)

@@ -151,3 +151,31 @@ def set_slice(p: Planner, node: Node) -> None:
     whole = p.place(out)
     p.write(x, whole)
     p.copy_into(v, found, Access(whole.storage, reading.strided(whole.layout)))
+
+
+# ---- pairs ------------------------------------------------------------------------------------------
+
+
+def real(p: Planner, node: Node) -> None:
+    """Every second float, from the first."""
+    _take_part(p, node, 0)
+
+
+def imag(p: Planner, node: Node) -> None:
+    """Every second float, from the second."""
+    _take_part(p, node, 1)
+
+
+def _take_part(p: Planner, node: Node, which: int) -> None:
+    found = p.access(node.inputs[0])
+    layout = found.layout
+    offset = layout.offset + which * layout.strides[-1]
+    p.sources[node.output] = Access(found.storage, Strided(layout.shape[:-1], layout.strides[:-1], offset))
+
+
+def pairs(p: Planner, node: Node) -> None:
+    """Both parts, one beside the other."""
+    whole = p.place(node.output)
+    layout = whole.layout
+    for which, part in enumerate(node.inputs):
+        p.write(part, Access(whole.storage, Strided(layout.shape[:-1], layout.strides[:-1], which)))

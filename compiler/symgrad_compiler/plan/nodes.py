@@ -10,6 +10,7 @@ from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ops.cast import AsType
 from symgrad.ops.cholesky import Cholesky, CholeskyInverse
+from symgrad.ops.complexes import complex
 from symgrad.ops.contract import MatMul
 from symgrad.ops.conv import Conv, ConvInput, ConvWeights
 from symgrad.ops.create import Constant, Fill, Iota, SizeOf, fill_value
@@ -32,11 +33,12 @@ from symgrad.ops.solve import LUFactor
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import SolveTriangular
+from symgrad.registry import ops
 from symgrad_compiler.plan.convolutions import convolution
 from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
 from symgrad_compiler.plan.factors import factor
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
-from symgrad_compiler.plan.moves import concat, interleave, set_slice, unslice, view
+from symgrad_compiler.plan.moves import concat, imag, interleave, pairs, real, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.scans import scan
 from symgrad_compiler.plan.steps import (
@@ -57,6 +59,9 @@ from symgrad_compiler.plan.steps import (
 def plan_node(p: Planner, node: Node) -> None:
     """Let the plan compute a node."""
     op = node.op
+    if p.paired and op in PARTS:
+        PARTS[op](p, node)
+        return
     if isinstance(op, TensorOp) and op.strided is not None:
         view(p, node)
         return
@@ -91,9 +96,9 @@ def _iota(p: Planner, node: Node) -> None:
 def _constant(p: Planner, node: Node) -> None:
     op, tensor = node.op, node.output
     assert isinstance(op, Constant)
-    storage = Storage(CONSTANT, tensor.dtype, product(tensor.shape), len(p.constants), p.graph.names[tensor])
+    storage = p.storage(CONSTANT, tensor, len(p.constants), p.graph.names[tensor])
     p.constants.append(op.data)
-    p.sources[tensor] = Access(storage, Strided.contiguous(tensor.shape))
+    p.sources[tensor] = Access(storage, p.layout(tensor))
 
 
 # ---- computing --------------------------------------------------------------------------------------
@@ -225,6 +230,8 @@ def _barrier(p: Planner, node: Node) -> None:
 
 
 Handler = Callable[[Planner, Node], None]
+#: The parts of complex numbers in memory.
+PARTS: dict[object, Handler] = {ops["real"]: real, ops["imag"]: imag, complex: pairs}
 #: What is planned in ways of its own. Ops with a layout (`strided`) or a `reduction` need no row.
 HANDLERS: dict[type, Handler] = {
     Fill: _fill,

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
-from symgrad.dims import Shape, product
+from symgrad.dims import Dim, Shape, product
 from symgrad.ir.graph import Graph
-from symgrad.ir.tensor import Node, Shared, Tensor
+from symgrad.ir.tensor import Node, Shared, Tensor, make_input
 from symgrad.ir.values import ArrayData
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.strided import Strided
+from symgrad.types import TensorType, real_dtype
 from symgrad_compiler.plan.cost import is_cheap
 from symgrad_compiler.plan.steps import (
     ARENA,
@@ -51,8 +52,12 @@ def _reads_by_element(node: Node) -> bool:
 
 
 class Planner:
-    def __init__(self, graph: Graph) -> None:
+    """See above. `paired`: complex numbers are computed as pairs of real ones (`planes`), so their memory is
+    one of floats, with an axis of 2 behind the others; else they are elements that nothing computes with."""
+
+    def __init__(self, graph: Graph, paired: bool = False) -> None:
         self.graph = graph
+        self.paired = paired
         self.steps: list[Step] = []
         self.results = {*graph.outputs, *graph.updates.values()}
         #: Value of a kernel -> the step number of that kernel.
@@ -64,13 +69,10 @@ class Planner:
         self.by_space: dict[Shape, list[int]] = defaultdict(list)
         self.constants: list[ArrayData] = []
         self.outputs = [
-            Storage(OUTPUT, t.dtype, product(t.shape), i, name)
+            self.storage(OUTPUT, t, i, name)
             for i, (t, name) in enumerate(zip(graph.outputs, graph.output_names, strict=True))
         ]
-        self.states = {
-            s: Storage(STATE, s.dtype, product(s.shape), i, graph.names[s])
-            for i, s in enumerate(graph.states)
-        }
+        self.states = {s: self.storage(STATE, s, i, graph.names[s]) for i, s in enumerate(graph.states)}
         self.spares: dict[Shared, Storage] = {}
         #: Where a tensor should lie when it gets memory: a result's own array.
         self.preferred: dict[Tensor, Storage] = {}
@@ -83,26 +85,44 @@ class Planner:
 
     # ---- memory -------------------------------------------------------------------------------------
 
+    def storage(self, kind: str, tensor: Tensor, index: int = -1, label: str = "") -> Storage:
+        """Memory for a tensor."""
+        return Storage(
+            kind,
+            real_dtype(tensor.dtype) if self.paired else tensor.dtype,
+            self._extent(tensor),
+            index,
+            label,
+        )
+
+    def layout(self, tensor: Tensor) -> Strided:
+        """Row-major order without gaps; of pairs, with their axis behind."""
+        return Strided.contiguous((*tensor.shape, 2) if self._is_pair(tensor) else tensor.shape)
+
+    def _is_pair(self, tensor: Tensor) -> bool:
+        return self.paired and tensor.dtype.kind == "complex"
+
+    def _extent(self, tensor: Tensor) -> Dim:
+        return product(self.layout(tensor).shape)
+
     def leaves(self) -> None:
         graph = self.graph
         for i, tensor in enumerate(graph.inputs):
-            storage = Storage(INPUT, tensor.dtype, product(tensor.shape), i, graph.input_names[i])
-            self.sources[tensor] = Access(storage, Strided.contiguous(tensor.shape))
+            storage = self.storage(INPUT, tensor, i, graph.input_names[i])
+            self.sources[tensor] = Access(storage, self.layout(tensor))
         for state, storage in self.states.items():
-            self.sources[state] = Access(storage, Strided.contiguous(state.shape))
+            self.sources[state] = Access(storage, self.layout(state))
 
     def spare(self, state: Shared) -> Storage:
         label = f"new {self.graph.names[state]}"
-        return self.spares.setdefault(state, Storage(SPARE, state.dtype, product(state.shape), 0, label))
+        return self.spares.setdefault(state, self.storage(SPARE, state, 0, label))
 
     def place(self, tensor: Tensor) -> Access:
         """Memory for a tensor that a step is about to write: its own result array, or room in the arena."""
         storage = self.preferred.pop(tensor, None)
         if storage is None:
-            storage = Storage(
-                ARENA, tensor.dtype, product(tensor.shape), label=self.graph.names.get(tensor, "")
-            )
-        access = Access(storage, Strided.contiguous(tensor.shape))
+            storage = self.storage(ARENA, tensor, label=self.graph.names.get(tensor, ""))
+        access = Access(storage, self.layout(tensor))
         self.sources[tensor] = access
         return access
 
@@ -138,14 +158,15 @@ class Planner:
 
     def copy(self, tensor: Tensor, found: Source) -> Access:
         """A copy in memory of its own, which later reads of the tensor do not see."""
-        storage = Storage(
-            ARENA, tensor.dtype, product(tensor.shape), label=f"copy of {self.graph.names.get(tensor, '')}"
-        )
-        access = Access(storage, Strided.contiguous(tensor.shape))
+        storage = self.storage(ARENA, tensor, label=f"copy of {self.graph.names.get(tensor, '')}")
+        access = Access(storage, self.layout(tensor))
         self.copy_into(tensor, found, access)
         return access
 
     def copy_into(self, tensor: Tensor, found: Source, access: Access) -> None:
+        if self._is_pair(tensor):  # as floats
+            shape = (*tensor.shape, 2)
+            tensor = make_input(TensorType(real_dtype(tensor.dtype), shape), tensor.name or "pairs")
         kernel = Kernel(tensor.shape, sources={tensor: found}, stores=[(tensor, access)])
         self.wrote(access.storage, self.open(kernel))
 
@@ -270,7 +291,7 @@ class Planner:
         if storage in self.written:
             return
         self.preferred.pop(tensor, None)
-        self.write(tensor, Access(storage, Strided.contiguous(tensor.shape)))
+        self.write(tensor, Access(storage, self.layout(tensor)))
 
     def write(self, tensor: Tensor, access: Access) -> None:
         """Put a tensor's elements into memory: from the kernel that computes it, or by a copy."""

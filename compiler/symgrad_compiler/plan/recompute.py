@@ -23,10 +23,11 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Tensor, create, is_leaf
 from symgrad.ops.contract import MatMul
+from symgrad.ops.conv import Convolution
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad_compiler.plan.arena import nominal
-from symgrad_compiler.plan.cost import COSTLY, is_costly
+from symgrad_compiler.plan.cost import COSTLY, is_costly, products_of
 from symgrad_compiler.plan.order import best, live
 from symgrad_compiler.plan.order_nodes import WITHOUT_MEMORY, is_view, node_tasks
 from symgrad_compiler.plan.updates import sums_of
@@ -332,5 +333,7 @@ def operations(node: Node) -> Dim:
     size = product(node.outputs[0].shape)
     if isinstance(node.op, MatMul):
         return 2 * size * node.inputs[0].shape[-1]
+    if isinstance(node.op, Convolution):
+        return products_of(node) * 2
     most = max([size, *[product(t.shape) for t in node.inputs]], key=nominal)
     return most * (COSTLY if is_costly(node.op) else 1)

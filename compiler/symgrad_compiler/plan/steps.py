@@ -266,13 +266,21 @@ class ConvolutionStep:
     out: Access
     #: Memory that the step needs for itself.
     room: Storage | None
+    #: What is computed of each element of the result before it is stored, and stored in its place: a kernel
+    #: whose operands lie as the result does, or are one number for each channel.
+    epilogue: Kernel | None = None
 
     def reads(self) -> Iterator[Access]:
         yield self.a
         yield self.b
+        if self.epilogue is not None:
+            yield from (a for a in self.epilogue.reads() if a.storage is not self.out.storage)
 
     def writes(self) -> Iterator[Access]:
-        yield self.out
+        if self.epilogue is None:
+            yield self.out
+        else:
+            yield from self.epilogue.writes()
         if self.room is not None:
             yield Access(self.room, Strided.contiguous((self.room.size,)))
 

@@ -101,12 +101,12 @@ def write_updates(
         if over_old and number is not None and _only_reads_itself(p, state, number):
             waiting[state] = number
         else:
-            p.write(value, Access(p.spare(state), Strided.contiguous(state.shape)))
+            p.write(value, Access(p.spare(state), p.layout(state)))
     commits = set(waiting.values())
     for state, number in list(waiting.items()):
         if not _may_be_last(p, state, number, commits):
             value = p.graph.updates[state]
-            p.write(value, Access(p.spare(state), Strided.contiguous(state.shape)))
+            p.write(value, Access(p.spare(state), p.layout(state)))
             del waiting[state]
     for state, number in waiting.items():
         kernel = p.steps[number]

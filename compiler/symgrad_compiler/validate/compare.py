@@ -3,7 +3,8 @@
 exact      the same bits; any NaN equals any NaN
 rounding   within what rounding may do (`noise`); NaN and infinities where they were. Where arguments are so
            large or small that products leave the range of floats, only numbers are compared
-stable     where the first is finite, as rounding; it may be finite where the first is not; no new NaN
+stable     where the first is finite, as rounding; it may be finite where the first is not; no new NaN.
+           Integers and booleans may differ: numbers that roundings made equal decide them otherwise
 fast       ordinary arguments only, and only where both are finite
 """
 
@@ -62,6 +63,8 @@ def agree(
         return None
     known = estimate()
     if before.dtype.kind not in "fc":
+        if kind == "stable":  # what decided it may not have been accurate: log(1 + exp(-40)) is 0, a tie
+            return None
         return _verdict(~same & (known.spread == 0), before, after, None) if moderate else None
     with numpy.errstate(all="ignore"):
         distance = numpy.abs(before - after).astype(numpy.float64)

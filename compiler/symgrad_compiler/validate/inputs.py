@@ -7,7 +7,8 @@
     huge       numbers of which products overflow, or underflow
     empty      all symbolic sizes 0
 
-States are arguments like any other. Symbolic sizes are small and differ from each other, where the graph
+Where matrices are factored, numbers are finite: what comes of an infinity in a matrix depends on the way
+through it. States are arguments like any other. Symbolic sizes are small and differ from each other, where the graph
 allows: a set that it refuses (an index out of bounds, sizes that must be equal) is tried with equal, and with
 larger sizes, then dropped.
 """
@@ -27,7 +28,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.traverse import ancestors
 from symgrad.types import DType
-from symgrad_compiler.validate.interpret import Array, Interpreter
+from symgrad_compiler.validate.interpret import Array, Interpreter, is_of_matrices
 
 #: Values of a float; the first are finite, so that sums of them are.
 FINITE = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, 3.0, 1.0, 1e-20, -40.0)
@@ -75,13 +76,14 @@ def arguments(
     special = min(max(BUDGET // (len(graph.nodes) + 1), FEWEST), MOST)
     usual = ["ordinary", "positive", "huge", *["special"] * special, *["empty"] * bool(names)]
     indexing = _indices(graph)
+    limits = () if any(is_of_matrices(n) for n in graph.nodes) else LIMITS
     count: Counter[str] = Counter()
     for number, kind in enumerate(usual if kinds is None else kinds):
         rng = numpy.random.default_rng([seed, number])
         first = (0, 0, 0) if kind == "empty" else _SIZES[(seed + number) % len(_SIZES)]
         for pattern in (first, *(_INSTEAD if names and kind != "empty" else ())):
             sizes = {n: pattern[i % 3] for i, n in enumerate(names)}
-            made = _attempt(graph, Maker(kind, seed + count[kind], rng, indexing), sizes)
+            made = _attempt(graph, Maker(kind, seed + count[kind], rng, indexing, limits), sizes)
             if made is not None:
                 yield made
                 break
@@ -102,9 +104,17 @@ def _attempt(graph: Graph, maker: Maker, sizes: dict[str, int]) -> tuple[Argumen
 class Maker:
     """Makes values of one kind."""
 
-    def __init__(self, kind: str, number: int, rng: numpy.random.Generator, indexing: _Indexing) -> None:
+    def __init__(
+        self,
+        kind: str,
+        number: int,
+        rng: numpy.random.Generator,
+        indexing: _Indexing,
+        limits: tuple[float, ...] = LIMITS,
+    ) -> None:
         self.kind, self.number, self.rng = kind, number, rng
         self.indexing = indexing
+        self.limits = limits
 
     def values(self, graph: Graph, sizes: dict[str, int]) -> dict[Tensor, Array]:
         """A value for each leaf of the graph."""
@@ -161,10 +171,10 @@ class Maker:
         """Values of the tables in turn; a tensor of several elements gets at most one that is not finite."""
         tiny = [numpy.finfo(real).smallest_subnormal]
         single = numpy.prod(shape, dtype=int) <= 2
-        table = numpy.array([*FINITE, *tiny, *(LIMITS if single else ())], real)
+        table = numpy.array([*FINITE, *tiny, *(self.limits if single else ())], real)
         value = self._shifted(table, shape)
-        if value.size > 2 and self.rng.integers(3) == 0:
-            value.reshape(-1)[self.rng.integers(value.size)] = LIMITS[self.number % len(LIMITS)]
+        if value.size > 2 and self.limits and self.rng.integers(3) == 0:
+            value.reshape(-1)[self.rng.integers(value.size)] = self.limits[self.number % len(self.limits)]
         return value
 
     def _shifted(self, table: Array, shape: Sequence[int]) -> Array:

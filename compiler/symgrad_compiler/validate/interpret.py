@@ -92,6 +92,11 @@ def _row_major(value: Any) -> Array:
     return numpy.asarray(value, order="C")
 
 
+def is_of_matrices(node: Node) -> bool:
+    """Whether the op is one of linear algebra, which factors matrices."""
+    return isinstance(node.op, TensorOp) and node.op.numpy.startswith("linalg.")
+
+
 @cache
 def _modules(wanted: frozenset[str]) -> Mapping[str, Any]:
     found = dict(MODULES)

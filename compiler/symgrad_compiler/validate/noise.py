@@ -7,7 +7,8 @@
 Here each floating-point result of a node is moved by one unit in the last place, up or down, in each run. Ops
 that add many numbers up round inside too: their operands are moved as well (a backward error: the sum of
 x_i (1 + e_i) is as far from the sum of x_i as the roundings of any order of summation put it), and taken in
-another order, since only some orders may overflow. Ops that move,
+another order, since only some orders may overflow. Operands of linear algebra are moved by units of
+their matrix's largest element, which is how accurate factors are (a backward error again). Ops that move,
 choose or compare values are exact, and stay so. Arguments are what they are: exact.
 
 For an element with value v, whose runs spread by s (the largest distance from v), results of programs that
@@ -36,7 +37,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
 from symgrad.ir.tensor import Node
 from symgrad.ops.kinds import Elementwise
-from symgrad_compiler.validate.interpret import Array, Interpreter
+from symgrad_compiler.validate.interpret import Array, Interpreter, is_of_matrices
 
 #: How many times a graph is computed with noise; the first two runs move all results up, and down.
 RUNS = 5
@@ -49,7 +50,7 @@ EXACT = frozenset(
         *("fill", "constant", "size_of", "iota", "reshape", "broadcast", "permute_dims", "specify_shape"),
         *("slice", "unslice", "set_slice", "concat", "split", "gather", "take", "take_along_axis", "one_hot"),
         *("in_range", "interleave", "windows"),
-        *("main_diagonal", "diagonal_matrix", "barrier", "stop_gradient", "positive"),
+        *("main_diagonal", "diagonal_matrix", "barrier", "stop_gradient", "positive", "assume"),
         *("where", "maximum", "minimum", "relu", "max", "min", "supremum", "cumulative_max"),
         *("cumulative_min", "negative", "abs", "sign", "copysign", "floor", "ceil", "trunc", "round"),
     }
@@ -162,6 +163,8 @@ class Noise:
             return [self._any_sign_of_nan(v) for v in values]
         if isinstance(node.op, Elementwise) or _is_exact(node):
             return values
+        if is_of_matrices(node):
+            return [self._move_matrix(v) for v in values]
         return self._reorder(node, [self._move(v, v != 0) for v in values])
 
     def _any_sign_of_nan(self, value: Array) -> Array:
@@ -224,6 +227,16 @@ class Noise:
                 step = self._signs(value.shape, part) + 1j * self._signs(value.shape, part)
                 moved = (value + unit * step).astype(value.dtype)
         return numpy.asarray(numpy.where(where, moved, value))
+
+    def _move_matrix(self, value: Array) -> Array:
+        """Each element by a unit of the largest of its matrix, at random in each run: a matrix that is moved as a
+        whole stays singular."""
+        if value.dtype.kind not in "fc" or not value.size:
+            return value
+        with numpy.errstate(all="ignore"):
+            unit = _eps(value) * numpy.abs(value).max(axis=(-1, -2), keepdims=True)
+            signs = self._rng.integers(0, 2, value.shape) * 2 - 1
+            return numpy.asarray(value + (signs * unit).astype(value.dtype))
 
     def _any_number(self, node: Node, operands: Sequence[Array], value: Array) -> Array:
         if value.dtype.kind not in "fc":

@@ -61,8 +61,7 @@ class _Factor:
             else:
                 self._lu(number, operands[0], outs, pivots)
 
-        some = self.code.less(_ZERO, self.n)
-        self.f.when(some, lambda: emitter.nest((self.batch,), one))
+        emitter.nest((self.batch,), one)
         emitter.finish()
 
     # ---- the parts of calls -------------------------------------------------------------------------
@@ -93,6 +92,11 @@ class _Factor:
         function = self.f.volatile(f"load ptr, ptr {self.f.field(table, 8 * index).text}, align 8", "ptr")
         listed = ", ".join(f"ptr {a.text}" for a in arguments)
         self.f.do(f"call void {function.text}({listed})")
+
+    def _call_if_any(self, routine: str, *arguments: Value) -> None:
+        """The call, unless matrices have no elements, which LAPACK does not take."""
+        self.f.store(literal(0, "i32"), self.info)
+        self.f.when(self.code.less(_ZERO, self.n), lambda: self._call(routine, *arguments))
 
     def _matrix(self, start: Value, number: Value, *extents: Value) -> Value:
         """The matrix (or row) of this number in a batch."""
@@ -133,7 +137,7 @@ class _Factor:
         a = self._matrix(source, number, self.n, self.n)
         out = self._matrix(target, number, self.n, self.n)
         self._copy(a, out, self.n, self.n)
-        self._call("potrf", self._letter("U"), self.order, out, self.order, self.info)
+        self._call_if_any("potrf", self._letter("U"), self.order, out, self.order, self.info)
         self._failed(NOT_POSITIVE_DEFINITE, number)
         self._each(self.n, lambda row: self._clear_right_of(out, row))
 
@@ -150,7 +154,7 @@ class _Factor:
         factor = self._matrix(source, number, self.n, self.n)
         out = self._matrix(target, number, self.n, self.n)
         self._copy(factor, out, self.n, self.n)
-        self._call("potri", self._letter("U"), self.order, out, self.order, self.info)
+        self._call_if_any("potri", self._letter("U"), self.order, out, self.order, self.info)
         self._failed(SINGULAR, number, -1)
 
         def mirror(row: Value, column: Value) -> None:
@@ -177,10 +181,10 @@ class _Factor:
         step = self._constant("one.i32", "i32 1")
         self.f.either(
             self.code.equal(columns, _ONE),
-            lambda: self._call("trsv", upper, flipped, unit, self.order, a, self.order, x, step),
+            lambda: self._call_if_any("trsv", upper, flipped, unit, self.order, a, self.order, x, step),
             lambda: self.f.when(
                 self.code.less(_ZERO, columns),
-                lambda: self._call(
+                lambda: self._call_if_any(
                     "trsm", *[self._letter("R"), upper, transposed, unit, column, self.order],
                     *[one, a, self.order, x, column],
                 ),
@@ -195,7 +199,7 @@ class _Factor:
         a = self._matrix(source, number, self.n, self.n)
         lu = self._matrix(targets[0], number, self.n, self.n)
         self._copy(a, lu, self.n, self.n)
-        self._call("getrf", self.order, self.order, lu, self.order, pivots, self.info)
+        self._call_if_any("getrf", self.order, self.order, lu, self.order, pivots, self.info)
         order = self.f.offset(targets[1], self.code.multiply(number, self.n), "i64")
         self._each(self.n, lambda i: self.f.store(i, self.f.offset(order, i, "i64")))
 

@@ -256,6 +256,15 @@ class Function:
         """The address `bytes` further."""
         return self.emit(f"getelementptr i8, ptr {pointer.text}, i64 {bytes}", "ptr")
 
+    def bytes_on(self, pointer: Value, bytes: Value) -> Value:
+        """The address so many bytes further, a number known when it runs."""
+        return self.emit(f"getelementptr i8, ptr {pointer.text}, i64 {bytes.text}", "ptr")
+
+    def opaque(self, value: Value) -> Value:
+        """The same integer or pointer, in a register, of which LLVM forgets how it was computed: its loop
+        passes then keep the addresses that are built on it as they are written."""
+        return self.volatile(f'call {value.type} asm "", "=r,0"({value.type} {value.text})', value.kind)
+
     def load(self, pointer: Value, kind: str, align: int | None = None) -> Value:
         align = align or max(1, BITS[kind] // 8)
         return self.volatile(f"load {LLVM_TYPES[kind]}, ptr {pointer.text}, align {min(align, 8)}", kind)

@@ -31,7 +31,7 @@ def read(code: Code, at: Value, stride: Value, kind: str, lanes: int, mask: Valu
         return _from_memory(code, code.f.load(at, memory), kind)
     if stride.number == 1:
         return _from_memory(code, _load(code, at, memory, lanes, mask), kind)
-    if turns.takes_turns(stride, memory):
+    if turns.takes_turns(stride, memory, mask):
         apart = int(stride.number)  # type: ignore[arg-type]
         return _from_memory(code, turns.load_apart(code, at, apart, memory, lanes, mask), kind)
     return gather(code, at, code.multiply(lane_numbers(lanes), stride), kind, mask)
@@ -80,6 +80,20 @@ def write(code: Code, value: Value, at: Value, stride: Value, lanes: int, mask: 
     align = BITS[value.kind] // 8
     if stride.number == 1 and mask is None:
         f.do(f"store {value.type} {value.text}, ptr {at.text}, align {align}")
+        return
+    if stride.number == 2 and mask is None:  # two vectors with every second lane
+        for half, start in enumerate((0, lanes // 2)):
+            chosen = [None if i % 2 else start + i // 2 for i in range(lanes)]
+            spaced = turns.shuffled(code, value, value, chosen)
+            even = Value(f"<{', '.join(f'i1 {1 - i % 2}' for i in range(lanes))}>", "i1", lanes)
+            write(
+                code,
+                spaced,
+                f.offset(at, literal(half * lanes, "i64"), value.kind),
+                literal(1, "i64"),
+                lanes,
+                even,
+            )
         return
     mask = mask or literal(1, "i1", lanes)
     if stride.number == 1:

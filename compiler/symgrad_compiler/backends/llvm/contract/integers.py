@@ -49,6 +49,9 @@ class Int:
     def __mod__(self, other: Operand) -> Int:
         return self._binary("urem", self, other)
 
+    def __and__(self, other: Operand) -> Int:
+        return self._binary("and", self, other)
+
     def __lt__(self, other: Operand) -> Value:
         return self._test("slt", other)
 

@@ -1,12 +1,14 @@
 """The micro-kernels: a tile of C in registers, over a block of the inner dimension.
 
-    micro.<rows>x<vectors>(a, a_step, b, b_step, c, c_row, inner, alpha, adds, columns)
+    micro.<rows>x<vectors>(a, a_row, a_step, b, b_step, c, c_row, inner, alpha, adds, columns, to)
 
-A is read by `rows` numbers in a row, a_step from one to the next step of the inner dimension; B by `vectors`
-registers, b_step apart. C = alpha A B, or C += alpha A B if `adds`, in the first `columns` columns: they end
-in the last register. There is one function for each height up to that of a tile and each width, so that rows
-are never padded. Of tiles so small that their multiplications would wait for each other, several sums are
-under way, in turns.
+A is read by `rows` numbers, a_row apart, and a_step from one step of the inner dimension to the next (a
+machine without scaled addresses reads rows of a packed panel only: a_row is 1); B by `vectors` registers in a
+row, b_step from one step to the next. C = alpha A B, or C += alpha A B if `adds`, in the first `columns`
+columns: they end in the last register. There is one function for each height up to that of a tile and each
+width, so that rows are never padded. Of tiles so small that their multiplications would wait for each other,
+several sums are under way, in turns. One more function, of a full tile, packs B on its way: what it read is
+put to `to`, a tile's columns a step.
 """
 
 from __future__ import annotations
@@ -20,10 +22,17 @@ from symgrad_compiler.backends.llvm.scalars import Code
 _UNDER_WAY = 8
 #: Loads that fit beside one multiplication; how many steps ahead panels are asked for; bytes of a cache line.
 _LOADS, _AHEAD, _LINE = 0.8, 16, 64
+#: Rows that are reached from one pointer: at 1, 2, 4 and 8 times four odd multiples of their distance.
+_REACH = 9
 
 
 def name(tiles: Tiles, rows: int, vectors: int) -> str:
     return f"micro.{tiles.kind}.{rows}x{vectors}"
+
+
+def packing_name(tiles: Tiles) -> str:
+    """The micro-kernel of a full tile that packs B."""
+    return f"{name(tiles, tiles.rows, tiles.vectors)}.packing"
 
 
 def table(tiles: Tiles) -> str:
@@ -36,38 +45,54 @@ def emit_micro_kernels(module: Module, tiles: Tiles) -> None:
     names = []
     for rows in range(1, tiles.rows + 1):
         for vectors in range(1, tiles.vectors + 1):
-            _Micro(module, tiles, rows, vectors).emit()
+            _Micro(module, tiles, rows, vectors, name(tiles, rows, vectors)).emit()
             names.append(f"ptr @{name(tiles, rows, vectors)}")
+    _Packing(module, tiles, tiles.rows, tiles.vectors, packing_name(tiles)).emit()
     listed = ", ".join(names)
     module.declare(f"@{table(tiles)} = private constant [{len(names)} x ptr] [{listed}], align 8")
 
 
 class _Micro:
-    """One micro-kernel."""
+    """One micro-kernel. `streams` are the pointers that go on with each step: B, then those to A."""
 
-    def __init__(self, module: Module, tiles: Tiles, rows: int, vectors: int) -> None:
+    def __init__(self, module: Module, tiles: Tiles, rows: int, vectors: int, name: str) -> None:
         self.tiles, self.rows, self.vectors = tiles, rows, vectors
         self.kind, self.lanes = tiles.kind, tiles.lanes
-        parameters = [("a", "ptr"), ("a_step", "i64"), ("b", "ptr"), ("b_step", "i64"), ("c", "ptr")]
-        parameters += [("c_row", "i64"), ("inner", "i64"), ("alpha", tiles.kind), ("adds", "i64")]
-        self.f: Function = module.function(
-            name(tiles, rows, vectors), [*parameters, ("columns", "i64")], linkage="internal "
-        )
+        parameters = [("a", "ptr"), ("a_row", "i64"), ("a_step", "i64"), ("b", "ptr"), ("b_step", "i64")]
+        parameters += [("c", "ptr"), ("c_row", "i64"), ("inner", "i64"), ("alpha", tiles.kind)]
+        parameters += [("adds", "i64"), ("columns", "i64"), ("to", "ptr")]
+        self.f: Function = module.function(name, parameters, linkage="internal ")
         self.code = Code(self.f, machine=tiles.machine)
+        #: Odd multiples of the bytes between rows of A.
+        self.apart: dict[int, Value] = {}
 
     def emit(self) -> None:
         count = self.rows * self.vectors
         turns = 1
         while turns * count < _UNDER_WAY:
             turns *= 2
-        sums = self._one_sum() if turns == 1 else self._sums(turns)
+        streams = self._streams()
+        sums = self._one_sum(streams) if turns == 1 else self._sums(streams, turns)
         while len(sums) > count:
             half = len(sums) // 2
             sums = [self.code.add(x, y) for x, y in zip(sums[:half], sums[half:], strict=True)]
         self._store(sums)
         self.f.do("ret void")
 
-    def _one_sum(self) -> list[Value]:
+    def _streams(self) -> list[Value]:
+        f, p = self.f, self.f.parameters
+        if not self.tiles.rows_apart:
+            return [p["b"], p["a"]]
+        apart = self.code.multiply(p["a_row"], literal(self.tiles.bytes, "i64"))
+        for odd in range(1, min(self.rows, _REACH), 2):
+            self.apart[odd] = f.opaque(self.code.multiply(apart, literal(odd, "i64")))
+        starts = [p["a"]]
+        if self.rows > _REACH:
+            further = self.code.multiply(apart, literal(_REACH, "i64"))
+            starts.append(f.opaque(f.bytes_on(p["a"], further)))
+        return [p["b"], *starts]
+
+    def _one_sum(self, streams: list[Value]) -> list[Value]:
         """One step a round. The test is at the end, so that the sums have one register each throughout."""
         f, p = self.f, self.f.parameters
         head, end = f.label(), f.label()
@@ -75,22 +100,22 @@ class _Micro:
         f.branch(head)
         f.start(head)
         left = Value(f.fresh(), "i64")
-        places = [Value(f.fresh(), "ptr") for _ in range(2)]
+        places = [Value(f.fresh(), "ptr") for _ in streams]
         sums = [Value(f.fresh(), self.kind, self.lanes) for _ in range(self.rows * self.vectors)]
         patch = len(f.lines)
-        f.lines += [""] * (3 + len(sums))
+        f.lines += [""] * (1 + len(places) + len(sums))
         with f.scope():
-            self._prefetch(places[0], places[1])
-            a, b, made = self._step(places[0], places[1], sums)
+            self._prefetch(places[1], places[0])
+            following, made = self._step(places, sums)
             less = f.volatile(f"sub i64 {left.text}, 1", "i64")
             more = f.volatile(f"icmp ne i64 {less.text}, 0", "i1")
             f.branch_if(more, head, end)
         nothing = literal(0, self.kind, self.lanes)
-        first = [p["inner"], p["a"], p["b"], *[nothing] * len(sums)]
-        for i, (place, start, following) in enumerate(
-            zip([left, *places, *sums], first, [less, a, b, *made], strict=True)
+        first = [p["inner"], *streams, *[nothing] * len(sums)]
+        for i, (place, start, then) in enumerate(
+            zip([left, *places, *sums], first, [less, *following, *made], strict=True)
         ):
-            coming = f"[ {start.text}, %{before} ], [ {following.text}, %{head} ]"
+            coming = f"[ {start.text}, %{before} ], [ {then.text}, %{head} ]"
             f.lines[patch + i] = f"  {place.text} = phi {place.type} {coming}"
         f.start(end)
         return made
@@ -109,40 +134,58 @@ class _Micro:
                 at = f.field(f.offset(start, ahead, self.kind), _LINE * i)
                 f.do(f"call void @llvm.prefetch.p0(ptr {at.text}, i32 0, i32 3, i32 1)")
 
-    def _sums(self, turns: int) -> list[Value]:
+    def _sums(self, streams: list[Value], turns: int) -> list[Value]:
         """As many sums as a round has steps; a round has one step for each."""
-        f, p = self.f, self.f.parameters
+        f, p, many = self.f, self.f.parameters, len(streams)
         count = self.rows * self.vectors
         whole = f.emit(f"and i64 {p['inner'].text}, {-turns}", "i64")
         nothing = [literal(0, self.kind, self.lanes)] * (count * turns)
 
         def several(_: Value, carried: list[Value]) -> list[Value]:
-            a, b, sums = carried[0], carried[1], carried[2:]
+            places, sums = carried[:many], carried[many:]
             for turn in range(0, count * turns, count):
-                a, b, sums[turn : turn + count] = self._step(a, b, sums[turn : turn + count])
-            return [a, b, *sums]
+                places, sums[turn : turn + count] = self._step(places, sums[turn : turn + count])
+            return [*places, *sums]
 
         zero, one = literal(0, "i64"), literal(1, "i64")
-        a, b, *sums = f.loop(zero, whole, literal(turns, "i64"), [p["a"], p["b"], *nothing], several)
+        done = f.loop(zero, whole, literal(turns, "i64"), [*streams, *nothing], several)
 
         def single(_: Value, carried: list[Value]) -> list[Value]:
-            a, b, made = self._step(carried[0], carried[1], carried[2:])
-            return [a, b, *made]
+            places, made = self._step(carried[:many], carried[many:])
+            return [*places, *made]
 
-        _, _, *first = f.loop(whole, p["inner"], one, [a, b, *sums[:count]], single)
-        return [*first, *sums[count:]]
+        rest = f.loop(whole, p["inner"], one, done[: many + count], single)
+        return [*rest[many:], *done[many + count :]]
 
-    def _step(self, a: Value, b: Value, sums: list[Value]) -> tuple[Value, Value, list[Value]]:
+    def _step(self, places: list[Value], sums: list[Value]) -> tuple[list[Value], list[Value]]:
         """Add the product of a column of A and a row of B; the places of the next ones."""
         f, p = self.f, self.f.parameters
-        bytes_ = self.tiles.bytes
-        row = [self._vector(f.field(b, self.lanes * bytes_ * j), None) for j in range(self.vectors)]
+        b, *a = places
+        row = [self._vector(f.field(b, self._register(j)), None) for j in range(self.vectors)]
         made = []
         for i in range(self.rows):
-            x = self.code.splat(f.load(f.field(a, bytes_ * i), self.kind), self.lanes)
+            x = self.code.splat(f.load(self._row(a, i), self.kind), self.lanes)
             for j in range(self.vectors):
                 made.append(self.code.muladd(x, row[j], sums[i * self.vectors + j]))
-        return f.offset(a, p["a_step"], self.kind), f.offset(b, p["b_step"], self.kind), made
+        following = [f.offset(x, p["a_step"], self.kind) for x in a]
+        if self.tiles.rows_apart:
+            following = [f.opaque(x) for x in following]
+        return [f.offset(b, p["b_step"], self.kind), *following], made
+
+    def _row(self, a: list[Value], i: int) -> Value:
+        """Where row i of A is: from a pointer, 1, 2, 4 or 8 times an odd multiple of the distance."""
+        f = self.f
+        if not self.tiles.rows_apart:
+            return f.field(a[0], self.tiles.bytes * i)
+        near, i = a[i // _REACH], i % _REACH
+        if i == 0:
+            return near
+        shift = (i & -i).bit_length() - 1
+        return f.bytes_on(near, f.volatile(f"shl i64 {self.apart[i >> shift].text}, {shift}", "i64"))
+
+    def _register(self, number: int) -> int:
+        """The bytes before a register of a row of B or C."""
+        return self.lanes * self.tiles.bytes * number
 
     def _vector(self, at: Value, mask: Value | None) -> Value:
         return read(self.code, at, literal(1, "i64"), self.kind, self.lanes, mask)
@@ -180,7 +223,7 @@ class _Micro:
         row = p["c"]
         for i in range(self.rows):
             for j in range(self.vectors):
-                at = f.field(row, j * self.lanes * self.tiles.bytes)
+                at = f.field(row, self._register(j))
                 masked = mask if j == self.vectors - 1 else None
                 total = code.multiply(alpha, sums[i * self.vectors + j])
                 if adds.number != 0:
@@ -189,3 +232,19 @@ class _Micro:
                     total = code.add(total, self._vector(at, both))
                 write(code, total, at, literal(1, "i64"), self.lanes, masked)
             row = f.offset(row, p["c_row"], self.kind)
+
+
+class _Packing(_Micro):
+    """The one that packs B: what it packed goes on with each step too."""
+
+    def _streams(self) -> list[Value]:
+        return [*super()._streams(), self.f.parameters["to"]]
+
+    def _step(self, places: list[Value], sums: list[Value]) -> tuple[list[Value], list[Value]]:
+        f = self.f
+        to = places[-1]
+        for j in range(self.vectors):
+            x = self._vector(f.field(places[0], self._register(j)), None)
+            write(self.code, x, f.field(to, self._register(j)), literal(1, "i64"), self.lanes, None)
+        following, made = super()._step(places[:-1], sums)
+        return [*following, f.field(to, self._register(self.vectors))], made

@@ -18,7 +18,10 @@ from symgrad_compiler.backends.llvm.scalars import Machine
 _AVX512, _NEON, _AVX2, _SSE = (14, 2), (8, 3), (6, 2), (5, 2)
 
 #: Bytes of the second cache that a block of B may take.
-_SECOND_CACHE = 400_000
+_SECOND_CACHE = 520_000
+#: Bytes of a row of A in a block of the inner dimension, at most: so that neither A and B nor C are read too
+#: often.
+_INNER = {"f32": 2048, "f64": 3072}
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,10 @@ class Tiles:
     machine: Machine
     rows: int
     vectors: int
-    #: Of the inner dimension in a block, and of columns of B in one, at most.
+    #: Of the inner dimension in a block, at most.
     inner: int
-    block: int
+    #: Bytes of packed panels of B at once, at most.
+    cache: int
     #: Elements of A that are packed at once, at most.
     packed: int
 
@@ -42,6 +46,11 @@ class Tiles:
     @property
     def lanes(self) -> int:
         return self.machine.vector_bytes // self.bytes
+
+    @property
+    def rows_apart(self) -> bool:
+        """Whether kernels read rows of A that lie apart: on x86, scaled registers in addresses are free."""
+        return not (self.machine.vector_bytes == 16 and self.machine.has_fma)
 
     @property
     def columns(self) -> int:
@@ -58,7 +67,5 @@ def tiles(kind: str, machine: Machine) -> Tiles:
     else:
         rows, vectors = _NEON if machine.has_fma else _SSE
     bytes_ = BITS[kind] // 8
-    inner = 3072 // bytes_
-    columns = vectors * machine.vector_bytes // bytes_
-    block = max(columns, _SECOND_CACHE // (inner * bytes_) // columns * columns)
-    return Tiles(kind, machine, rows, vectors, inner, block, packed=2**23 // bytes_)
+    inner = _INNER[kind] // bytes_
+    return Tiles(kind, machine, rows, vectors, inner, cache=_SECOND_CACHE, packed=2**23 // bytes_)

@@ -34,6 +34,7 @@ class Job(IntEnum):
     C = 2
     UNITS = 3
     BLOCKS = 4
+    PLACES = 5  # and beyond: of the operands and results of the epilogue
 
 
 class Correlate:
@@ -43,6 +44,9 @@ class Correlate:
         self.module, self.machine, self.cut = module, machine, cutting
         self.x, self.panels = cutting.x, cutting.panels
         self.width = cutting.panels.width
+        places = cutting.epilogue.places if cutting.epilogue else ()
+        #: Of C and of the places of the epilogue, whether they lie as C does.
+        self.is_full = (True, *places)
 
     # ---- tasks --------------------------------------------------------------------------------------
 
@@ -101,11 +105,12 @@ class Correlate:
         in_c = group * (x.features * x.bytes) + columns
         in_a = columns if x.is_depthwise else group * (x.channels * x.bytes)
         a = f.offset(job.pointer(Job.A), in_a.value, "i8")
-        c = f.offset(job.pointer(Job.C), in_c.value, "i8")
+        words = (Job.C, *[Job.PLACES + i for i in range(len(self.is_full) - 1)])
+        cs = [f.offset(job.pointer(word), in_c.value, "i8") for word in words]
 
         def units(columns: int) -> None:
             tiles = self.cut.tiles(columns)
-            every(f, first, last, 1, lambda unit: self._unit(f, unit, tiles, a, b, c))
+            every(f, first, last, 1, lambda unit: self._unit(f, unit, tiles, a, b, cs))
 
         if width.last == width.panel:
             units(width.panel)
@@ -115,13 +120,17 @@ class Correlate:
             is_last = number.equals(width.panels - 1)
             f.either(is_last, lambda: units(width.last), lambda: units(width.panel))
 
-    def _unit(self, f: Function, unit: Int, tiles: list[Placed], a: Value, b: Value, c: Value) -> None:
+    def _moved(self, f: Function, cs: list[Value], by: Int) -> list[Value]:
+        """C and what lies as it does, so many bytes further."""
+        return [f.offset(c, by.value, "i8") if full else c for c, full in zip(cs, self.is_full, strict=True)]
+
+    def _unit(self, f: Function, unit: Int, tiles: list[Placed], a: Value, b: Value, cs: list[Value]) -> None:
         cut, rest = self.cut, unit
         counts: list[Int] = []
         for i, axis in reversed(list(enumerate(cut.outer))):
             at, rest = rest % axis.out, rest // axis.out
             a = f.offset(a, ((at * axis.stride - axis.low) * cut.a_steps[i]).value, "i8")
-            c = f.offset(c, ((at * axis.step + axis.first) * cut.c_steps[i]).value, "i8")
+            cs = self._moved(f, cs, (at * axis.step + axis.first) * cut.c_steps[i])
             if i in cut.edged:
                 low, high = _taps_of(axis, at)
                 counts.insert(0, (high - low).at_least(0))
@@ -129,30 +138,31 @@ class Correlate:
                 a = f.offset(a, (low * a_step).value, "i8")
                 b = f.offset(b, (low * b_step).value, "i8")
         a = f.offset(a, (rest * cut.a_steps[-1]).value, "i8")
-        c = f.offset(c, (rest * cut.c_steps[-1]).value, "i8")
+        cs = self._moved(f, cs, rest * cut.c_steps[-1])
         for placed, count, a_step, c_step in runs(tiles):
-            self._tiles(f, placed, count, (a, b, c), (a_step, c_step), counts)
+            self._tiles(f, placed, count, (a, b, cs), (a_step, c_step), counts)
 
     def _tiles(
         self,
         f: Function,
         placed: Placed,
         count: int,
-        operands: tuple[Value, Value, Value],
+        operands: tuple[Value, Value, list[Value]],
         steps: tuple[int, int],
         counts: list[Int],
     ) -> None:
         """Some equal tiles."""
         name = tile_function(self.module, placed.tile, self.machine)
-        a, b, c = operands
-        a, c = f.field(a, placed.a), f.field(c, placed.c)
-        if count == 1:
-            call(f, name, a, b, c, *counts)
-            return
+        a, b, cs = operands
 
         def one(i: Int) -> None:
-            at, to = f.offset(a, (i * steps[0]).value, "i8"), f.offset(c, (i * steps[1]).value, "i8")
-            call(f, name, at, b, to, *counts)
+            at = f.offset(a, (i * steps[0] + placed.a).value, "i8")
+            to = self._moved(f, cs, i * steps[1] + placed.c)
+            call(f, name, at, b, to[0], *counts, *to[1:])
+
+        if count == 1:
+            one(Int(f, literal(0, "i64")))
+            return
 
         every(f, Int(f, literal(0, "i64")), Int(f, literal(count, "i64")), 1, one)
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, heights
-from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile
+from symgrad_compiler.backends.llvm.convolve.tile import Epilogue, Loop, Segment, Tile
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.plan.geometry import Correlation
 
@@ -79,8 +79,8 @@ def _flat_axes(x: Correlation, most: int) -> int:
 class Cutting:
     """One correlation, with panels of this width and tiles of at most `most` rows."""
 
-    def __init__(self, x: Correlation, panels: Panels, most: int) -> None:
-        self.x, self.panels, self.most = x, panels, most
+    def __init__(self, x: Correlation, panels: Panels, most: int, epilogue: Epilogue | None = None) -> None:
+        self.x, self.panels, self.most, self.epilogue = x, panels, most, epilogue
         self.flat = _flat_axes(x, most)
         #: The axes of units, and those inside a unit.
         self.outer, self.inner = x.axes[: -self.flat], x.axes[-self.flat :]
@@ -132,6 +132,7 @@ class Cutting:
                 tuple(self.tap_steps(i) for i in self.edged),
                 is_lanewise=self.x.is_depthwise,
                 reads_beyond=self.panels.is_packed,
+                epilogue=self.epilogue,
             )
             found.append(Placed(tile, a[0], c[0]))
         return found
@@ -169,7 +170,7 @@ class Cutting:
             above += count
 
     def _line(self, places: list[tuple[int, ...]], above: int) -> _Line:
-        """Taps of the last axis by the rows that they meet, for a tap of the axis above, if units have one."""
+        """Taps of the last axis by the rows that they meet, for a tap of the axis above if units have one."""
         last = self.inner[-1]
         found: _Line = []
         for tap in range(last.taps):

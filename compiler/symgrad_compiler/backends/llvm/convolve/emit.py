@@ -1,7 +1,10 @@
-"""The function of a convolution: `void name(ptr pool, ptr a, ptr b, ptr c, i64 images, ptr room)`.
+"""The function of a convolution:
+
+    void name(ptr pool, ptr a, ptr b, ptr c, i64 images, ptr room[, ptr place ...])
 
 A and B are x and w of `forward`, g and w of `input`, x and g of `weights`; C is the result. The room is
-`convolution.room` bytes of memory that nothing else uses in the meantime.
+`convolution.room` bytes of memory that nothing else uses in the meantime. The places are those of an epilogue
+of `forward` or `input`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from symgrad_compiler.backends.llvm.convolve import packing, weights
 from symgrad_compiler.backends.llvm.convolve.correlate import Correlate
 from symgrad_compiler.backends.llvm.convolve.cutting import Cutting, choose_width
 from symgrad_compiler.backends.llvm.convolve.sharing import job_of, share
+from symgrad_compiler.backends.llvm.convolve.tile import Epilogue
 from symgrad_compiler.backends.llvm.ir import Function, Module, literal
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.plan.geometry import (
@@ -24,25 +28,35 @@ PARAMETERS = [("pool", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("image
 
 
 def emit_convolution(
-    module: Module, convolution: Convolution, machine: Machine, name: str, linkage: str = "internal "
+    module: Module,
+    convolution: Convolution,
+    machine: Machine,
+    name: str,
+    linkage: str = "internal ",
+    epilogue: Epilogue | None = None,
 ) -> None:
     """The function, and those that it calls."""
     made = with_two_axes(convolution)
-    f = module.function(name, PARAMETERS, linkage=linkage)
+    places = [(f"place{i}", "ptr") for i in range(len(epilogue.places) if epilogue else 0)]
+    f = module.function(name, [*PARAMETERS, *places], linkage=linkage)
     if made.what == WEIGHTS:
+        assert epilogue is None
         weights.emit_weights(f, made, machine, name)
     else:
-        _emit_correlations(f, made, machine, name)
+        _emit_correlations(f, made, machine, name, epilogue)
     f.do("ret void")
 
 
-def _emit_correlations(f: Function, c: Convolution, machine: Machine, name: str) -> None:
+def _emit_correlations(
+    f: Function, c: Convolution, machine: Machine, name: str, epilogue: Epilogue | None
+) -> None:
     module, p = f.module, f.parameters
     xs = correlations(c)
     width, most = choose_width(xs, machine)
     panels = packing.panels_of(c, xs[0], width)
     images = Int(f, p["images"])
     weights_at = p["b"]
+    places = [p[f"place{i}"] for i in range(len(epilogue.places) if epilogue else 0)]
 
     def number(value: int) -> Int:
         return Int(f, literal(value, "i64"))
@@ -54,11 +68,11 @@ def _emit_correlations(f: Function, c: Convolution, machine: Machine, name: str)
         share(f, f"{name}.pack", job, number(pieces), number(c.weights))
         weights_at = p["room"]
     for i, x in enumerate(xs):
-        cut = Cutting(x, panels, most)
+        cut = Cutting(x, panels, most, epilogue)
         made = Correlate(module, machine, cut)
         made.emit(f"{name}.{i}")
         units = images * cut.units
         blocks = units.up_over(made.block)
-        job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value])
+        job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value, *places])
         work = images * max(1, c.work // len(xs))
         share(f, f"{name}.{i}", job, blocks * made.groups, work)

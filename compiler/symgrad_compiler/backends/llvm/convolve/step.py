@@ -6,39 +6,78 @@ from __future__ import annotations
 import math
 
 from symgrad.dims import product
+from symgrad.ops.cast import AsType
+from symgrad.ops.kinds import Elementwise
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import call, every
 from symgrad_compiler.backends.llvm.convolve.emit import emit_convolution
+from symgrad_compiler.backends.llvm.convolve.tile import Epilogue
 from symgrad_compiler.backends.llvm.finite import all_finite
 from symgrad_compiler.backends.llvm.frame import POOL
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
-from symgrad_compiler.backends.llvm.scalars import Code, Machine
+from symgrad_compiler.backends.llvm.kernels import number
+from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
+from symgrad_compiler.plan.epilogues import is_full
 from symgrad_compiler.plan.geometry import FORWARD, INPUT, WEIGHTS, Convolution
-from symgrad_compiler.plan.steps import Access, ConvolutionStep
+from symgrad_compiler.plan.steps import Access, ConvolutionStep, Kernel, Number
 
 
 def emit_convolution_step(emitter: StepEmitter, step: ConvolutionStep, machine: Machine) -> None:
     """The function of a step."""
     f, module, spec = emitter.f, emitter.module, step.convolution
-    made = module.made.get(repr(spec))
+    epilogue, places = (None, []) if step.epilogue is None else _epilogue(step, step.epilogue)
+    key = f"{spec} {epilogue}"
+    made = module.made.get(key)
     if made is None:
         name = f"{f.name}.{spec.what}"
-        emit_convolution(module, spec, machine, name)
-        made = module.made[repr(spec)] = next(g for g in module.functions if g.name == name)
-    a, b, out = (emitter.pointer(x) for x in (step.a, step.b, step.out))
+        emit_convolution(module, spec, machine, name, epilogue=epilogue)
+        made = module.made[key] = next(g for g in module.functions if g.name == name)
+    a, b, out, *rest = (emitter.pointer(x) for x in (step.a, step.b, *(places or [step.out])))
     images = emitter.sizes(step.images)
     room = Value("null", "ptr")
     if step.room is not None:
         room = emitter.pointer(Access(step.room, Strided.contiguous((step.room.size,))))
-    call(f, made.name, emitter.word(POOL, "ptr"), a, b, out, images, room)
+    call(f, made.name, emitter.word(POOL, "ptr"), a, b, out, images, room, *rest)
     if step.strong:
         count = emitter.sizes(product(step.out.layout.shape))
         finite = all_finite(f, out, count, spec.kind)
         bad = emitter.code.logical_not(finite)
         f.when(bad, lambda: _Plain(emitter, spec, step.strong, images).emit(a, b, out, count))
     emitter.finish()
+
+
+def _epilogue(step: ConvolutionStep, kernel: Kernel) -> tuple[Epilogue, list[Access]]:
+    """The code of a kernel as an epilogue; and the accesses that it is called with: the first result, the
+    operands, the other results."""
+    made = {t for t, s in kernel.sources.items() if isinstance(s, Access) and s.storage is step.out.storage}
+    layout = kernel.sources[next(iter(made))]
+    assert isinstance(layout, Access)
+    reads = {t: s for t, s in kernel.sources.items() if isinstance(s, Access) and t not in made}
+    numbers = {t: number(s.value) for t, s in kernel.sources.items() if isinstance(s, Number)}
+
+    def code(b: Code, total: Value, operands: list[Value]) -> list[Value]:
+        values = {**numbers, **dict.fromkeys(made, total), **dict(zip(reads, operands, strict=True))}
+        for node in kernel.nodes:
+            given = [values[t] for t in node.inputs]
+            if isinstance(node.op, AsType):
+                found = b.convert(given[0], kind_of(node.op.dtype))
+            else:
+                assert isinstance(node.op, Elementwise)
+                found = node.op.scalar(b, *given)
+            values[node.outputs[0]] = found
+        return [values[t] for t, _ in kernel.stores]
+
+    # Equal structure, equal code: what is read and computed by its place, and ops themselves.
+    at = {t: i for i, t in enumerate([*made, *reads, *[n.outputs[0] for n in kernel.nodes]])}
+    words: list[object] = [len(made), *[at[t] for t, _ in kernel.stores]]
+    for node in kernel.nodes:
+        words += [id(node.op), *[at.get(t, numbers.get(t)) for t in node.inputs]]
+    full = tuple(is_full(s, layout.layout) for s in reads.values())
+    epilogue = Epilogue(repr(words), full, len(kernel.stores), code)
+    stores = [access for _, access in kernel.stores]
+    return epilogue, [stores[0], *reads.values(), *stores[1:]]
 
 
 class _Plain:

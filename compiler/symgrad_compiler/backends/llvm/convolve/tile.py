@@ -1,17 +1,17 @@
 """The micro-kernel: a tile of the result in registers, summed up over some loops.
 
-    tile(a, b, c[, adds][, count ...])
+    tile(a, b, c[, adds][, count ...][, place ...])
     c[r, v] = sum over k of a[r, k] b[k, v]         a: one number for all lanes, or lanes of its own
 
 Rows r are places of A at known distances, and rows of C at known distances; v are lanes. What is summed over
 is a list of segments, each for some of the rows: nests of loops with known counts and steps. Around them are
-loops whose counts are arguments.
+loops whose counts are arguments. An epilogue computes what is stored from the sums and from further operands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symgrad_compiler.backends.llvm.ir import BITS, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.lanes import read, write
@@ -45,6 +45,24 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Epilogue:
+    """Elementwise code between the sums and memory. Equal names stand for equal code."""
+
+    name: str
+    #: Of each further operand, whether it lies as C does; else it is one row, for all rows of C.
+    reads: tuple[bool, ...]
+    #: How many results there are: the first one is C, the others lie as C does.
+    writes: int
+    #: From a sum and the operands to the results.
+    code: Callable[[Code, Value, list[Value]], list[Value]] = field(repr=False, compare=False)
+
+    @property
+    def places(self) -> tuple[bool, ...]:
+        """Of each argument beside C, whether it lies as C does."""
+        return (*self.reads, *(True,) * (self.writes - 1))
+
+
+@dataclass(frozen=True)
 class Tile:
     kind: str
     lanes: int
@@ -63,6 +81,7 @@ class Tile:
     is_lanewise: bool = False
     #: Whether columns of B beyond those of C may be read.
     reads_beyond: bool = True
+    epilogue: Epilogue | None = None
 
 
 def tile_function(module: Module, tile: Tile, machine: Machine) -> str:
@@ -82,6 +101,8 @@ class _Emitter:
         parameters = [("a", "ptr"), ("b", "ptr"), ("c", "ptr")]
         parameters += [("adds", "i64")] if tile.may_add else []
         parameters += [(f"count{i}", "i64") for i in range(len(tile.around))]
+        count = len(tile.epilogue.places) if tile.epilogue else 0
+        parameters += [(f"place{i}", "ptr") for i in range(count)]
         self.f: Function = module.function(name, parameters, linkage="internal ")
         self.code = Code(self.f, machine=machine)
         ragged = tile.columns % tile.lanes
@@ -225,14 +246,40 @@ class _Emitter:
 
     def _store(self, sums: list[Value], adds: bool) -> None:
         tile, f, code = self.tile, self.f, self.code
-        for r, offset in enumerate(tile.results):
-            for v in range(tile.vectors):
-                at = f.field(f.parameters["c"], offset + v * tile.lanes * self.bytes)
+        for v in range(tile.vectors):
+            masked = self.mask if v == tile.vectors - 1 else None
+            rows = self._rows(v)
+            for r, offset in enumerate(tile.results):
+                place = offset + v * tile.lanes * self.bytes
+                at = f.field(f.parameters["c"], place)
                 total = sums[r * tile.vectors + v]
                 if adds:
                     total = code.add(self._vector(at, v, self.mask), total)
-                masked = self.mask if v == tile.vectors - 1 else None
-                write(code, total, at, _ONE, tile.lanes, masked)
+                for value, to in self._finish(total, at, place, v, rows):
+                    write(code, value, to, _ONE, tile.lanes, masked)
+
+    def _rows(self, v: int) -> dict[int, Value]:
+        """Vector v of the operands of the epilogue that are one row, by their number."""
+        reads = self.tile.epilogue.reads if self.tile.epilogue else ()
+        width = self.tile.lanes * self.bytes
+        starts = {i: self.f.parameters[f"place{i}"] for i, full in enumerate(reads) if not full}
+        return {i: self._vector(self.f.field(p, v * width), v, self.mask) for i, p in starts.items()}
+
+    def _finish(
+        self, total: Value, at: Value, place: int, v: int, rows: dict[int, Value]
+    ) -> list[tuple[Value, Value]]:
+        """What is stored, and where."""
+        epilogue, f = self.tile.epilogue, self.f
+        if epilogue is None:
+            return [(total, at)]
+        count = len(epilogue.reads)
+        operands = []
+        for i in range(count):
+            full = f.field(f.parameters[f"place{i}"], place)
+            operands.append(rows[i] if i in rows else self._vector(full, v, self.mask))
+        others = range(count, len(epilogue.places))
+        places = [at, *[f.field(f.parameters[f"place{i}"], place) for i in others]]
+        return list(zip(epilogue.code(self.code, total, operands), places, strict=True))
 
 
 def _first_lanes(count: int, lanes: int) -> Value:

@@ -33,6 +33,8 @@ from symgrad_compiler.plan.geometry import Axis, Convolution
 _BLOCK, _PIECE = 500_000, 4096
 #: Channels from which rows of a tile are of one tap, where taps have edges of their own.
 _MANY = 8
+#: Rows side by side from which tiles keep to them.
+_LONG = 56
 _ONE = literal(1, "i64")
 
 
@@ -85,10 +87,16 @@ class _Weights:
         return [(t, c) for t in taps for c in range(self.channels)]
 
     def _rows_in_a_row(self) -> list[int]:
-        """How many rows tiles may be cut from, once for each such run."""
-        if self.last.is_inside or self.channels < _MANY:
-            return [len(self._rows)]
-        return [self.channels] * (len(self._rows) // self.channels)
+        """How many rows tiles may be cut from, once for each such run: where there are enough of them, runs
+        have no gaps, so that tiles are alike."""
+        rows, side_by_side = len(self._rows), self.last.taps * self.channels
+        if not self.last.is_inside:
+            each = self.channels if self.channels >= _MANY else rows
+        elif self.last.dilation > 1:
+            each = self.channels if self.channels >= _LONG else rows
+        else:
+            each = side_by_side if side_by_side >= _LONG else rows
+        return [each] * (rows // each)
 
     def tiles(self, columns: int) -> list[Placed]:
         """For one of the outer taps, and a panel of so many columns."""
