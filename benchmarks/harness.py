@@ -42,6 +42,7 @@ class Workload:
     tiny: Sizes  # for tests
     small_call: bool = False  # the time is that of the call, not of the arithmetic
     moved: Callable[..., int] | None = None  # of the sizes: bytes of all arguments and results, each once
+    read: Callable[..., int] | None = None  # of the sizes: bytes whose reading alone is a bound to be shown
     flops: Callable[..., int] | None = None  # of the sizes: only where products of matrices dominate
 
     def data(self, sizes: Sizes) -> dict[str, Array]:

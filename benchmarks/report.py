@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import Measured, Result
+from benchmarks.systems import YARDSTICKS
 
 #: What symgrad's ways of being called are named in tables.
 WAYS = {"": "symgrad", "into": "symgrad, f.into"}
@@ -57,7 +58,7 @@ def rows(result: Result) -> list[tuple[str, Measured, float]]:
 
 def peers(result: Result) -> dict[str, float]:
     """Median seconds by peer, the fastest first."""
-    found = {name: s for name, m, s in rows(result) if m.system not in ("symgrad", "copy")}
+    found = {name: s for name, m, s in rows(result) if m.system not in ("symgrad", *YARDSTICKS)}
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
@@ -81,19 +82,30 @@ def details(result: Result) -> str:
     for name, m, seconds in rows(result):
         is_first = m.system != "symgrad" or name == WAYS[""]
         line = [name, duration(seconds), "-" if fastest is None else f"{seconds / fastest:.2f}"]
-        line += [duration(m.first), duration(m.warm)] if is_first and m.system != "copy" else ["", ""]
+        line += [duration(m.first), duration(m.warm)] if is_first and m.system not in YARDSTICKS else ["", ""]
         line.append("" if m.apart is None or not is_first else f"{m.apart:.0e}")
-        rates = (moved, 0 if flops is not None and m.system == "copy" else flops)
+        amount_moved = workload.read(**sizes) if workload.read and m.system == "read" else moved
+        rates = (amount_moved, 0 if flops is not None and m.system in YARDSTICKS else flops)
         line += [f"{amount / seconds / 1e9:.1f}" for amount in rates if amount is not None]
         lines.append(line)
     missing = [f"{m.system}: {m.problem}" for m in found if m.problem]
-    versions = ", ".join(f"{m.system} {m.version}" for m in found if m.version and m.system != "copy")
+    versions = ", ".join(f"{m.system} {m.version}" for m in found if m.version and m.system not in YARDSTICKS)
     return "\n".join([f"{workload.name}: {workload.title}", table(lines), *missing, versions])
 
 
 def summary(results: Sequence[Result]) -> str:
     """One row for each workload: how many times as fast as the fastest peer, and the first results."""
-    head = ["", "symgrad", "f.into", "fastest peer", "", "times as fast", "f.into", "into / copy"]
+    head = [
+        "",
+        "symgrad",
+        "f.into",
+        "fastest peer",
+        "",
+        "times as fast",
+        "f.into",
+        "into / copy",
+        "into / read",
+    ]
     head += ["first", "jax first", "jax / symgrad", "warm"]
     lines = [head]
     for result in results:
@@ -113,6 +125,7 @@ def summary(results: Sequence[Result]) -> str:
                 quotient(best, fresh),
                 quotient(best, into),
                 quotient(into, by_name.get("copy")),
+                quotient(into, by_name.get("read")),
                 duration(first),
                 duration(jax),
                 quotient(jax, first),
@@ -144,7 +157,10 @@ def chart(results: Sequence[Result], path: Path) -> None:
     """Bars to the right of 1: so many times as long as symgrad's call; to the left: shorter."""
     pyplot = importlib.import_module("matplotlib.pyplot")
     shown = [
-        (result.workload.name, {name: seconds for name, m, seconds in rows(result) if m.system != "copy"})
+        (
+            result.workload.name,
+            {name: seconds for name, m, seconds in rows(result) if m.system not in YARDSTICKS},
+        )
         for result in results
     ]
     shown = [(name, times) for name, times in shown if WAYS[""] in times]

@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import report
 from benchmarks.compare import Comparison, Result, Settings
-from benchmarks.systems import SYSTEMS
+from benchmarks.systems import SYSTEMS, YARDSTICKS
 from benchmarks.workloads import WORKLOADS
 
 HERE = Path(__file__).parent
-PEERS = [name for name in SYSTEMS if name not in ("symgrad", "copy")]
+PEERS = [name for name in SYSTEMS if name not in ("symgrad", *YARDSTICKS)]
 
 
 def machine() -> dict[str, Any]:
@@ -81,8 +81,9 @@ def main() -> None:
     for name in given.workloads or WORKLOADS:
         workload = WORKLOADS[name]
         systems = ["symgrad", *(p for p in given.peers if SYSTEMS[p].version in workload.versions)]
-        if workload.moved:
-            systems.append("copy")
+        systems += [
+            name for name, bound in zip(YARDSTICKS, (workload.moved, workload.read), strict=True) if bound
+        ]
         comparison = Comparison(workload, systems, settings)
         results.append(Result(workload, comparison.sizes, comparison.run()))
         print("\n" + report.details(results[-1]), flush=True)

@@ -148,6 +148,33 @@ class TorchForms:
             self.compiler(reduce(lambda f, _: again(f), range(order), function)) if self.compiler else by_tape
         )
 
+    def hessian_product(self, function: Callable[..., Any], wrt: tuple[int, ...]) -> Callable[..., Any]:
+        """Of tensors and the vectors, last, to the products of the Hessian by `wrt` with them.
+
+        Eagerly the gradient of the gradient's product with the vectors; compiled, forward mode over it.
+        """
+        torch = self.torch
+
+        def by_tape(*a: Any) -> Any:
+            given, vectors = a[: -len(wrt)], a[-len(wrt) :]
+            leaves = [x.detach().requires_grad_() if i in wrt else x for i, x in enumerate(given)]
+            weights = [leaves[i] for i in wrt]
+            slopes = torch.autograd.grad(function(*leaves), weights, create_graph=True)
+            return torch.autograd.grad(slopes, weights, vectors)
+
+        def as_graph(*a: Any) -> Any:
+            given, vectors = a[: -len(wrt)], a[-len(wrt) :]
+
+            def gradient(*weights: Any) -> Any:
+                full = list(given)
+                for i, w in zip(wrt, weights, strict=True):
+                    full[i] = w
+                return torch.func.grad(function, wrt)(*full)
+
+            return torch.func.jvp(gradient, tuple(given[i] for i in wrt), tuple(vectors))[1]
+
+        return self.compiler(as_graph) if self.compiler else by_tape
+
     def value_and_pullback(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Of tensors and the cotangent, last, to (value, gradients...)."""
         torch, forward = self.torch, self.compiled(function)
@@ -231,6 +258,21 @@ def copy_program(moved: int) -> Program:
     return Program(copy, ())
 
 
+class Read(Symgrad):
+    """A sum, by as many threads as there are cores, of as many bytes as the workload must read."""
+
+    ways: Mapping[str, str] = {"": "f({a})"}
+
+    def make(self, workload: Workload, data: Data, sizes: Sizes) -> Program:
+        assert workload.read is not None
+        x = self.module.vector("x", size="n", dtype="float32")
+        values = np.ones(workload.read(**sizes) // 4, np.float32)
+        return Program(self.module.function([x], self.module.sum(x)), (values,))
+
+
+#: What shows a bound of the machine, in its turn among the systems.
+YARDSTICKS = ("copy", "read")
+
 SYSTEMS: dict[str, type[System]] = {
     "symgrad": Symgrad,
     "numpy": System,
@@ -240,6 +282,7 @@ SYSTEMS: dict[str, type[System]] = {
     "pytensor": PyTensor,
     "pytensor-c": PyTensorC,
     "copy": Copy,
+    "read": Read,
 }
 
 

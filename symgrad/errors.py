@@ -127,8 +127,8 @@ class LinAlgError(SymgradError, numpy.linalg.LinAlgError):
 
 
 def matrix_error(is_singular: bool, place: tuple[int, ...], info: int, at: str | None = None) -> LinAlgError:
-    """The error for the matrix at `place` of a batch: what is wrong with it, and where, as LAPACK counts: a zero on
-    the diagonal of a factor (from 0), or the size of the leading part that is not positive definite."""
+    """The error for the matrix at `place` of a batch: what is wrong with it, and where: a 0 on the diagonal
+    of a factor, counted from 0, or the size of the leading part that is not positive definite."""
     what = "the matrix is singular" if is_singular else "the matrix is not positive definite"
     facts: list[tuple[str, object]] = []
     if place:

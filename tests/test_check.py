@@ -38,6 +38,16 @@ def test_float32() -> None:
     assert sg.check_grad(sg.sum(sg.sigmoid(x) * x), x, {x: [0.1, 0.2, 0.3]}).ok
 
 
+def test_complex_targets_move_in_complex_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    z = sg.vector("z", size=2, dtype="complex64")
+    cost = sg.sum(sg.abs(sg.exp(z)) ** 2)
+    assert sg.check_grad(cost, z, {z: [0.1 + 0.2j, -0.3j]}, order=2).ok
+    monkeypatch.setitem(registry.ops["conj"].rules, "vjp_x", lambda g, x, out: g)
+    report = sg.check_grad(sg.real(sg.sum(sg.conj(z) * z * z)), z, {z: [0.1 + 0.2j, -0.3j]})
+    assert not report.ok
+    assert "conj, operand x" in report.suspects
+
+
 def test_a_wrong_rule_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     op = registry.ops["tanh"]
     monkeypatch.setattr(op, "rules", {"d_x": lambda x, out: 1 + out * out})

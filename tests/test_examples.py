@@ -81,6 +81,21 @@ def test_deconvolution_in_short() -> None:
     assert misfits[-1] < 0.1 * misfits[0]
 
 
+@pytest.mark.slow
+def test_gaussian_process(tmp_path: Path) -> None:
+    text = output("gaussian_process.py", "--rows", 150, "--iterations", 15, "--out", tmp_path)
+    before, after = (float(v.strip(" ,")) for v in text.split("likelihood ")[1].split(",")[0].split("->"))
+    assert after > before + 1
+    assert float(text.split("test error ")[1].split(",")[0]) < 0.8
+    assert (tmp_path / "predictions.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_kalman() -> None:
+    text = output("kalman.py", "--steps", 25)
+    assert float(text.split("at the maximum: ")[1]) < 1e-3
+
+
 def write_idx(path: Path, array: np.ndarray) -> None:
     head = bytes([0, 0, 8, array.ndim]) + b"".join(int(d).to_bytes(4, "big") for d in array.shape)
     path.write_bytes(gzip.compress(head + array.astype(np.uint8).tobytes()))

@@ -8,11 +8,19 @@ from benchmarks.workloads import (
     cnn,
     cross_entropy,
     fourth_derivative,
+    gaussian_process,
     hierarchical,
+    hvp,
+    kalman,
     layernorm_gelu,
+    logreg,
+    mlp,
     pairwise,
     scalar,
+    softmax_regression,
     ten,
+    transformer,
+    vae,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -27,5 +35,13 @@ WORKLOADS: dict[str, Workload] = {
         pairwise,
         cross_entropy,
         cnn,
+        gaussian_process,
+        kalman,
+        softmax_regression,
+        logreg,
+        mlp,
+        hvp,
+        transformer,
+        vae,
     )
 }

@@ -1,4 +1,5 @@
-"""SciPy's LAPACK and BLAS as a table of addresses for native code. Loaded by the first program that needs one."""
+"""SciPy's LAPACK and BLAS as a table of addresses for native code. Loaded by the first program that needs
+one."""
 
 from __future__ import annotations
 

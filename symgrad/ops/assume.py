@@ -6,13 +6,14 @@ program as written, whatever the assumption.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim
 from symgrad.errors import GraphError, NotSquareError
-from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.kinds import INEXACT, Linear, declare
+from symgrad.ir.tensor import Node, Tensor, apply
+from symgrad.ops.kinds import INEXACT, Linear, Tangents, declare
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import here, square
 from symgrad.types import TensorType
@@ -30,13 +31,13 @@ PROPERTIES = (
 @declare
 @dataclass(frozen=True)
 class Assume(Linear):
-    """x, of which `property` is assumed; `checked` when it runs, if so compiled (`validate=True`)."""
+    """x, of which a property, `kind`, is assumed; `checked` when it runs, if so compiled (`validate=True`)."""
 
-    property: str
+    kind: str
     checked: bool = False
     name: ClassVar[str] = "assume"
     operands = ("x",)
-    numpy = "numeric.assumed({x}, {property}, {checked})"
+    numpy = "numeric.assumed({x}, {kind}, {checked})"
     view = True
 
     @property
@@ -45,14 +46,18 @@ class Assume(Linear):
         return self.checked
 
     def infer(self, x: TensorType) -> TensorType:
-        if self.property not in PROPERTIES:
-            raise GraphError(f"there is no property {self.property!r:.40}", hint=", ".join(PROPERTIES))
+        if self.kind not in PROPERTIES:
+            raise GraphError(f"there is no property {self.kind!r:.40}", hint=", ".join(PROPERTIES))
         if x.ndim < 2 or x.shape[-1] != x.shape[-2] or x.dtype.kind not in INEXACT:
             raise NotSquareError("assume needs square matrices of floats", facts=[("x", x)])
         return x
 
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
         return g
+
+    def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
+        """A tangent passes, without the property: that of a positive definite matrix is not so itself."""
+        return (tangents[0],)
 
     @property
     def strided(self) -> Any:  # type: ignore[override]

@@ -18,7 +18,7 @@ from symgrad.ops.diagonals import MainDiagonal
 from symgrad.ops.kinds import Custom, declare
 from symgrad.ops.reduce import prod, sum
 from symgrad.ops.shape import broadcast_to, expand_dims
-from symgrad.ops.solve import Inverse, diagonal_of, lu_factor
+from symgrad.ops.solve import Inverse, are_small, diagonal_of, lu_factor
 from symgrad.ops.triangular import adjoint, infer_square, square
 from symgrad.types import TensorType
 
@@ -45,7 +45,9 @@ class Det(Custom):
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
         return scaled(g, apply(Cofactors(), a))
 
-    def expand(self, a: Tensor) -> Tensor:  # type: ignore[override]
+    def expand(self, a: Tensor) -> Tensor:
+        if are_small(a):
+            return apply(self, a)
         lu, _, parity = lu_factor(a)
         return parity * prod(diagonal_of(lu), axis=-1)
 
@@ -141,7 +143,7 @@ class SlogDet(Custom):
             return None  # a sign is piecewise constant
         return scaled(g[1], adjoint(apply(Inverse(), a)))
 
-    def expand(self, a: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def expand(self, a: Tensor) -> tuple[Tensor, Tensor]:
         lu, _, parity = lu_factor(a)
         return slogdet_by_lu(lu, parity)
 

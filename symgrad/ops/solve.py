@@ -39,6 +39,12 @@ from symgrad.types import INT64, TensorType
 MAX_UNROLLED = 8
 
 
+def are_small(*matrices: Tensor) -> bool:
+    """Whether both sizes of all matrices are known, and small."""
+    extents = [d for t in matrices for d in t.shape[-2:]]
+    return all(isinstance(d, int) and 0 < d <= MAX_UNROLLED for d in extents)
+
+
 @declare
 @dataclass(frozen=True)
 class Solve(Custom):
@@ -61,7 +67,9 @@ class Solve(Custom):
     def vjp_a(self, g: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
         return -(self.vjp_b(g, a, b, out) @ adjoint(out))
 
-    def expand(self, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+    def expand(self, a: Tensor, b: Tensor) -> Tensor:
+        if are_small(a, b):
+            return apply(self, a, b)
         lu, order, _ = lu_factor(a)
         return solve_by_lu(lu, order, b)
 
@@ -89,7 +97,9 @@ class Inverse(Custom):
         across = adjoint(out)
         return -(across @ g @ across)
 
-    def expand(self, a: Tensor) -> Tensor:  # type: ignore[override]
+    def expand(self, a: Tensor) -> Tensor:
+        if are_small(a):
+            return apply(self, a)
         lu, order, _ = lu_factor(a)
         return solve_by_lu(lu, order, identity_like(a))
 

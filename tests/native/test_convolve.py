@@ -195,11 +195,11 @@ def test_cases(case: str, what: str, kind: str) -> None:
     check(np.random.default_rng(1), spec(what, kind, **CASES[case]), 0, 1, 3)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 8, 15, 17, 33])
+@pytest.mark.parametrize("channels", [1, 3, 8, 17, 33])
 @pytest.mark.parametrize("what", WHATS)
 def test_tails_of_channels(what: str, channels: int) -> None:
     rng = np.random.default_rng(2)
-    for features in (1, 2, 8, 15, 17, 33, 49, 65):
+    for features in (1, 8, 15, 17, 33, 65):
         c = spec(what, "f32", (5, 17), (3, 3), channels, features, padding=SAME)
         check(rng, c, 2)
 
@@ -382,7 +382,7 @@ def test_levels(level: str) -> None:
     if not llvm.get_process_triple().startswith("x86_64") or not llvm.get_host_cpu_features()[flag]:
         pytest.skip(f"this processor cannot run {level}")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", __file__]
-    command += ["-k", "test_cases and f32 or test_random or test_tails"]
+    command += ["-k", "test_cases and f32 or test_random"]
     environment = {**os.environ, "SYMGRAD_CPU": level}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

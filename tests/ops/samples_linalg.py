@@ -95,6 +95,23 @@ def on_both(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 LINALG: dict[str, list[Sample]] = {
+    "assume": [
+        lone(lambda a: sg.assume(sg.tril(a), "lower_triangular") * 2, lambda a: np.tril(a) * 2, S),
+        lone(
+            lambda a, b: linalg.solve(sg.assume(a @ sg.matrix_transpose(a), "positive_definite"), b),
+            lambda a, b: np.linalg.solve(a @ a.T, b),
+            S,
+            B,
+        ),
+    ],
+    "small": [
+        lone(
+            lambda a: linalg.slogdet(a).logabsdet + linalg.det(a),
+            lambda a: np.log(abs(np.linalg.det(a))) + np.linalg.det(a),
+            m,
+        )
+        for m in (S[:1, :1], separated(2, 2, seed=21), separated(2, 8, 8, seed=22) / 2)
+    ],
     "cholesky": [
         lone(linalg.cholesky, np.linalg.cholesky, POS),
         lone(linalg.cholesky, np.linalg.cholesky, POS2),

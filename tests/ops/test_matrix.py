@@ -347,6 +347,39 @@ def test_special_values(name: str) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=0, err_msg=name)
 
 
+#: Of the rows of complex numbers: those whose reference overflows, or has a parameter that is not special.
+NOT_AT_SPECIAL_VALUES = {"rsqrt", "sech_squared", "sinc", "pow"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, row in COMPLEX.items() if len(row[0].operands) == 1 and row[0].operands[0].ndim == 2],
+)
+def test_special_values_of_complex_numbers(name: str) -> None:
+    """What NumPy gives; which parts of a result are infinite and which NaN is open, element by element."""
+    base = name.removesuffix(" of complex")
+    sample = COMPLEX[name][0]
+    z = sample.operands[0]
+    if (
+        base in NOT_AT_SPECIAL_VALUES
+        or z.dtype.kind != "c"
+        or not isinstance(registry.ops.get(base), Elementwise)
+    ):
+        pytest.skip("its reference is no function of single complex numbers that holds everywhere")
+    x = sg.tensor("z", z.shape, "complex128")
+    f = sg.function([x], flatten(sample.build(x)))
+    assert sample.reference is not None
+    for shift in range(len(SPECIAL_VALUES)):
+        at = np.resize(SPECIAL_VALUES, z.shape) + 0j
+        at.imag = np.resize(np.roll(SPECIAL_VALUES, shift), z.shape)
+        with np.errstate(all="ignore"):
+            expected = flatten(sample.reference(at))
+        for a, b in zip(f(at), expected, strict=True):
+            finite = np.isfinite(b)
+            np.testing.assert_array_equal(np.isfinite(a), finite, err_msg=f"{name} at {at}")
+            np.testing.assert_allclose(a[finite], b[finite], rtol=1e-14, atol=1e-300, err_msg=name)
+
+
 # ---- errors -----------------------------------------------------------------------------------------
 
 

@@ -254,7 +254,12 @@ def test_into_and_compiled_programs_kept_on_disk() -> None:
 
 
 SPOILT = [None, 0.0, 1e30, 1e-30]
-SAMPLE_ROWS = [pytest.param(s, id=f"{n}-{i}") for n, row in SAMPLES.items() for i, s in enumerate(row)]
+#: The first sample of each op; the campaign takes all.
+SAMPLE_ROWS = [
+    pytest.param(s, id=f"{n}-{i}", marks=[pytest.mark.campaign] if i else [])
+    for n, row in SAMPLES.items()
+    for i, s in enumerate(row)
+]
 
 
 @pytest.mark.slow

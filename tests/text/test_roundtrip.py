@@ -65,6 +65,17 @@ TABLE: dict[str, Any] = {
     "sizes": lambda a, i: [a.size * 2.0 + sg.sum(a), sg.arange(N * N // 7 + 1), sg.mean(a)],
     "no elements": lambda a, i: [a[:0], sg.constant(numpy.zeros((0, 3))) + a[0]],
     "types": lambda a, i: [sg.astype(a, d) for d in ("float32", "int8", "bool", "complex64")],
+    "complex": lambda a, i: [sg.complex(a, 2.0), sg.conj(a * 1j), sg.real(a * (1 + 2j)), sg.angle(1j * a)],
+    "gradients through complex numbers": lambda a, i: [
+        sg.grad(sg.sum(sg.abs(sg.exp(1j * a) @ (a.T + 2j))), a),
+        sg.grad(sg.sum(sg.abs(sg.fft.rfftn(a, axes=(1, 0), norm="ortho"))), a),
+    ],
+    "transforms": lambda a, i: [
+        sg.fft.fft(a),
+        sg.fft.ifft2(a * 1j, norm="forward"),
+        sg.fft.irfft(sg.fft.rfft(a, axis=0), n=N, axis=0),
+        sg.fft.fft(a, n=7),
+    ],
     "strong": lambda a, i: [sg.matmul(a.T, a), sg.dot(a[:, 0], a[:, 1])],
     "one fill, two uses": lambda a, i: [a * (c := _fill(2.0, a.shape)), a + c],
     "one fill, two kinds": lambda a, i: [a * (c := _fill(2.0, a.shape)), sg.sum(c)],

@@ -61,7 +61,7 @@ def properties(nodes: Sequence[Node]) -> dict[Tensor, Properties]:
     known: dict[Tensor, Properties] = {}
     for node in nodes:
         found = _OF.get(type(node.op)) or _OF_ELEMENTWISE.get(node.op)
-        if found is None or node.outputs[0].ndim < 2:
+        if found is None or all(t.ndim < 2 for t in node.outputs):
             continue
         for tensor, what in zip(node.outputs, found(node, known), strict=False):
             if what:
@@ -74,7 +74,7 @@ _Known: TypeAlias = dict[Tensor, Properties]
 
 def _assumed(node: Node, known: _Known) -> list[Properties]:
     assert isinstance(node.op, Assume)
-    return [_IMPLIES[node.op.property] | known.get(node.inputs[0], NOTHING)]
+    return [_IMPLIES[node.op.kind] | known.get(node.inputs[0], NOTHING)]
 
 
 def _of_operand(node: Node, known: _Known) -> list[Properties]:
@@ -311,7 +311,7 @@ def check_assumptions(graph: Graph) -> Graph:
         outputs: Sequence[Tensor] = current.outputs
         if isinstance(node.op, Assume):
             with origin.scope(node.origins):
-                outputs = [apply(Assume(node.op.property, True), *current.inputs)]
+                outputs = [apply(Assume(node.op.kind, True), *current.inputs)]
             inherit_name(node.outputs[0], outputs[0], newer_than=current.id)
         replaced.update((old, new) for old, new in zip(node.outputs, outputs, strict=True) if old is not new)
     return replace_results(graph, replaced)

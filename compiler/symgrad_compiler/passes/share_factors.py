@@ -1,8 +1,8 @@
-"""One factorisation for all that is asked of a matrix: systems, also with its transpose, inverse, determinants.
+"""One factorisation for all that is asked of a matrix: systems (of its transpose too), inverse, determinants.
 
     solve(a, b), solve(a.T, c), slogdet(a)   from one lu_factor(a)
 
-What is asked once stays as it is.
+What is asked once stays as it is; so do small matrices of known size, whose code is unrolled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.determinant import Det, SlogDet, slogdet_by_lu
 from symgrad.ops.reduce import prod
-from symgrad.ops.solve import Inverse, Solve, diagonal_of, identity_like, lu_factor, solve_by_lu
+from symgrad.ops.solve import Inverse, Solve, are_small, diagonal_of, identity_like, lu_factor, solve_by_lu
 from symgrad_compiler.passes.assumptions import is_transpose
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import inherit_name, rebuild
@@ -25,7 +25,7 @@ _ASKING = (Solve, Inverse, Det, SlogDet)
 
 def share_factors(graph: Graph) -> Graph:
     """Factor a matrix once for all that needs its factors."""
-    asking = [n for n in graph.nodes if isinstance(n.op, _ASKING)]
+    asking = [n for n in graph.nodes if isinstance(n.op, _ASKING) and not are_small(n.inputs[0])]
     counts = Counter(_matrix(n.inputs[0])[0] for n in asking)
     if not any(n > 1 for n in counts.values()):
         return graph

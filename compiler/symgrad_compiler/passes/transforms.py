@@ -14,7 +14,8 @@ _FORWARD = {"backward": 0.0, "ortho": -0.5, "forward": -1.0}
 _INVERSE = {"backward": -1.0, "ortho": -0.5, "forward": 0.0}
 
 
-@function_rule(Fft, Ifft, Irfft, kind="rounding", operands=(Fft, Ifft, Rfft))
+# Stable: an infinite element makes NaN of all the others, in both transforms.
+@function_rule(Fft, Ifft, Irfft, kind="stable", operands=(Fft, Ifft, Rfft), complex_too=True)
 def inverse_transforms(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     """ifft(fft(x)) = x, fft(ifft(x)) = x, irfft(rfft(x)) = x, times the power of n
     that their norms leave."""

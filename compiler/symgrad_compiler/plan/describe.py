@@ -113,7 +113,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         yield f"matmul {_access(step.out)} {arrow} {product}: flops {flops_of(step)}"
     elif isinstance(step, MatrixStep):
         outs = ", ".join(_access(a) for a in step.outs)
-        yield f"{step.node.op.name} {outs} <- {', '.join(map(_access, step.operands))}: flops {flops_of(step)}"
+        operands = ", ".join(map(_access, step.operands))
+        yield f"{step.node.op.name} {outs} <- {operands}: flops {flops_of(step)}"
     elif isinstance(step, ConvolutionStep):
         strong = f", strong zeros of {' and '.join(step.strong)}" if step.strong else ""
         operands = f"{_access(step.a)}, {_access(step.b)}{strong}"
@@ -252,7 +253,7 @@ def flops_of(step: Step) -> Dim:
 
 
 def _flops_of_factor(step: MatrixStep) -> Dim:
-    """n^3 / 3 for Cholesky's factor, twice that for its inverse and for LU; n^2 for each column of a system."""
+    """n^3 / 3 for Cholesky's factor, twice that for its inverse and for LU; n^2 for a column of a system."""
     shape = step.operands[0].layout.shape
     if len(step.operands) == 2:
         return product(shape) * step.outs[0].layout.shape[-1]

@@ -22,6 +22,7 @@ from symgrad.ops.cumulative import (
     LinearRecurrence,
 )
 from symgrad.ops.custom import Barrier
+from symgrad.ops.determinant import Det
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
 from symgrad.ops.interleave import Interleave
 from symgrad.ops.join import Concat
@@ -29,7 +30,7 @@ from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.scalar import FUNCTIONS, MOST_ORDER, OF_ORDER
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
-from symgrad.ops.solve import LUFactor
+from symgrad.ops.solve import Inverse, LUFactor, Solve
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import SolveTriangular
@@ -265,6 +266,9 @@ HANDLERS: dict[type, Handler] = {
     CholeskyInverse: factor,
     SolveTriangular: factor,
     LUFactor: factor,
+    Solve: factor,
+    Inverse: factor,
+    Det: factor,
 }
 #: Those that compute, and know not every dtype.
 _CONVERTED = frozenset({elementwise, reduction, matmul, scatter, scatter_add, scan, factor})

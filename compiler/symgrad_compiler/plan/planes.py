@@ -33,12 +33,12 @@ from symgrad.ops.create import Constant, Fill, fill_value, zeros_like
 from symgrad.ops.cumulative import CumulativeSum
 from symgrad.ops.custom import Barrier
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
-from symgrad.ops.join import Concat, Split
+from symgrad.ops.join import Concat
+from symgrad.ops.kinds import TensorOp
 from symgrad.ops.reduce import Sum
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.select import masked_multiply, masked_multiply_both, where
-from symgrad.ops.shape import Broadcast, PermuteDims, Reshape, SpecifyShape
-from symgrad.ops.slices import SetSlice, Slice, Unslice
+from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.transcendental import cos, exp, sin
 from symgrad.registry import ops
 from symgrad.types import real_dtype
@@ -85,13 +85,11 @@ def _quotient(x: Pair, y: Pair) -> Pair:
     first = abs(c) >= abs(d)
     large, small = where(first, c, d), where(first, d, c)
     ratio = small / large
-    scale = large + small * ratio
-    found = (
-        where(first, a + b * ratio, a * ratio + b) / scale,
-        where(first, b - a * ratio, b * ratio - a) / scale,
-    )
+    scale = reciprocal(large + small * ratio)
+    real_part = where(first, a + b * ratio, a * ratio + b) * scale
+    imag_part = where(first, b - a * ratio, b * ratio - a) * scale
     zero = logical_and(c == 0, d == 0)
-    return where(zero, a / abs(c), found[0]), where(zero, b / abs(c), found[1])
+    return where(zero, a / abs(c), real_part), where(zero, b / abs(c), imag_part)
 
 
 def _reciprocal(x: Pair) -> Pair:
@@ -158,15 +156,17 @@ TO_REAL: dict[object, Callable[..., Tensor]] = {
     isinf: lambda x: logical_or(isinf(x[0]), isinf(x[1])),
     isfinite: lambda x: logical_and(isfinite(x[0]), isfinite(x[1])),
 }
-#: Ops that do the same with each plane.
+#: Ops that do the same with each plane, beside those that are a layout.
 BY_PLANE = (
-    *(Broadcast, PermuteDims, Reshape, SpecifyShape, Slice, SetSlice, Unslice, Concat, Split, Barrier),
+    *(SetSlice, Unslice, Concat, Barrier),
     *(Gather, Take, TakeAlongAxis, ScatterAdd, ScatterAddAlongAxis, Sum, CumulativeSum),
 )
 
 
 def _goes_by_plane(node: Node) -> bool:
     op = node.op
+    if isinstance(op, TensorOp) and op.strided is not None:
+        return True
     return isinstance(op, BY_PLANE) or (isinstance(op, Scatter) and op.mode in ("set", "add"))
 
 

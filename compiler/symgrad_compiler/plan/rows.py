@@ -50,8 +50,9 @@ from symgrad_compiler.plan.steps import (
 
 #: Bytes of all rows of a block: they fit into the cache next to a core, beside what else is there.
 BLOCK_BYTES = 128 * 1024
-#: The same of a loop with matrix products, which take their time for each block.
-PRODUCT_BYTES = 256 * 1024
+#: The same of a loop with matrix products, which take their time for each block: so many rows at least, if
+#: that fits into the second cache.
+PRODUCT_BYTES, PRODUCT_ROWS = 256 * 1024, 32
 #: A row beyond this leaves the cache before it is read again.
 MOST_ROW_BYTES = 1024 * 1024
 #: Below this everything stays in the cache anyway.
@@ -410,11 +411,18 @@ def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
     for storage, uses in group.uses.items():
         stride = next((u.stride for u in uses if u.stride != 0), 0)
         row_bytes = row_bytes + stride * storage.dtype.itemsize
-    bytes_ = BLOCK_BYTES if all(isinstance(s, (Kernel, FillStep)) for s in steps) else PRODUCT_BYTES
-    block = _block(rows, row_bytes, bytes_)
+    block = _block(rows, row_bytes, _block_bytes(steps, row_bytes))
     if block is None:
         return steps
     return _Cutter(group, alone, rows, block).loop()
+
+
+def _block_bytes(steps: Sequence[Step], row_bytes: Dim) -> int:
+    """How much memory the rows of a block may take."""
+    if not any(isinstance(s, MatMulStep) for s in steps):
+        return BLOCK_BYTES
+    wanted = PRODUCT_ROWS * row_bytes if isinstance(row_bytes, int) else 0
+    return max(PRODUCT_BYTES, min(wanted, MOST_ROW_BYTES))
 
 
 def _is_long_reduction(step: Step, k: int) -> bool:

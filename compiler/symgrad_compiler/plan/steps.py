@@ -239,11 +239,13 @@ class MatMulStep:
 
 @dataclass(eq=False)
 class MatrixStep:
-    """A factor of matrices, or the solution of triangular systems, batch by batch; all memory row-major."""
+    """A factor of matrices, or the solution of systems, batch by batch; all memory is row-major, but for
+    operands of what is `unrolled`."""
 
     node: Node
     operands: tuple[Access, ...]
     outs: tuple[Access, ...]
+    unrolled: bool
 
     def reads(self) -> Iterator[Access]:
         yield from self.operands

@@ -8,7 +8,9 @@
     empty      all symbolic sizes 0
 
 Where matrices are factored, numbers are finite: what comes of an infinity in a matrix depends on the way
-through it. States are arguments like any other. Symbolic sizes are small and differ from each other, where the graph
+through it.
+
+States are arguments like any other. Symbolic sizes are small and differ from each other, where the graph
 allows: a set that it refuses (an index out of bounds, sizes that must be equal) is tried with equal, and with
 larger sizes, then dropped.
 """

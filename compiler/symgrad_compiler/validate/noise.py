@@ -229,8 +229,8 @@ class Noise:
         return numpy.asarray(numpy.where(where, moved, value))
 
     def _move_matrix(self, value: Array) -> Array:
-        """Each element by a unit of the largest of its matrix, at random in each run: a matrix that is moved as a
-        whole stays singular."""
+        """Each element by a unit of the largest of its matrix, at random in each run: a matrix that is moved
+        as a whole stays singular."""
         if value.dtype.kind not in "fc" or not value.size:
             return value
         with numpy.errstate(all="ignore"):

@@ -294,7 +294,9 @@ class Compilation:
             states=[numbers[s.state] for s in plan.graph.states],
             spares=[numbers[s.state] for s in plan.spares],
             products=sorted(_products(plan)),
-            routines=list(ROUTINES) if any(isinstance(s, MatrixStep) for s in plan.steps) else [],
+            routines=list(ROUTINES)
+            if any(isinstance(s, MatrixStep) and not s.unrolled for s in plan.steps)
+            else [],
         )
         return built, _cold().Callbacks(plan, frame) if plan.callbacks else None
 

@@ -1,9 +1,10 @@
-"""Factors of matrices and triangular systems: calls of LAPACK and BLAS, batch by batch, in place on the result.
+"""Factors of matrices and triangular systems: calls of LAPACK and BLAS, matrix by matrix, in place on the
+result.
 
-LAPACK has matrices column by column, so it sees the transposes of ours: a lower triangle of ours is an upper one
-there, a solution on the left is one on the right. Nothing is moved for that.
+LAPACK has matrices column by column, so it sees the transposes of ours: a lower triangle of ours is an upper
+one there, a solution on the left is one on the right. Nothing is moved for that.
 
-The functions are SciPy's. Their addresses are in a table that the frame points to, so none is part of the code.
+The functions are SciPy's. Their addresses are in a table that the frame points to: none is part of the code.
 """
 
 from __future__ import annotations
@@ -110,9 +111,8 @@ class _Factor:
         for extent in extents:
             size = self.code.multiply(size, extent)
         self.emitter.module.declare("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)")
-        self.f.do(
-            f"call void @llvm.memcpy.p0.p0.i64(ptr {target.text}, ptr {source.text}, i64 {size.text}, i1 false)"
-        )
+        listed = f"ptr {target.text}, ptr {source.text}, i64 {size.text}, i1 false"
+        self.f.do(f"call void @llvm.memcpy.p0.p0.i64({listed})")
 
     def _each(self, stop: Value, body: Callable[[Value], None], start: Value = _ZERO) -> None:
         def one(i: Value, _: list[Value]) -> list[Value]:

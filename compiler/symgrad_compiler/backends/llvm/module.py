@@ -28,7 +28,9 @@ from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.splitting import emit_rows, may_gain, step_work
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.backends.llvm.structure import places, structure
+from symgrad_compiler.backends.llvm.unrolled import emit_unrolled
 from symgrad_compiler.plan.arena import ALIGNMENT
+from symgrad_compiler.plan.describe import flops_of
 from symgrad_compiler.plan.steps import (
     BoundsCheck,
     Callback,
@@ -158,7 +160,7 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
         if isinstance(step, MatMulStep):
             emit_matmul(emitter, step)
         elif isinstance(step, MatrixStep):
-            emit_factor(emitter, step)
+            (emit_unrolled if step.unrolled else emit_factor)(emitter, step)
         elif isinstance(step, ConvolutionStep):
             emit_convolution_step(emitter, step, machine)
         elif isinstance(step, ScanStep):
@@ -333,7 +335,7 @@ def _work(step: Step) -> Dim:
     if isinstance(step, MatMulStep):
         return product(step.out.layout.shape) * step.a.layout.shape[-1] * 2
     if isinstance(step, MatrixStep):
-        return product(step.operands[0].layout.shape) * step.outs[0].layout.shape[-1]
+        return flops_of(step)
     if isinstance(step, ConvolutionStep):
         return step.convolution.work * step.images
     if isinstance(step, ScanStep):

@@ -46,6 +46,7 @@ class Job(IntEnum):
     TO = 2
     IMAGES = 3
     BLOCKS = 4
+    CHUNKS = 5
 
 
 def emit_weights(f: Function, convolution: Convolution, machine: Machine, name: str) -> None:
@@ -175,25 +176,27 @@ class _Weights:
         images = Int(f, p["images"])
         many, places = self._block
         blocks = images.up_over(many) * -(-max(1, self.outer[0].out) // places)
-        to = p["room"] if chunks > 1 else p["c"]
-        job = job_of(f, [p["a"], p["b"], to, images.value, blocks.value])
+        used = blocks.at_most(chunks).at_least(1)
+        several = used > 1
+        to = f.emit(f"select i1 {several.text}, ptr {p['room'].text}, ptr {p['c'].text}", "ptr")
+        job = job_of(f, [p["a"], p["b"], to, images.value, blocks.value, used.value])
         self._emit_tiles(f"{self.name}.tiles")
-        share(f, f"{self.name}.tiles", job, Int(f, literal(parts * chunks, "i64")), images * self.c.work)
+        share(f, f"{self.name}.tiles", job, used * parts, images * self.c.work)
         if chunks > 1:
-            self._emit_add(f"{self.name}.add", chunks)
+            self._emit_add(f"{self.name}.add")
             pieces = -(-self.c.weights // _PIECE)
-            job = job_of(f, [p["room"], p["c"]])
-            work = Int(f, literal(self.c.weights * chunks, "i64"))
-            share(f, f"{self.name}.add", job, Int(f, literal(pieces, "i64")), work)
+            job = job_of(f, [p["room"], p["c"], used.value])
+            total = Int(f, literal(pieces, "i64"))
+            f.when(several, lambda: share(f, f"{self.name}.add", job, total, used * self.c.weights))
 
     # ---- code ---------------------------------------------------------------------------------------
 
     def _emit_tiles(self, name: str) -> None:
         f = self.module.function(name, [("job", "ptr"), *RANGE[1:]])
         job = Words(f, f.parameters["job"])
-        parts, chunks = self.c.cut
+        parts, _ = self.c.cut
         many, places = self._block
-        images, blocks = job[Job.IMAGES], job[Job.BLOCKS]
+        images, blocks, chunks = job[Job.IMAGES], job[Job.BLOCKS], job[Job.CHUNKS]
         rows = -(-max(1, self.outer[0].out) // places)
         size = self.c.weights * self.bytes
 
@@ -208,7 +211,6 @@ class _Weights:
                 n = number // rows * many
                 i = number % rows * places
                 count = (images - n).at_most(many).where(number < high, 0)
-                adds = number.where(number.equals(low), 0)  # only whether it is the first counts
                 adds = Int(f, literal(1, "i64")).where(number > low, 0)
                 every(f, first, last, 1, lambda t: self._tile(f, job, t, to, adds, (n, count), i))
 
@@ -286,23 +288,26 @@ class _Weights:
         function = f.load(f.offset(Value(table, "ptr"), number.value, "ptr"), "ptr")
         call(f, function, x, g, to, *rest)
 
-    def _emit_add(self, name: str, chunks: int) -> None:
+    def _emit_add(self, name: str) -> None:
         """The sum of the results of all chunks."""
         f = self.module.function(name, [("job", "ptr"), *RANGE[1:]])
         code = Code(f, machine=self.machine)
         job = Words(f, f.parameters["job"])
-        source, to = job.pointer(0), job.pointer(1)
+        source, to, chunks = job.pointer(0), job.pointer(1), job[2]
         kind, total = self.c.kind, self.c.weights
-        lanes = self.machine.vector_bytes // self.bytes
+        lanes = self.machine.vector_bytes // self.bytes * 4  # several registers: additions overlap
 
         def at(pointer: Value, index: Int) -> Value:
             return f.offset(pointer, index.value, kind)
 
         def add(lanes: int) -> Callable[[Int], None]:
             def one(i: Int) -> None:
-                value = read(code, at(source, i), _ONE, kind, lanes, None)
-                for k in range(1, chunks):
-                    value = code.add(value, read(code, at(source, i + k * total), _ONE, kind, lanes, None))
+                def more(k: Value, carried: list[Value]) -> list[Value]:
+                    here = at(source, i + Int(f, k) * total)
+                    return [code.add(carried[0], read(code, here, _ONE, kind, lanes, None))]
+
+                first = read(code, at(source, i), _ONE, kind, lanes, None)
+                (value,) = f.loop(_ONE, chunks.value, _ONE, [first], more)
                 write(code, value, at(to, i), _ONE, lanes, None)
 
             return one

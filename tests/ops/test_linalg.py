@@ -1,0 +1,371 @@
+"""Linear algebra: conventions, errors, what finite differences cannot say, and references of many digits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.linalg
+
+import symgrad as sg
+from tests.ops.sample import random
+from tests.ops.samples_linalg import positive, separated
+
+linalg = sg.linalg
+
+
+def matrix(n: Any = 3, dtype: str = "float64") -> Any:
+    return sg.tensor("a", (n, n), dtype)
+
+
+def gradient(build: Any, value: np.ndarray) -> np.ndarray:
+    """Of the sum of squares of what is built, weighted so that no symmetry hides a mistake."""
+    a = sg.tensor("a", value.shape)
+    y = build(a)
+    weights = sg.constant(random(*[int(d) for d in y.shape], seed=99))
+    return np.asarray(sg.function([a], sg.grad(sg.sum(weights * y**2), a))(value))
+
+
+# ---- conventions ------------------------------------------------------------------------------------
+
+
+def test_cholesky_reads_the_lower_triangle_and_its_gradient_is_lower_triangular() -> None:
+    a = matrix(2)
+    factor = linalg.cholesky(a)
+    f = sg.function([a], [factor, sg.grad(factor[1, 0], a), sg.grad(factor[1, 1], a)])
+    value = np.array([[4.0, 777.0], [2.0, 5.0]])
+    l, first, second = f(value)
+    np.testing.assert_allclose(l, [[2, 0], [1, 2]])
+    # l_10 = a_10 / sqrt(a_00); l_11 = sqrt(a_11 - a_10^2 / a_00)
+    np.testing.assert_allclose(first, [[-1 / 8, 0], [1 / 2, 0]], atol=1e-15)
+    np.testing.assert_allclose(second, [[1 / 16, 0], [-1 / 4, 1 / 4]], atol=1e-15)
+
+
+def test_upper_factor_reads_the_upper_triangle() -> None:
+    value = positive(3, 3, seed=1)
+    above = np.triu(value) + np.tril(np.full((3, 3), np.nan), -1)
+    a = matrix()
+    upper = linalg.cholesky(a, upper=True)
+    u, g = sg.function([a], [upper, sg.grad(sg.sum(upper**3), a)])(above)
+    np.testing.assert_allclose(u, np.linalg.cholesky(value, upper=True), rtol=1e-13)
+    assert (np.tril(g, -1) == 0).all()
+    assert np.isfinite(g).all()
+
+
+def test_derivatives_of_eigenvectors_keep_the_signs_of_the_vectors() -> None:
+    a = matrix(2)
+    v = linalg.eigh(a).eigenvectors
+    jacobian = sg.function([a], [v, sg.jacobian(v, a)])
+    vectors, slopes = jacobian(np.array([[1.0, 0.0], [0.0, 3.0]]))
+    # d v_1 = v_2 (v_2^T da v_1) / (w_1 - w_2), of the triangle that is read
+    signs = np.sign(np.diag(vectors))
+    np.testing.assert_allclose(slopes[1, 0, 1, 0], -0.5 * signs[0], atol=1e-15)
+    np.testing.assert_allclose(slopes[0, 1, 1, 0], 0.5 * signs[1], atol=1e-15)
+    assert (slopes[..., 0, 1] == 0).all()
+
+
+@pytest.mark.parametrize("eigenvalues", [[1.0, 1.0, 2.0], [2.0, 2.0, 2.0], [0.0, 0.0, 0.0]])
+def test_repeated_eigenvalues(eigenvalues: list[float]) -> None:
+    """Finite; and right for what no choice of vectors changes: the sum of a function of the values."""
+    q = np.linalg.qr(random(3, 3, seed=2))[0]
+    value = (q * np.array(eigenvalues)) @ q.T
+    value = (value + value.T) / 2
+    a = matrix()
+    w, v = linalg.eigh(a)
+    whole = (v * sg.exp(w)) @ v.T  # a function of the matrix
+    f = sg.function([a], [sg.grad(sg.sum(v**3), a), sg.grad(sg.sum(w**3), a), sg.hessian(sg.sum(v**3), a)])
+    by_vectors, by_values, second = f(value)
+    assert np.isfinite(by_vectors).all()
+    assert np.isfinite(second).all()
+    symmetric = 3 * value @ value
+    expected = np.tril(2 * symmetric) - np.diag(np.diag(symmetric))
+    np.testing.assert_allclose(by_values, expected, atol=1e-13)
+    trace = sg.function([a], sg.grad(sg.sum(sg.diagonal(whole)), a))(value)
+    symmetric = scipy.linalg.expm(value)
+    np.testing.assert_allclose(trace, np.tril(2 * symmetric) - np.diag(np.diag(symmetric)), atol=1e-12)
+
+
+def test_repeated_singular_values() -> None:
+    a = matrix()
+    u, s, vh = linalg.svd(a)
+    f = sg.function([a], [sg.grad(sg.sum(u**3), a), sg.grad(sg.sum(vh**3), a), sg.grad(sg.sum(s), a)])
+    for value in (np.eye(3), np.zeros((3, 3)), np.diag([2.0, 1.0, 1.0])):
+        by_u, by_vh, by_s = f(value)
+        assert np.isfinite(by_u).all()
+        assert np.isfinite(by_vh).all()
+        if value.any():
+            np.testing.assert_allclose(by_s, np.eye(3), atol=1e-14)  # the nuclear norm's
+
+
+# ---- singular matrices ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2, 3])
+@pytest.mark.parametrize("n", [3, 4])
+def test_det_of_any_rank_to_second_order(n: int, rank: int) -> None:
+    """The gradient is the matrix of cofactors, the Hessian that of their derivatives, by minors."""
+    value = random(n, rank, seed=3) @ random(rank, n, seed=4)
+    a = matrix(n)
+    d = linalg.det(a)
+    g, h = sg.function([a], [sg.grad(d, a), sg.hessian(d, a)])(value)
+
+    def minor(rows: tuple[int, ...], columns: tuple[int, ...]) -> float:
+        left = np.delete(np.delete(value, rows, 0), columns, 1)
+        return float(np.linalg.det(left)) if left.size else 1.0
+
+    for i in range(n):
+        for j in range(n):
+            assert g[i, j] == pytest.approx((-1) ** (i + j) * minor((i,), (j,)), abs=1e-12)
+            for k in range(n):
+                for m in range(n):
+                    if i == k or j == m:
+                        wanted = 0.0
+                    else:
+                        sign = (-1) ** (i + j + k + m + (k < i) + (m < j))
+                        wanted = sign * minor((i, k), (j, m))
+                    assert h[i, j, k, m] == pytest.approx(wanted, abs=1e-11)
+
+
+def test_slogdet_of_a_singular_matrix() -> None:
+    a = matrix()
+    sign, logabsdet = linalg.slogdet(a)
+    f = sg.function([a], [sign, logabsdet])
+    assert [float(x) for x in f(np.ones((3, 3)))] == [0.0, -np.inf]
+    with pytest.raises(sg.LinAlgError, match="singular"):
+        sg.function([a], sg.grad(logabsdet, a))(np.zeros((3, 3)))
+
+
+def test_derivatives_of_the_pseudo_inverse_along_a_fixed_rank() -> None:
+    """Along x y with x (4, 2), y (2, 3): by differences of numbers of 50 digits."""
+    x, y = separated(4, 2, seed=5), separated(2, 3, seed=6)
+    t = random(4, 2, seed=7)
+    left, right, direction = sg.tensor("x", (4, 2)), sg.tensor("y", (2, 3)), sg.tensor("t", (4, 2))
+    p = linalg.pinv(left @ right)
+    slope = sg.function([left, right, direction], sg.jvp(p, left, direction))(x, y, t)
+    with mpmath.workdps(50):
+
+        def at(h: Any) -> Any:
+            m = mpmath.matrix(x.tolist()) + h * mpmath.matrix(t.tolist())
+            n = mpmath.matrix(y.tolist())
+            return n.T * (n * n.T) ** -1 * (m.T * m) ** -1 * m.T
+
+        h = mpmath.mpf(10) ** -15
+        wanted = (at(h) - at(-h)) / (2 * h)
+    np.testing.assert_allclose(slope, np.array(wanted.tolist(), dtype=float), rtol=1e-11, atol=1e-12)
+
+
+# ---- ill-conditioned matrices -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [2, 5, 8, 11])
+def test_ill_conditioned(power: int) -> None:
+    """Values and gradients to the condition number times eps, against 60 digits."""
+    n, condition = 4, 10.0**power
+    u, _, vh = np.linalg.svd(random(n, n, seed=8))
+    general = (u * np.logspace(0, -power, n)) @ vh
+    definite = (u * np.logspace(0, -power, n)) @ u.T
+    definite = (definite + definite.T) / 2
+    b = random(n, 1, seed=9)
+    a = matrix(n)
+    right = sg.tensor("b", (n, 1))
+    x = linalg.solve(a, right)
+    l = linalg.cholesky(a)
+    logdet = 2 * sg.sum(sg.log(sg.diagonal(l)))
+    f = sg.function([a, right], [x, sg.grad(sg.sum(x), a), linalg.inv(a)])
+    g = sg.function([a], [logdet, sg.grad(logdet, a)])
+    with mpmath.workdps(60):
+        inverse = mpmath.matrix(general.tolist()) ** -1
+        solution = inverse * mpmath.matrix(b.tolist())
+        back = inverse.T * mpmath.ones(n, 1)
+        slope = -(back * solution.T)
+        of_definite = np.array((mpmath.matrix(definite.tolist()) ** -1).tolist(), dtype=float)
+        exact = [np.array(m.tolist(), dtype=float) for m in (solution, slope, inverse)]
+        log = float(mpmath.log(mpmath.det(mpmath.matrix(definite.tolist()))))
+    eps = np.finfo(float).eps
+    for found, wanted in zip(f(general, b), exact, strict=True):
+        assert np.abs(found - wanted).max() <= 20 * condition * eps * np.abs(wanted).max()
+    found, slope_of_log = g(definite)
+    assert abs(found - log) <= 20 * condition * eps
+    wanted = np.tril(2 * of_definite) - np.diag(np.diag(of_definite))
+    assert np.abs(slope_of_log - wanted).max() <= 50 * condition * eps * np.abs(wanted).max()
+
+
+# ---- errors -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "good", "bad", "phrase"),
+    [
+        (linalg.cholesky, np.eye(3), -np.eye(3), "not positive definite"),
+        (linalg.inv, np.eye(3), np.ones((3, 3)), "singular"),
+        (lambda a: linalg.solve(a, sg.ones(3)), np.eye(3), np.zeros((3, 3)), "singular"),
+        (
+            lambda a: linalg.solve_triangular(a, sg.ones(3)),
+            np.eye(3),
+            np.diag([1.0, 0.0, 1.0]),
+            "singular",
+        ),
+        (linalg.svdvals, np.eye(3), np.full((3, 3), np.nan), "NaN or an infinity"),
+        (lambda a: linalg.eigh(a)[0], np.eye(3), np.full((3, 3), np.inf), "NaN or an infinity"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("n", [3, "n"])
+def test_failure_names_the_node_and_the_matrix_and_leaves_state_alone(
+    build: Any, good: np.ndarray, bad: np.ndarray, phrase: str, n: Any
+) -> None:
+    a = sg.tensor("a", (2, 2, n, n))
+    if n == "n" and build is not linalg.cholesky and build is not linalg.inv:
+        pytest.skip("the right-hand side has a fixed size")
+    count = sg.shared(np.zeros(()), "count")
+    f = sg.function([a], build(a), updates={count: count + 1})
+    batch = np.stack([[good, good], [good, bad]])
+    f(np.stack([[good, good], [good, good]]))
+    with pytest.raises(sg.LinAlgError, match=phrase) as caught:
+        f(batch)
+    assert isinstance(caught.value, np.linalg.LinAlgError)
+    assert isinstance(caught.value, sg.SymgradError)
+    assert "matrix of the batch: (1, 1)" in str(caught.value)
+    assert "test_linalg.py" in str(caught.value)
+    assert count.get() == 1
+
+
+@pytest.mark.parametrize("name", ["cholesky", "inv", "det", "slogdet", "eigh", "eigvalsh", "expm"])
+def test_rectangular_matrices_are_refused_when_the_graph_is_built(name: str) -> None:
+    with pytest.raises(sg.LinAlgError, match="square") as caught:
+        getattr(linalg, name)(sg.tensor("a", (3, 4)))
+    assert isinstance(caught.value, sg.ShapeError)
+    with pytest.raises(sg.LinAlgError, match="square"):
+        getattr(linalg, name)(sg.tensor("a", ("m", "n")))
+
+
+def test_right_hand_sides_that_do_not_fit() -> None:
+    with pytest.raises(sg.ShapeError, match="as many rows"):
+        linalg.solve(matrix(3), sg.vector("b", 4))
+
+
+def test_arbitrary_vectors_have_no_derivative() -> None:
+    a = sg.tensor("a", (3, 5))
+    cost = sg.sum(linalg.svd(a).Vh)
+    with pytest.raises(sg.GradientError, match="arbitrary"):
+        sg.grad(cost, a)
+    cost = sg.sum(linalg.qr(a.mT, "complete").Q)
+    with pytest.raises(sg.GradientError, match="arbitrary"):
+        sg.grad(cost, a)
+
+
+# ---- assumptions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("symmetric", np.array([[1.0, 2.0], [2.0, -1.0]])),
+        ("positive_definite", np.array([[2.0, 1.0], [1.0, 2.0]])),
+        ("lower_triangular", np.array([[2.0, 0.0], [1.0, 3.0]])),
+        ("upper_triangular", np.array([[2.0, 1.0], [0.0, 3.0]])),
+        ("diagonal", np.array([[2.0, 0.0], [0.0, 3.0]])),
+        ("orthogonal", np.array([[0.6, -0.8], [0.8, 0.6]])),
+    ],
+)
+@pytest.mark.parametrize("size", [2, "n"])
+def test_assumptions_give_the_same_and_are_checked_on_demand(kind: str, value: np.ndarray, size: Any) -> None:
+    a, b = matrix(size), sg.vector("b", size)
+    assumed = sg.assume(a, kind)
+
+    def results(m: Any) -> list[Any]:
+        cost = b @ linalg.inv(m) @ b + linalg.det(m) + linalg.slogdet(m)[1] + sg.sum(linalg.solve(m.mT, b))
+        return [cost, sg.grad(cost, a), linalg.inv(m)]
+
+    plain = sg.function([a, b], results(a), validate=False)
+    quick = sg.function([a, b], results(assumed), validate=False)
+    strict = sg.function([a, b], results(assumed), validate=True)
+    rhs = np.array([1.0, -2.0])
+    for found, looked, wanted in zip(quick(value, rhs), strict(value, rhs), plain(value, rhs), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(looked, wanted, rtol=1e-12, atol=1e-14)
+    with pytest.raises(sg.LinAlgError, match=f"assumed {kind.replace('_', ' ')}"):
+        strict(np.array([[1.0, 5.0], [4.0, 2.0]]), rhs)
+    assert "assume" not in quick.optimized.stats()["ops"]
+
+
+def ops(y: Any, *inputs: Any) -> dict[str, int]:
+    found: dict[str, int] = sg.optimize(sg.Graph(list(inputs), y)).stats()["ops"]
+    return found
+
+
+def test_properties_pass_through_what_is_done_to_matrices() -> None:
+    n = "n"
+    a, b, x = matrix(n), sg.vector("b", n), sg.tensor("x", (n, "m"))
+    s = sg.scalar("s")
+    gram = x @ x.mT + sg.exp(s) * sg.eye(n)
+    assert "cholesky" in ops(linalg.solve(gram, b), x, b, s)
+    assert "cholesky" not in ops(linalg.solve(x @ x.mT + s * sg.eye(n), b), x, b, s)
+    lower = linalg.cholesky(a)
+    found = ops(linalg.solve(lower.mT, linalg.solve(lower, b)), a, b)
+    assert found["solve_triangular"] == 2
+    assert "solve" not in found
+    assert "lu_factor" not in found
+    assert "slogdet" not in ops(linalg.slogdet(linalg.qr(a).R)[1], a)
+    assert "solve" not in ops(linalg.solve(linalg.eigh(a).eigenvectors, b), a, b)
+
+
+def test_a_likelihood_and_its_gradient_factor_once() -> None:
+    a, b = matrix("n"), sg.vector("b", "n")
+    k = sg.assume(a, "positive_definite")
+    cost = b @ linalg.solve(k, b) + linalg.slogdet(k)[1]
+    found = ops([cost, sg.grad(cost, a)], a, b)
+    assert found["cholesky"] == 1
+    assert found["cholesky_inverse"] == 1
+    assert "lu_factor" not in found
+    cost = b @ linalg.solve(a, b) + linalg.slogdet(a)[1]
+    found = ops([cost, sg.grad(cost, a)], a, b)
+    assert found["lu_factor"] == 1
+    assert "solve" not in found
+
+
+def test_log_det_does_not_overflow() -> None:
+    value = random(300, 300, low=-50.0, high=50.0, seed=10)
+    a = matrix(300)
+    d = linalg.det(a)
+    f = sg.function([a], [d, sg.log(sg.abs(d))])
+    plain, logarithm = f(value)
+    assert np.isinf(plain)
+    with mpmath.workdps(40):
+        lu, _ = scipy.linalg.lu_factor(value)
+        wanted = float(mpmath.fsum(mpmath.log(abs(v)) for v in np.diag(lu).tolist()))
+    assert float(logarithm) == pytest.approx(wanted, rel=1e-12)
+    wanted_gradient = np.linalg.inv(value).T
+    g = sg.function([a], sg.grad(sg.log(sg.abs(d)), a))(value)
+    np.testing.assert_allclose(g, wanted_gradient, atol=1e-10 * np.abs(wanted_gradient).max())
+
+
+# ---- sizes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 9, 40])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_known_sizes_as_symbolic_ones(n: int, dtype: str) -> None:
+    """Unrolled code, LAPACK, and the two sizes between."""
+    rng = np.random.default_rng(n)
+    value = (rng.normal(size=(3, n, n)) + 2 * np.eye(n)).astype(dtype)
+    definite = (value @ np.swapaxes(value, 1, 2) + np.eye(n)).astype(dtype)
+    right = rng.normal(size=(3, n, 2)).astype(dtype)
+    found = []
+    for size in (n, "n"):
+        a, p = (sg.tensor(name, (3, size, size), dtype) for name in "ap")
+        b = sg.tensor("b", (3, size, 2), dtype)
+        outputs = [
+            linalg.solve(a, b),
+            linalg.solve(a.mT, b),
+            linalg.inv(a),
+            linalg.det(a),
+            linalg.slogdet(a)[1],
+            linalg.cholesky(p),
+            linalg.solve_triangular(p, b, lower=True, trans=1),
+        ]
+        found.append(sg.function([a, p, b], outputs)(value, definite, right))
+    condition = np.linalg.cond(value.astype(float)).max()
+    for x, y in zip(*found, strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=50 * condition * np.finfo(dtype).eps * np.abs(y).max())
