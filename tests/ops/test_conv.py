@@ -206,7 +206,7 @@ def test_one_program_for_all_sizes() -> None:
             d_x, literally(op.towards("x", shape[2:], ""), given), rtol=1e-11, atol=1e-12
         )
         np.testing.assert_allclose(d_w, literally(op.towards("w", (3, 2), ""), given), rtol=1e-11, atol=1e-12)
-    with pytest.raises(IndexError, match="index 2 is out of bounds for axis 2 with size 2"):
+    with pytest.raises(IndexError, match=r"index 2 is out of bounds for axis \d with size 2"):
         f(np.ones((1, 2, 0, 4)), k)
 
 

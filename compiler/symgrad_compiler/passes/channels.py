@@ -26,7 +26,7 @@ from symgrad.ops.kinds import Elementwise
 from symgrad.ops.pool import MaxPool, SpreadToMax, SumAtMax, SumPool, SumUnpool
 from symgrad.ops.reduce import Max, Min, Prod, Sum
 from symgrad.ops.shape import Broadcast, PermuteDims
-from symgrad.ops.slices import Slice, Unslice
+from symgrad.ops.slices import SetSlice, Slice, Unslice
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import inherit_name, rebuild
 
@@ -240,5 +240,6 @@ ARRANGED: Mapping[type, Callable[[Any, Order], Op | None]] = {
     Interleave: _interleave,
     Slice: _slice,
     Unslice: _slice,
+    SetSlice: _slice,
     Concat: _concat,
 }

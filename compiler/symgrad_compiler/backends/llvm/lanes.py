@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from symgrad_compiler.backends.llvm import turns
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
@@ -33,17 +31,10 @@ def read(code: Code, at: Value, stride: Value, kind: str, lanes: int, mask: Valu
         return _from_memory(code, code.f.load(at, memory), kind)
     if stride.number == 1:
         return _from_memory(code, _load(code, at, memory, lanes, mask), kind)
-    if turns.takes_turns(stride, memory):
+    if turns.takes_turns(stride, memory, mask):
         apart = int(stride.number)  # type: ignore[arg-type]
         return _from_memory(code, turns.load_apart(code, at, apart, memory, lanes, mask), kind)
     return gather(code, at, code.multiply(lane_numbers(lanes), stride), kind, mask)
-
-
-def _shuffled(code: Code, x: Value, y: Value, chosen: Sequence[int | None]) -> Value:
-    """Lanes of two vectors, numbered through; None for any."""
-    listed = ", ".join("i32 poison" if c is None else f"i32 {c}" for c in chosen)
-    expression = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(chosen)} x i32> <{listed}>"
-    return code.f.emit(expression, x.kind, len(chosen))
 
 
 def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> Value:
@@ -93,7 +84,7 @@ def write(code: Code, value: Value, at: Value, stride: Value, lanes: int, mask: 
     if stride.number == 2 and mask is None:  # two vectors with every second lane
         for half, start in enumerate((0, lanes // 2)):
             chosen = [None if i % 2 else start + i // 2 for i in range(lanes)]
-            spaced = _shuffled(code, value, value, chosen)
+            spaced = turns.shuffled(code, value, value, chosen)
             even = Value(f"<{', '.join(f'i1 {1 - i % 2}' for i in range(lanes))}>", "i1", lanes)
             write(
                 code,

@@ -19,10 +19,10 @@ from symgrad_compiler.backends.llvm.scalars import Code
 MOST_APART = 4
 
 
-def takes_turns(stride: Value, kind: str) -> bool:
-    """Whether elements so far apart are read by shuffles."""
+def takes_turns(stride: Value, kind: str, mask: Value | None) -> bool:
+    """Whether elements so far apart are read by shuffles: of bytes and half words, whole vectors."""
     number = stride.number
-    return isinstance(number, int) and 2 <= number <= MOST_APART and BITS[kind] in (32, 64)
+    return isinstance(number, int) and 2 <= number <= MOST_APART and (mask is None or BITS[kind] in (32, 64))
 
 
 def load_apart(code: Code, at: Value, stride: int, kind: str, lanes: int, mask: Value | None) -> Value:
@@ -30,13 +30,13 @@ def load_apart(code: Code, at: Value, stride: int, kind: str, lanes: int, mask: 
     last = (lanes - 1) * stride
     starts = [*range(0, (stride - 1) * lanes, lanes), last + 1 - lanes]
     pieces = [_load(code, at, start, stride, kind, lanes, mask) for start in starts]
-    found = _shuffle(
-        code, pieces[0], pieces[0], [i * stride if i * stride < lanes else -1 for i in range(lanes)]
+    found = shuffled(
+        code, pieces[0], pieces[0], [i * stride if i * stride < lanes else None for i in range(lanes)]
     )
     for start, piece in zip(starts[1:], pieces[1:], strict=True):  # lane i is element i stride
         there = [i * stride - start for i in range(lanes)]
         order = [lanes + j if 0 <= j < lanes else i for i, j in enumerate(there)]
-        found = _shuffle(code, found, piece, order)
+        found = shuffled(code, found, piece, order)
     return found
 
 
@@ -61,12 +61,12 @@ def store_in_turns(code: Code, values: Sequence[Value], at: Value, lanes: int, m
     kind, total = values[0].kind, count * lanes
     if count == 2:
         order = [r * lanes + i for i in range(lanes) for r in range(2)]
-        whole = _shuffle(code, values[0], values[1], order)
+        whole = shuffled(code, values[0], values[1], order)
     else:
         pairs = [
-            _shuffle(code, values[r], values[min(r + 1, count - 1)], list(range(2 * lanes))) for r in (0, 2)
+            shuffled(code, values[r], values[min(r + 1, count - 1)], list(range(2 * lanes))) for r in (0, 2)
         ]
-        whole = _shuffle(
+        whole = shuffled(
             code, pairs[0], pairs[1], [r * lanes + i for i in range(lanes) for r in range(count)]
         )
     align = BITS[kind] // 8
@@ -98,11 +98,11 @@ def groups(streams: Sequence[Stream], axis: int) -> dict[Stream, tuple[Stream, .
     return found
 
 
-def _shuffle(code: Code, a: Value, b: Value, order: Sequence[int]) -> Value:
-    """Lanes of a, then those of b, by number; -1 for any."""
-    numbers = ", ".join("i32 poison" if i < 0 else f"i32 {i}" for i in order)
-    expression = f"shufflevector {a.type} {a.text}, {b.type} {b.text}, <{len(order)} x i32> <{numbers}>"
-    return code.f.emit(expression, a.kind, len(order))
+def shuffled(code: Code, x: Value, y: Value, chosen: Sequence[int | None]) -> Value:
+    """Lanes of two vectors, numbered through; None for any."""
+    listed = ", ".join("i32 poison" if c is None else f"i32 {c}" for c in chosen)
+    expression = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(chosen)} x i32> <{listed}>"
+    return code.f.emit(expression, x.kind, len(chosen))
 
 
 def _shuffle_mask(code: Code, mask: Value, order: Sequence[int]) -> Value:
