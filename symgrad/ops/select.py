@@ -61,7 +61,7 @@ relu: Elementwise = elementwise(
     "max(x, 0), with derivative 0 at 0",
     accepts=REALS,
     selects=True,
-    vjp_x=lambda g, x, out: where(x > 0, g, 0),
+    vjp_x=lambda g, x, out: where(out > 0, g, 0),  # out, not x, which then need not be kept
     numpy="numpy.maximum({x}, 0, out={out})",
     scalar=lambda b, x: b.call("maximum", x, b.constant(0.0, x)),
 )
