@@ -79,24 +79,33 @@ def median_seconds(run: Callable[[], object]) -> float:
     return float(np.median(times))
 
 
-def gflops() -> float:
-    """float32 operations of all cores in a second, two for a multiply-add, in thousands of millions."""
+def fused(threads: int, steps: int) -> tuple[Callable[[], object], float]:
+    """A call of float32 multiply-adds by so many threads, and how many operations it is, two for each."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2
     )
-    width, count = lanes(), os.cpu_count() or 1
+    width = lanes()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(multiply_adds(width)), target)
     engine.finalize_object()
     address = engine.get_function_address("run")
     run = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(address)  # without the GIL
-    out = np.zeros((count, 64), np.float32)
-    pool = ThreadPoolExecutor(count)
-    seconds = median_seconds(
-        lambda: [f.result() for f in [pool.submit(run, STEPS, row.ctypes.data) for row in out]]
-    )
-    return 2 * SUMS * width * STEPS * count / seconds / 1e9
+    out = np.zeros((threads, 64), np.float32)
+    pool = ThreadPoolExecutor(threads)
+
+    def call(_: object = engine) -> object:  # which must live as long
+        if threads == 1:
+            return run(steps, out.ctypes.data)
+        return [f.result() for f in [pool.submit(run, steps, row.ctypes.data) for row in out]]
+
+    return call, 2.0 * SUMS * width * steps * threads
+
+
+def gflops() -> float:
+    """float32 operations of all cores in a second, in thousands of millions."""
+    call, operations = fused(os.cpu_count() or 1, STEPS)
+    return operations / median_seconds(call) / 1e9
 
 
 def main() -> None:

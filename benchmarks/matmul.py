@@ -5,35 +5,47 @@
     python benchmarks/matmul.py --sizes 128 512 128x784x512     rows x inner x columns
     python benchmarks/matmul.py --forms nn tn --dtypes float32  t: that operand is a transposed matrix
     python benchmarks/matmul.py --threads 1                     of each system; then processor time counts
+    python benchmarks/matmul.py --output results.json           every timing
 
-Each system runs in a process of its own; they take turns. PyTorch and NumPy write into an array that they are
-given. A line has the medians of all timings in thousands of millions of operations a second, that of symgrad
-also in percent of the fused multiply-adds that the cores can do (measured in the same run), and symgrad's
-speed as a multiple of each peer's: by medians, and by the fastest timings, which say more on a busy machine.
+Each system runs in a process of its own; they take turns, and the fused multiply-adds of the processor, in
+native code made for that, take theirs. PyTorch and NumPy write into an array that they are given.
+
+A line has the medians of all timings in thousands of millions of operations a second, that of symgrad also in
+percent of what the processor did in its turns, and symgrad's speed as a multiple of each peer's: by medians,
+and by the fastest timings, which say more on a busy machine. In the end, sizes from 128 and smaller ones each
+have a geometric mean.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
+import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-SIZES = "2 4 8 16 31 32 33 64 100 128 129 200 256 257 384 500 512 513 768 1000 1024 1025 1536 2048 "
-SIZES += "128x784x512 784x128x512 128x512x10 60000x784x10 1024x1024x1 1x1024x1024"
-FORMS, DTYPES, PEERS = ("nn", "tn", "nt"), ("float32", "float64"), ("torch", "numpy")
-#: Sizes from here on count for the geometric mean.
+from benchmarks.machine import SUMS, lanes
+
+SIZES = "2 4 8 16 31 32 33 64 100 128 129 200 255 256 257 384 500 512 513 768 1000 1024 1025 1536 2048 "
+SIZES += "128x784x512 784x128x512 128x512x10 60000x784x10 20000x64x256 1024x1024x1 1x1024x1024"
+FORMS, DTYPES, PEERS = ("nn", "tn", "nt", "tt"), ("float32", "float64"), ("torch", "numpy")
+#: Sizes from here on have a geometric mean of their own.
 LARGE = 128
+#: The turns of the processor alone, and the multiply-adds of each sum in a call of theirs.
+PEAK, _STEPS = "peak", 20_000
 _SHORT = 2e-4  # seconds; what is faster is timed several calls at once
 
 Call = Callable[[], Any]
@@ -83,8 +95,14 @@ def work(system: str, threads: int) -> None:
         name = json.dumps([wanted[k] for k in ("size", "dtype", "form")])
         if name not in calls:
             calls.clear()
-            calls[name] = _prepare(system, wanted)
+            calls[name] = _multiply_adds(threads) if system == PEAK else _prepare(system, wanted)
         print(json.dumps(_timings(calls[name], wanted["seconds"], clock)), flush=True)
+
+
+def _multiply_adds(threads: int) -> Call:
+    call, _ = importlib.import_module("benchmarks.machine").fused(threads, _STEPS)
+    found: Call = call
+    return found
 
 
 def _prepare(system: str, wanted: dict[str, Any]) -> Call:
@@ -142,58 +160,79 @@ class Worker:
         return found
 
 
-def _peak(threads: int) -> float:
-    """Thousands of millions of float32 operations a second."""
-    machine = Path(__file__).with_name("machine.py")
-    done = subprocess.run([sys.executable, str(machine)], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    return float(found["float32 GFLOP/s"]) * threads / found["cores"]
-
-
 def _size(text: str) -> tuple[int, int, int]:
     numbers = [int(n) for n in text.split("x")]
     m, k, n = numbers if len(numbers) == 3 else numbers * 3
     return m, k, n
 
 
+@dataclass
+class Result:
+    """One product, by all systems."""
+
+    dtype: str
+    form: str
+    size: tuple[int, int, int]
+    times: dict[str, list[float]]  # seconds of a call, by system
+    peak: float  # operations a second of the processor in its turns, in this type
+
+    @property
+    def name(self) -> str:
+        return f"{self.dtype} {self.form} {'x'.join(map(str, self.size))}"
+
+    def speed(self, system: str, of: Callable[[list[float]], float]) -> float:
+        """Thousands of millions of operations a second."""
+        return 2e-9 * math.prod(self.size) / of(self.times[system])
+
+    def ratio(self, peer: str, of: Callable[[list[float]], float]) -> float:
+        return of(self.times[peer]) / of(self.times["symgrad"])
+
+    def line(self, systems: list[str]) -> str:
+        speeds = "".join(f"{self.speed(s, median):9.1f}" for s in systems)
+        part = self.speed("symgrad", median) / self.peak
+        ratios = "".join(f"   {self.ratio(p, median):5.2f} ({self.ratio(p, min):5.2f})" for p in systems[1:])
+        return f"{self.name:25}{speeds}  {part:5.0%} {ratios}"
+
+
 def compare(given: argparse.Namespace) -> None:
-    peak = _peak(given.threads)
-    print(f"{given.threads} threads; peak {peak:.0f} GFLOP/s in float32, half of it in float64")
     pythons = dict(pair.split("=", 1) for pair in given.python)
     systems = ["symgrad", *given.peers]
-    workers = {s: Worker(s, pythons.get(s, sys.executable), given.threads) for s in systems}
-    ratios: dict[str, list[float]] = {p: [] for p in given.peers}
-    titles = "".join(f"{s:>9}" for s in systems) + "   peak " + "".join(f"{p:>15}" for p in given.peers)
-    print(f"{'':25}{titles}")
-    for dtype in given.dtypes:
-        for size in map(_size, given.sizes):
-            for form in given.forms:
-                times: dict[str, list[float]] = {s: [] for s in systems}
-                for _ in range(given.rounds):
-                    for s in systems:
-                        wanted = {"size": size, "dtype": dtype, "form": form, "seconds": given.seconds}
-                        times[s] += workers[s].time(**wanted)
-                        time.sleep(0.01)  # threads that spin for more work give up
-                operations = 2e-9 * float(np.prod(size, dtype=float))
-                median = {s: operations / float(np.median(t)) for s, t in times.items()}
-                fastest = {s: operations / min(t) for s, t in times.items()}
-                by = {
-                    p: (median["symgrad"] / median[p], fastest["symgrad"] / fastest[p]) for p in given.peers
-                }
-                part = median["symgrad"] / peak * (1 if dtype == "float32" else 2)
-                name = f"{dtype} {form} {'x'.join(map(str, size))}"
-                shown = "".join(f"{median[s]:9.1f}" for s in systems) + f"  {part:5.0%} "
-                print(
-                    f"{name:25}{shown}" + "".join(f"   {m:5.2f} ({f:5.2f})" for m, f in by.values()),
-                    flush=True,
-                )
-                if min(size) >= LARGE:
-                    for p in given.peers:
-                        ratios[p].append(by[p][0])
-    for p, found in ratios.items():
-        if found:
-            mean = float(np.exp(np.mean(np.log(found))))
-            print(f"sizes from {LARGE}: {mean:.2f} x {p} in geometric mean, at least {min(found):.2f} x")
+    workers = {s: Worker(s, pythons.get(s, sys.executable), given.threads) for s in [*systems, PEAK]}
+    titles = "".join(f"{s:>9}" for s in systems) + "   peak " + "".join(f"{p:>16}" for p in given.peers)
+    print(f"{given.threads} threads\n{'':25}{titles}")
+    results = []
+    for dtype, size, form in itertools.product(given.dtypes, map(_size, given.sizes), given.forms):
+        results.append(_one(workers, dtype, form, size, given))
+        print(results[-1].line(systems), flush=True)
+    for p in given.peers:
+        for title, some in (
+            (f"sizes from {LARGE}", [r for r in results if min(r.size) >= LARGE]),
+            ("smaller sizes", [r for r in results if min(r.size) < LARGE]),
+        ):
+            if some:
+                mean, least = _summary([r.ratio(p, median) for r in some])
+                print(f"{title}: {mean:.2f} x {p} in geometric mean, at least {least:.2f} x")
+    if given.output:
+        told = {"threads": given.threads, "results": [asdict(r) for r in results]}
+        Path(given.output).write_text(json.dumps(told))
+
+
+def _one(
+    workers: dict[str, Worker], dtype: str, form: str, size: tuple[int, int, int], given: argparse.Namespace
+) -> Result:
+    times: dict[str, list[float]] = {s: [] for s in workers}
+    for _ in range(given.rounds):
+        for s, worker in workers.items():
+            seconds = given.seconds / (5 if s == PEAK else 1)
+            times[s] += worker.time(size=size, dtype=dtype, form=form, seconds=seconds)
+            time.sleep(0.01)  # threads that spin for more work give up
+    at_once = 1 if given.threads == 1 else given.threads
+    peak = 2e-9 * SUMS * lanes() * _STEPS * at_once / median(times.pop(PEAK))
+    return Result(dtype, form, size, times, peak if dtype == "float32" else peak / 2)
+
+
+def _summary(ratios: list[float]) -> tuple[float, float]:
+    return math.exp(math.fsum(map(math.log, ratios)) / len(ratios)), min(ratios)
 
 
 def main() -> None:
@@ -206,6 +245,7 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options.add_argument("--rounds", type=int, default=5, help="turns of each system (default 5)")
     options.add_argument("--seconds", type=float, default=0.05, help="of a turn (default 0.05)")
+    options.add_argument("--output", metavar="FILE", help="all timings, as JSON")
     options.add_argument("--worker", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.worker:

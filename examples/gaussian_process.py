@@ -2,9 +2,10 @@
 
     python examples/gaussian_process.py [--rows 300] [--out runs/gp]
 
-Predicts the progression of diabetes (scikit-learn's data set) with one length scale for each of the ten columns.
-The likelihood and its gradient share one Cholesky factor, since the kernel matrix is declared positive definite.
-Reports the test error beside that of linear regression, and writes a plot of predictions against truth.
+Predicts the progression of diabetes (scikit-learn's data set) with one length scale for each of the ten
+columns. The likelihood and its gradient share one Cholesky factor, since the kernel matrix is declared
+positive definite. Reports the test error beside that of linear regression, and writes a plot of predictions
+against truth.
 """
 
 from __future__ import annotations

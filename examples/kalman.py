@@ -1,11 +1,11 @@
 """The likelihood of a Kalman filter, unrolled, and its maximum by gradients.
 
-A point moves in the plane with nearly constant velocity (4 states), and its place is measured (2 numbers a step):
+A point moves in the plane with nearly constant velocity (4 states); its place is measured (2 numbers a step):
 
     state_t = F state_(t-1) + noise of covariance q G        place_t = H state_t + noise of covariance r 1
 
-The filter runs over all steps as one straight graph; the gradient with respect to log q and log r is another. Small
-matrices of known size become unrolled native code.
+The filter runs over all steps as one straight graph; the gradient with respect to log q and log r is another.
+Small matrices of known size become unrolled native code.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The log marginal likelihood of a Gaussian process and its gradient in 8 hyperparameters: 6 length scales, the
-size and the noise of a squared exponential kernel, as an optimiser calls them."""
+"""The log marginal likelihood of a Gaussian process and its gradient in 8 hyperparameters: 6 length scales,
+the size and the noise of a squared exponential kernel, as an optimiser calls them."""
 
 from __future__ import annotations
 

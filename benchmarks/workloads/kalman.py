@@ -1,4 +1,4 @@
-"""The log likelihood of a Kalman filter (4 states, 2 measurements a step) and its gradient in two noise levels:
+"""The log likelihood of a Kalman filter (4 states, 2 measurements a step), its gradient in two noise levels:
 symgrad and PyTorch unrolled, JAX as a scan, which is its faster form."""
 
 from __future__ import annotations

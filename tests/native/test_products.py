@@ -18,8 +18,9 @@ import symgrad as sg
 from symgrad_compiler.backends.llvm.compile import _entry, _product
 from symgrad_compiler.backends.llvm.contract.emit import emit_products
 from symgrad_compiler.backends.llvm.contract.request import WORDS, Request, name_of
+from symgrad_compiler.backends.llvm.contract.room import TAKE
 from symgrad_compiler.backends.llvm.contract.tiles import tiles
-from symgrad_compiler.backends.llvm.target import Target, assembly, host
+from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host
 from symgrad_runtime import threads
 
 Array = np.ndarray[Any, Any]
@@ -33,7 +34,9 @@ def as_before() -> Iterator[None]:
     sg.set_num_threads(before)
 
 
-def multiply(a: Array, b: Array, c: Array, alpha: float = 1, adds: bool = False) -> None:
+def multiply(
+    a: Array, b: Array, c: Array, alpha: float = 1, adds: bool = False, engine: Engine | None = None
+) -> None:
     """c = alpha a b, or c += alpha a b, by the native function itself."""
     _entry()
     size = a.itemsize
@@ -52,7 +55,8 @@ def multiply(a: Array, b: Array, c: Array, alpha: float = 1, adds: bool = False)
     words[Request.ADDS] = adds
     words[Request.BATCH] = c.shape[0] if c.ndim == 3 else 1
     kind = KINDS[a.dtype.name]
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(_product(kind).address(name_of(kind)))
+    address = (engine or _product(kind)).address(name_of(kind))
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
     function(threads.pool().address, words.ctypes.data)
 
 
@@ -71,9 +75,12 @@ def operand(rng: np.random.Generator, rows: int, columns: int, dtype: str, way: 
     )[way]
 
 
-def check(rng: np.random.Generator, m: int, n: int, k: int, dtype: str) -> None:
+def check(
+    rng: np.random.Generator, m: int, n: int, k: int, dtype: str, ways: tuple[int, int] | None = None
+) -> None:
     """One product: near NumPy's, nothing written outside, the same bits for every number of threads."""
-    a, b = (operand(rng, r, c, dtype, int(rng.integers(7))) for r, c in ((m, k), (k, n)))
+    ways = ways or (int(rng.integers(7)), int(rng.integers(7)))
+    a, b = (operand(rng, r, c, dtype, way) for (r, c), way in zip(((m, k), (k, n)), ways, strict=True))
     alpha, adds = (1.0, -0.75)[rng.integers(2)], bool(rng.integers(2))
     around = np.full((m + 2, n + 37), 7, dtype)
     inside = (slice(1, m + 1), slice(None, n))
@@ -122,6 +129,41 @@ def test_products_in_several_blocks_and_chunks(dtype: str) -> None:
         (40, packed // 700, 800),
     ]:
         check(rng, m, n, k, dtype)
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_what_lies_where_it_is_or_is_packed(dtype: str) -> None:
+    """Rows and columns without gaps on both sides; rows at distances at which they would meet in the cache,
+    and others; widths that end in a register and inside one; one, two, three and many panels of A."""
+    rng = np.random.default_rng(7)
+    for m, n, k in [(14, 100, 64), (20, 64, 512), (43, 129, 100), (130, 96, 512), (200, 515, 300)]:
+        for ways in itertools.product((0, 1, 5), (0, 1, 5)):
+            check(rng, m, n, k, dtype, ways)
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_more_of_a_than_is_packed_at_once(dtype: str) -> None:
+    """Rows of a power of two are packed where so many columns meet them; some at a time."""
+    rng = np.random.default_rng(8)
+    packed = tiles(KINDS[dtype], host().machine).packed
+    check(rng, packed // 1024 + 61, 520, 1024, dtype, (0, 0))
+    check(rng, 600, 540, packed // 512, dtype, (2, 1))
+
+
+def test_without_memory() -> None:
+    """Where no memory is left for packed panels, few of them are packed at once; the bits are the same."""
+    text = emit_products("f32", host().machine).replace(f"call ptr @{TAKE}(", "call ptr @nothing(")
+    engine = Engine(compile_object(text + "define ptr @nothing(i64 %n) { ret ptr null }", host()), host())
+    rng = np.random.default_rng(9)
+    for m, n, k in [(150, 700, 700), (40, 300, 1100), (500, 515, 64)]:
+        for ways in ((0, 0), (1, 1), (2, 3)):
+            a, b = (
+                operand(rng, r, c, "float32", w) for (r, c), w in zip(((m, k), (k, n)), ways, strict=True)
+            )
+            found = [np.full((m, n), 7, np.float32) for _ in range(2)]
+            multiply(a, b, found[0], 0.5, True)
+            multiply(a, b, found[1], 0.5, True, engine)
+            np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("dtype", KINDS)

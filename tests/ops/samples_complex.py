@@ -110,6 +110,13 @@ SHARED: dict[str, list[Sample]] = {
     "gather": [of(lambda z: z[ROWS], lambda z: z[ROWS], Z)],
     "slice": [of(lambda z: z[1:, ::2], lambda z: z[1:, ::2], Z)],
     "concat": [of(lambda z, w: sg.concat([z, w]), lambda z, w: np.concatenate([z, w]), Z, W)],
+    "main_diagonal": [of(sg.diagonal, np.diagonal, Z)],
+    "diagonal_matrix": [of(lambda z: sg.diag(z, 1), lambda z: np.diag(z, 1), V)],
+    "trace": [of(sg.linalg.trace, np.trace, Z)],
+    "split": [of(lambda z: sg.split(z, [1], axis=1), lambda z: np.split(z, [1], axis=1), Z)],
+    "set_slice": [
+        of(lambda z, w: z.at[1:].set(w[:2] * 1j), lambda z, w: np.concatenate([z[:1], w[:2] * 1j]), Z, W)
+    ],
     "reshape": [of(lambda z: z.T.reshape(2, 6), lambda z: z.T.reshape(2, 6), Z)],
     "scatter": [
         of(lambda z, w: z.at[ROWS].mul(w), _multiplied, Z, np.concatenate([W, W[:1]])),

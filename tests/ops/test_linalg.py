@@ -369,3 +369,21 @@ def test_known_sizes_as_symbolic_ones(n: int, dtype: str) -> None:
     condition = np.linalg.cond(value.astype(float)).max()
     for x, y in zip(*found, strict=True):
         np.testing.assert_allclose(x, y, rtol=0, atol=50 * condition * np.finfo(dtype).eps * np.abs(y).max())
+
+
+@pytest.mark.parametrize("n", [128, 129, 150, 200])
+def test_factors_block_by_block(n: int) -> None:
+    """Large Cholesky factors, their inverses, and where a matrix stops being positive definite."""
+    rng = np.random.default_rng(n)
+    value = rng.normal(size=(2, n, n)) / np.sqrt(n)
+    value = value @ np.swapaxes(value, 1, 2) + np.eye(n)
+    a = sg.tensor("a", (2, "n", "n"))
+    f = sg.function([a], [linalg.cholesky(a), linalg.inv(sg.assume(a, "positive_definite"))], validate=False)
+    factor, inverse = f(value)
+    np.testing.assert_allclose(factor, np.linalg.cholesky(value), atol=1e-13)
+    np.testing.assert_allclose(inverse @ value, np.broadcast_to(np.eye(n), value.shape), atol=1e-12)
+    value[1, n - 3, n - 3] = -1.0
+    with pytest.raises(sg.LinAlgError, match="not positive definite") as caught:
+        f(value)
+    assert "matrix of the batch: 1" in str(caught.value)
+    assert f"leading minor: {n - 2}" in str(caught.value)

@@ -267,7 +267,7 @@ def test_symbolic_empty_and_single(name: str) -> None:
             try:
                 found = f(*operands)
             except (IndexError, sg.ShapeError, sg.InputError):
-                assert name in PROMISED, f"{name}, sample {number}, sizes {sizes}"
+                assert name.removesuffix(" of complex") in PROMISED, f"{name}, sample {number}, sizes {sizes}"
                 continue
             for a, b in zip(found, expected, strict=True):
                 what = f"{name}, sample {number}, sizes {sizes}"

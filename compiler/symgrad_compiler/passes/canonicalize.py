@@ -38,7 +38,7 @@ from symgrad.ops.compare import (
     not_equal,
 )
 from symgrad.ops.create import Fill, fill, fill_value, zeros_like
-from symgrad.ops.kinds import BITS, FLOATS, INTEGERS, Elementwise
+from symgrad.ops.kinds import BITS, INEXACT, INTEGERS, Elementwise
 from symgrad.ops.power import pow
 from symgrad.ops.select import masked_multiply, maximum, minimum, relu, where
 from symgrad.types import BOOL
@@ -125,7 +125,7 @@ def times_zero(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     """x 0 = 0, for integers; of a strong zero, for all numbers."""
     x, y = tensor.node.inputs
     is_strong = tensor.node.op is masked_multiply
-    for zero in (x,) if is_strong and tensor.dtype.kind in FLOATS else (x, y):
+    for zero in (x,) if is_strong and tensor.dtype.kind in INEXACT else (x, y):
         if (tensor.dtype.kind in INTEGERS or is_strong) and fill_value(zero) == 0:
             return zeros_like(x)
     return None

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply, apply_all
 from symgrad.ops.arithmetic import abs, log
 from symgrad.ops.contract import MatMul
 from symgrad.ops.determinant import Det, SlogDet
 from symgrad.ops.shape import matrix_transpose, reshape
 from symgrad.ops.solve import Inverse, Solve
-from symgrad_compiler.passes.rewriting import Rewriting
+from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.rewrite.rules import Rule, function_rule
 
 
@@ -67,5 +68,10 @@ def log_of_abs_det(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | Non
 
 
 RULES: list[Rule] = [*inverse_times, *times_inverse, *log_of_det, *log_of_abs_det]
-solve_systems = Rewriting("solve_systems", RULES)
-solve_systems.__doc__ = "Solve systems instead of multiplying by inverses; logarithms of determinants."
+_apply = Rewriting("solve_systems", RULES)
+
+
+@applies(_apply)
+def solve_systems(graph: Graph) -> Graph:
+    """Solve systems instead of multiplying by inverses; take logarithms of determinants from factors."""
+    return _apply(graph)

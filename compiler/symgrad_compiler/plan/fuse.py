@@ -52,9 +52,11 @@ WORTHWHILE = 0.9
 def make_plan(graph: Graph, guarded: bool = False) -> Plan:
     """The plan of a graph; `guarded`: of one whose values are checked, and which keeps its old state."""
     written = graph
-    graph = graph if guarded else split(graph)
-    paired = graph is not written
     expanded, replaced = expand(graph)
+    pairs = expanded if guarded else split(expanded)
+    paired = pairs is not expanded
+    if paired:  # products with vectors are now among the real ones
+        expanded, _ = expand(pairs)
     checks = None
     if guarded:  # nothing is merged, so that each tensor stands for one of the graph's
         checks = {computed(replaced.get(t, t)): need for t, need in needs(graph).items()}

@@ -60,8 +60,9 @@ from symgrad_compiler.plan.steps import (
 def plan_node(p: Planner, node: Node) -> None:
     """Let the plan compute a node."""
     op = node.op
-    if p.paired and op in PARTS:
-        PARTS[op](p, node)
+    if p.paired and any(t.dtype.kind == "complex" for t in (*node.inputs, *node.outputs)):
+        of_complex = PARTS.get(op) or (HANDLERS[type(op)] if not node.inputs else callback)
+        of_complex(p, node)
         return
     if isinstance(op, TensorOp) and op.strided is not None:
         view(p, node)

@@ -246,12 +246,15 @@ class MatrixStep:
     operands: tuple[Access, ...]
     outs: tuple[Access, ...]
     unrolled: bool
+    scratch: Access | None = None
 
     def reads(self) -> Iterator[Access]:
         yield from self.operands
 
     def writes(self) -> Iterator[Access]:
         yield from self.outs
+        if self.scratch is not None:
+            yield self.scratch
 
 
 @dataclass(eq=False)

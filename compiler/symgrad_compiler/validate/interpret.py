@@ -83,6 +83,20 @@ class Interpreter:
         return results
 
 
+def undefined(graph: Graph, values: Mapping[Tensor, Array]) -> list[bool]:
+    """For each result whether a complex number that is not finite is behind it, or in it: which of its parts
+    are NaN depends on how products and quotients are written."""
+
+    def spoils(tensor: Tensor) -> bool:
+        return tensor.dtype.kind == "complex" and not numpy.isfinite(values[tensor]).all()
+
+    found = {t for t in (*graph.inputs, *graph.states) if spoils(t)}
+    for node in graph.nodes:
+        if not found.isdisjoint(node.inputs) or any(map(spoils, node.outputs)):
+            found.update(node.outputs)
+    return [t in found for t in (*graph.outputs, *new_states(graph))]
+
+
 def new_states(graph: Graph) -> list[Tensor]:
     """The value that each state of the graph has after a call."""
     return [graph.updates.get(s, s) for s in graph.states]

@@ -348,7 +348,9 @@ class Compilation:
 def _products(plan: Plan) -> set[str]:
     """The kinds of float of a plan's matrix products."""
     steps = [each for s in plan.steps for each in (s.body if isinstance(s, RowLoop) else (s,))]
-    return {s.out.storage.dtype.short for s in steps if isinstance(s, MatMulStep)} & PRODUCTS.keys()
+    outs = [s.out for s in steps if isinstance(s, MatMulStep)]
+    outs += [s.scratch for s in steps if isinstance(s, MatrixStep) and s.scratch]
+    return {access.storage.dtype.short for access in outs} & PRODUCTS.keys()
 
 
 def _no_error() -> BaseException | None:

@@ -6,4 +6,4 @@ CALL, LAUNCH = "call", "launch"
 TAKE, GIVE, TRIM, ARRAY = "buffer_take", "buffer_give", "buffer_trim", "buffer_array"
 POOL_INIT = "pool_init"
 #: The routines of LAPACK and BLAS in the table that the frame points to: each for float32, then for float64.
-ROUTINES = ("potrf", "potri", "getrf", "trsm", "trsv")
+ROUTINES = ("potrf", "potri", "getrf", "trti2", "trsm", "trsv")

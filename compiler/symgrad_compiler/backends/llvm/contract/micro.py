@@ -7,8 +7,11 @@ machine without scaled addresses reads rows of a packed panel only: a_row is 1);
 row, b_step from one step to the next. C = alpha A B, or C += alpha A B if `adds`, in the first `columns`
 columns: they end in the last register. There is one function for each height up to that of a tile and each
 width, so that rows are never padded. Of tiles so small that their multiplications would wait for each other,
-several sums are under way, in turns. One more function, of a full tile, packs B on its way: what it read is
-put to `to`, a tile's columns a step.
+several sums are under way, in turns.
+
+Two more functions are of a full tile. One packs B on its way: what it read is put to `to`, a tile's columns a
+step. One, for large products, asks for C before it begins, and for what comes next from `to` on, two elements
+a step: several tiles together so fetch the next panel of A from the last cache.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ _UNDER_WAY = 8
 _LOADS, _AHEAD, _LINE = 0.8, 16, 64
 #: Rows that are reached from one pointer: at 1, 2, 4 and 8 times four odd multiples of their distance.
 _REACH = 9
+#: Elements of the next panel of A that are asked for in a step.
+AHEAD = 2
 
 
 def name(tiles: Tiles, rows: int, vectors: int) -> str:
@@ -33,6 +38,11 @@ def name(tiles: Tiles, rows: int, vectors: int) -> str:
 def packing_name(tiles: Tiles) -> str:
     """The micro-kernel of a full tile that packs B."""
     return f"{name(tiles, tiles.rows, tiles.vectors)}.packing"
+
+
+def ahead_name(tiles: Tiles) -> str:
+    """The micro-kernel of a full tile that asks for C and for the next panel of A."""
+    return f"{name(tiles, tiles.rows, tiles.vectors)}.ahead"
 
 
 def table(tiles: Tiles) -> str:
@@ -48,6 +58,7 @@ def emit_micro_kernels(module: Module, tiles: Tiles) -> None:
             _Micro(module, tiles, rows, vectors, name(tiles, rows, vectors)).emit()
             names.append(f"ptr @{name(tiles, rows, vectors)}")
     _Packing(module, tiles, tiles.rows, tiles.vectors, packing_name(tiles)).emit()
+    _Ahead(module, tiles, tiles.rows, tiles.vectors, ahead_name(tiles)).emit()
     listed = ", ".join(names)
     module.declare(f"@{table(tiles)} = private constant [{len(names)} x ptr] [{listed}], align 8")
 
@@ -127,12 +138,16 @@ class _Micro:
         lines = -(-self.rows * bytes_ // _LINE), self.vectors * self.lanes * bytes_ // _LINE
         if self.rows + self.vectors + sum(lines) > _LOADS * self.rows * self.vectors:
             return
-        f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
         for start, step, count in ((a, p["a_step"], lines[0]), (b, p["b_step"], lines[1])):
             ahead = self.code.multiply(step, literal(_AHEAD, "i64"))
             for i in range(count):
-                at = f.field(f.offset(start, ahead, self.kind), _LINE * i)
-                f.do(f"call void @llvm.prefetch.p0(ptr {at.text}, i32 0, i32 3, i32 1)")
+                self._ask(f.field(f.offset(start, ahead, self.kind), _LINE * i), False, 3)
+
+    def _ask(self, at: Value, writes: bool, near: int) -> None:
+        """Ask for a line of memory, to be written or not; 3 is nearest."""
+        f = self.f
+        f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+        f.do(f"call void @llvm.prefetch.p0(ptr {at.text}, i32 {int(writes)}, i32 {near}, i32 1)")
 
     def _sums(self, streams: list[Value], turns: int) -> list[Value]:
         """As many sums as a round has steps; a round has one step for each."""
@@ -234,17 +249,45 @@ class _Micro:
             row = f.offset(row, p["c_row"], self.kind)
 
 
-class _Packing(_Micro):
-    """The one that packs B: what it packed goes on with each step too."""
+class _Further(_Micro):
+    """One in which `to` goes on with each step too."""
 
     def _streams(self) -> list[Value]:
         return [*super()._streams(), self.f.parameters["to"]]
 
     def _step(self, places: list[Value], sums: list[Value]) -> tuple[list[Value], list[Value]]:
-        f = self.f
-        to = places[-1]
-        for j in range(self.vectors):
-            x = self._vector(f.field(places[0], self._register(j)), None)
-            write(self.code, x, f.field(to, self._register(j)), literal(1, "i64"), self.lanes, None)
+        bytes_ = self._further(places[-1], places[0])
         following, made = super()._step(places[:-1], sums)
-        return [*following, f.field(to, self._register(self.vectors))], made
+        return [*following, self.f.field(places[-1], bytes_)], made
+
+    def _further(self, to: Value, b: Value) -> int:
+        """What is done there, and the bytes to go on."""
+        raise NotImplementedError
+
+
+class _Packing(_Further):
+    """The one that packs B."""
+
+    def _further(self, to: Value, b: Value) -> int:
+        f = self.f
+        for j in range(self.vectors):
+            x = self._vector(f.field(b, self._register(j)), None)
+            write(self.code, x, f.field(to, self._register(j)), literal(1, "i64"), self.lanes, None)
+        return self._register(self.vectors)
+
+
+class _Ahead(_Further):
+    """The one that asks for C and for what comes next."""
+
+    def _streams(self) -> list[Value]:
+        f, p = self.f, self.f.parameters
+        row = p["c"]
+        for _ in range(self.rows):
+            for at in range(0, self._register(self.vectors), _LINE):
+                self._ask(f.field(row, at + _LINE - 1), True, 3)
+            row = f.offset(row, p["c_row"], self.kind)
+        return super()._streams()
+
+    def _further(self, to: Value, b: Value) -> int:
+        self._ask(to, False, 2)
+        return AHEAD * self.tiles.bytes

@@ -223,11 +223,15 @@ class Pieces(Shared):
         kernels = f.field(Value(f"@{micro.table(tiles)}", "ptr"), 0)
         here = f.offset(kernels, ((height - 1) * tiles.vectors).value, "ptr")
         normal = f.load(f.field(here, 8 * (tiles.vectors - 1)), "ptr")
-        full = self.select(leads, Value(f"@{micro.packing_name(tiles)}", "ptr"), normal)
+        asks = self.both(is_packed, height.equals(tiles.rows))
+        ahead = self.select(asks, Value(f"@{micro.ahead_name(tiles)}", "ptr"), normal)
+        full = self.select(leads, Value(f"@{micro.packing_name(tiles)}", "ptr"), ahead)
+        after = self.at(a, inner * tiles.rows + tiles.lanes)
 
         def tile(kernel: Value, panel: Int, width: Int, in_place: Value) -> None:
-            to = block.packed(panel)
-            b = self.select(in_place, block.source(panel), to)
+            there = block.packed(panel)
+            b = self.select(in_place, block.source(panel), there)
+            to = self.select(leads, there, self.at(after, (panel - block.first) * inner * micro.AHEAD))
             b_step = job[Request.B_ROW].where(in_place, columns)
             at = self.at(c, panel * columns)
             call(f, kernel, a, a_row, a_step, b, b_step, at, c_row, inner, alpha, adds, width, to)

@@ -42,8 +42,8 @@ _PIECES, _BESIDE, _PIECE = 16, 8, 2**18
 #: Panels of A in a piece, from which there are pieces below each other; from which the first packs B.
 _HIGH, _LEAD_FROM = 36, 3
 #: Elements of an operand that is read in place although it would be faster packed; panels of B that are few
-#: for a column of A, and for a row of A.
-_SMALL, _FEW, _SOME = 2**13, 4, 16
+#: for a column of A, and columns of B that are few for a row of A.
+_SMALL, _FEW, _SOME = 2**13, 4, 512
 #: Rows from which rows of B without gaps are packed, however few they are.
 _PACK_FROM = 96
 #: Bytes of half of what the first cache has in one way.
@@ -127,7 +127,7 @@ class _Single(Loops):
             return stays
         line, half = LINE // tiles.bytes, _HALF // tiles.bytes
         apart = ((job[Request.A_ROW] + line // 2) & (half - 1)) >= line
-        seldom = self.or_(b_panels <= 1, self.both(b_panels <= _SOME, apart))
+        seldom = self.or_(b_panels <= 1, self.both(self.columns <= _SOME, apart))
         return self.or_(stays, self.both(job[Request.A_COLUMN].equals(1), self.or_(small, seldom)))
 
     def _packed(self, b_panels: Int) -> None:
