@@ -9,9 +9,8 @@
 The layers are those of ResNets and MobileNets, 8 images at a time. Each system runs in a process of its own;
 they take turns, with images in both orders of channels, and the faster order of each system counts (it is
 named). Arguments are arrays of the system's own, and sums of the results are compared. A line has medians of
-all timings in thousands of millions of operations a second, symgrad's also in percent of the fused
-multiply-adds that the cores can do (measured in the same run), and symgrad's speed as a multiple of each
-peer's.
+all timings in thousands of millions of operations a second, symgrad's also in percent of the multiply-adds
+that the cores can do (measured in the same run), and symgrad's speed as a multiple of each peer's.
 """
 
 from __future__ import annotations

@@ -118,6 +118,11 @@ def sums_at_max(t: np.ndarray, x: np.ndarray, geometry: Any) -> np.ndarray:
     return np.where(taken, windows(t, *geometry), 0).sum(tuple(range(x.ndim, inside.ndim)))
 
 
+def fixed(like: Any, *arrays: np.ndarray) -> list[Any]:
+    """Constants of the dtype of a tensor."""
+    return [sg.constant(a.astype(like.dtype.numpy)) for a in arrays]
+
+
 def turns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Columns of a and b in turn, zeros behind those of b."""
     result = np.zeros((a.shape[0], 2 * a.shape[1]))
@@ -166,7 +171,7 @@ CONV: dict[str, list[Sample]] = {
     ],
     "sum_at_max": [
         Sample(
-            lambda t, p=p: apply(SumAtMax(*p), t, sg.constant(X), sg.constant(at_max(X, p))),
+            lambda t, p=p: apply(SumAtMax(*p), t, *fixed(t, X, at_max(X, p))),
             (T,),
             lambda t, p=p: sums_at_max(t, X, p),
         )
@@ -174,7 +179,7 @@ CONV: dict[str, list[Sample]] = {
     ],
     "spread_to_max": [
         Sample(
-            lambda g, p=p: apply(SpreadToMax(*p), g, sg.constant(X), sg.constant(at_max(X, p))),
+            lambda g, p=p: apply(SpreadToMax(*p), g, *fixed(g, X, at_max(X, p))),
             (random(*at_max(X, p).shape, seed=43),),
             None,
         )
