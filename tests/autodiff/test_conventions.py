@@ -311,7 +311,7 @@ order, in both modes and under `vmap`:
 | `irfft(x)` | w `rfft(g)` / n |
 
 The norms "ortho" and "forward" move the factor; with "ortho", `fft` is unitary. float32 stays
-in single precision. Sizes and `n` may be symbolic. `ifft(fft(x))` is x (rule `inverse_transforms`).
+in single precision. Sizes and `n` may be symbolic. `sg.passes.fast` takes x for `ifft(fft(x))`.
 `examples/deconvolution.py` fits a blurred spectrum through a product of transforms.
 
 ## Matrices

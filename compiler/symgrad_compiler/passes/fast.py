@@ -16,6 +16,7 @@ from symgrad.ops.special import erf, erfinv, logit
 from symgrad.ops.transcendental import cos, exp, expm1, log1p, sigmoid, sin, tanh
 from symgrad_compiler.passes.reductions import NORMAL
 from symgrad_compiler.passes.rewriting import Rewriting, applies
+from symgrad_compiler.passes.transforms import RULES as TRANSFORMS
 from symgrad_compiler.rewrite.pattern import var
 from symgrad_compiler.rewrite.rules import Rule, rule
 
@@ -58,6 +59,7 @@ RULES: list[Rule] = [
     _fast(log(pow(x, y)), y * log(x), "fast_log_power"),
     _fast(log(x) + log(y), log(x * y), "fast_sum_of_logs"),
     _fast(log(x) - log(y), log(x / y), "fast_difference_of_logs"),
+    *TRANSFORMS,
 ]
 _apply = Rewriting("fast", RULES, normal=NORMAL)
 

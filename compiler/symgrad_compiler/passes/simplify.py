@@ -20,7 +20,6 @@ from symgrad.ops.softmax import LogSoftmax, Softmax, SoftmaxFromLog, log_softmax
 from symgrad.ops.transcendental import exp
 from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.passes.stabilize import NORMAL as BEFORE
-from symgrad_compiler.passes.transforms import RULES as TRANSFORMS
 from symgrad_compiler.rewrite.pattern import attribute, spread, var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
@@ -202,7 +201,6 @@ RULES: list[Rule] = [
     *scattered_number,
     *masked_by_a_number,
     *sum_of_one_hot,
-    *TRANSFORMS,
 ]
 NORMAL: list[Rule] = [*BEFORE, *RULES]
 _apply = Rewriting("simplify", RULES, normal=NORMAL)

@@ -14,9 +14,9 @@ _FORWARD = {"backward": 0.0, "ortho": -0.5, "forward": -1.0}
 _INVERSE = {"backward": -1.0, "ortho": -0.5, "forward": 0.0}
 
 
-# Stable: an infinite element makes NaN of all the others, in both transforms.
-@function_rule(Fft, Ifft, Irfft, kind="stable", operands=(Fft, Ifft, Rfft), complex_too=True)
-def inverse_transforms(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+# Fast, since transforms make NaN of all elements where one is infinite or NaN.
+@function_rule(Fft, Ifft, Irfft, kind="fast", operands=(Fft, Ifft, Rfft))
+def fast_inverse_transforms(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     """ifft(fft(x)) = x, fft(ifft(x)) = x, irfft(rfft(x)) = x, times the power of n
     that their norms leave."""
     op, operand = tensor.node.op, tensor.node.inputs[0]
@@ -41,4 +41,4 @@ def inverse_transforms(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor |
     return x * float(n) ** power if isinstance(n, int) and n else None
 
 
-RULES: list[Rule] = [*inverse_transforms]
+RULES: list[Rule] = [*fast_inverse_transforms]

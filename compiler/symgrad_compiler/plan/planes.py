@@ -29,7 +29,7 @@ from symgrad.ops.cast import AsType, astype, stop_gradient
 from symgrad.ops.compare import equal, isfinite, isinf, isnan, logical_and, logical_or, not_equal
 from symgrad.ops.complexes import complex, imag, real
 from symgrad.ops.contract import MatMul
-from symgrad.ops.create import Constant, Fill, fill_value, zeros_like
+from symgrad.ops.create import Constant, Fill, zeros_like
 from symgrad.ops.cumulative import CumulativeSum
 from symgrad.ops.custom import Barrier
 from symgrad.ops.gather import Gather, ScatterAdd, ScatterAddAlongAxis, Take, TakeAlongAxis
@@ -50,26 +50,12 @@ Pair: TypeAlias = tuple[Tensor, Tensor]
 # ---- what becomes of ops ----------------------------------------------------------------------------
 
 
+# Products are written out also where a plane is known to be 0: with infinities they are NaN, as NumPy has it.
+
+
 def _product(x: Pair, y: Pair) -> Pair:
-    for (a, b), (c, d) in ((x, y), (y, x)):
-        if _is_zero(d):
-            return _times(a, c), _times(b, c)
-        if _is_zero(c):
-            return -_times(b, d), _times(a, d)
     (a, b), (c, d) = x, y
     return a * c - b * d, a * d + b * c
-
-
-def _is_zero(x: Tensor) -> bool:
-    """Whether a plane is known to be 0: that of real numbers which were made complex."""
-    return fill_value(x) == 0
-
-
-def _times(x: Tensor, y: Tensor) -> Tensor:
-    """x y, without what the passes would have taken out."""
-    if fill_value(x) == 1 or _is_zero(y):
-        return y
-    return x if fill_value(y) == 1 or _is_zero(x) else x * y
 
 
 def _square(x: Pair) -> Pair:
@@ -80,8 +66,6 @@ def _square(x: Pair) -> Pair:
 def _quotient(x: Pair, y: Pair) -> Pair:
     """Smith's algorithm, as NumPy has it: with the ratio of the smaller part of y to the larger."""
     (a, b), (c, d) = x, y
-    if _is_zero(d):
-        return a / c, b / c
     first = abs(c) >= abs(d)
     large, small = where(first, c, d), where(first, d, c)
     ratio = small / large
@@ -278,14 +262,10 @@ def _parts(op: Fill | Constant) -> Pair:
 
 
 def _matrix_product(x: Pair, y: Pair) -> Pair:
-    """Four products; two where one factor is real."""
+    """Four products."""
     (a, b), (c, d) = x, y
 
     def times(p: Tensor, q: Tensor) -> Tensor:
         return apply_all(MatMul(), (p, q))[0]
 
-    if _is_zero(b):
-        return times(a, c), times(a, d)
-    if _is_zero(d):
-        return times(a, c), times(b, c)
     return times(a, c) - times(b, d), times(a, d) + times(b, c)

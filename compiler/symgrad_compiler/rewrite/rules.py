@@ -127,7 +127,6 @@ class FunctionRule:
     #: The ops, one of which some operand must be made by; empty where any will do.
     operands: tuple[Any, ...] = ()
     unshared: bool = False
-    complex_too: bool = False
 
     def __post_init__(self) -> None:
         _remember(self)
@@ -147,7 +146,7 @@ class FunctionRule:
         return False
 
     def apply(self, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-        return None if _only_real(self, tensor) and not self.complex_too else self.function(tensor, barriers)
+        return None if _only_real(self, tensor) else self.function(tensor, barriers)
 
     def __repr__(self) -> str:
         return described(self)
@@ -237,11 +236,7 @@ def _fault(what: str, hint: str | None = None, *facts: tuple[str, object]) -> Co
 
 
 def function_rule(
-    *keys: Any,
-    kind: str = "exact",
-    operands: tuple[Any, ...] = (),
-    unshared: bool = False,
-    complex_too: bool = False,
+    *keys: Any, kind: str = "exact", operands: tuple[Any, ...] = (), unshared: bool = False
 ) -> Callable[[Callable[..., Tensor | None]], list[FunctionRule]]:
     """Decorator: a rule as a function, for each of the given roots.
 
@@ -254,7 +249,6 @@ def function_rule(
         kind: "exact", "rounding", "stable" or "fast".
         operands: ops or classes of ops, one of which must have made some operand, for a first, cheap look.
         unshared: as for `rule`.
-        complex_too: whether a "stable" rule holds for complex numbers; other kinds ask themselves.
 
     Raises:
         CompileError: a kind or an op that there is not, a function that does not take these two.
@@ -282,7 +276,7 @@ def function_rule(
                 "the tensor, and the tensors that it must not look behind: def rule(tensor, barriers)",
             ) from None
         name = function.__name__.strip("_")
-        return [FunctionRule(function, key, kind, name, operands, unshared, complex_too) for key in roots]
+        return [FunctionRule(function, key, kind, name, operands, unshared) for key in roots]
 
     return make
 

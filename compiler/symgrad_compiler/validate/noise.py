@@ -44,10 +44,13 @@ RUNS = 5
 FACTOR = 128.0
 ULPS = 64.0
 
+#: Ops on many numbers that multiply by one as well, so that small ones may become 0.
+_SCALES = frozenset({"fft", "ifft", "rfft", "irfft"})
 #: Ops whose results are not rounded: they move, choose, compare, or change a sign.
 EXACT = frozenset(
     {
         *("fill", "constant", "size_of", "iota", "reshape", "broadcast", "permute_dims", "specify_shape"),
+        *("real", "imag", "conj", "complex"),
         *("slice", "unslice", "set_slice", "concat", "split", "gather", "take", "take_along_axis", "one_hot"),
         *("in_range", "interleave", "windows"),
         *("main_diagonal", "diagonal_matrix", "barrier", "stop_gradient", "positive", "assume"),
@@ -201,7 +204,8 @@ class Noise:
         if node.op.name in ("sum", "prod") and self.run < 2:
             values = [self._in_bad_order(node, operands[0], values[0])]
         if not isinstance(node.op, Elementwise) or node.op.name in _NEVER_UNDERFLOWS:
-            moved = [self._move(v, v != 0) for v in values]
+            everywhere = node.op.name in _SCALES
+            moved = [self._move(v, everywhere | (v != 0)) for v in values]
             return moved if isinstance(node.op, Elementwise) else [self._any_zero(v) for v in moved]
         value = values[0]
         moved = value != 0
@@ -222,7 +226,8 @@ class Noise:
             if value.dtype.kind == "f":
                 moved = numpy.nextafter(value, self._signs(value.shape, value.dtype) * numpy.inf)
             else:
-                unit = _eps(value) * numpy.abs(value)
+                size = numpy.abs(value)
+                unit = numpy.maximum(_eps(value) * size, numpy.finfo(size.dtype).smallest_subnormal)
                 part = unit.dtype
                 step = self._signs(value.shape, part) + 1j * self._signs(value.shape, part)
                 moved = (value + unit * step).astype(value.dtype)
