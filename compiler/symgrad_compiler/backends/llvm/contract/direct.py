@@ -24,10 +24,12 @@ def direct_name(tiles: Tiles) -> str:
 
 
 def is_direct(loops: Loops, request: Words) -> Value:
-    """Whether a product is one tile wide, of whole registers side by side, and few tiles high."""
+    """Whether a product is one tile wide, of elements side by side, and few tiles high."""
     tiles = loops.tiles
     columns, a_row = request[Request.COLUMNS], request[Request.A_ROW]
-    has_lanes = loops.both(request[Request.B_COLUMN].equals(1), (columns & (tiles.lanes - 1)).equals(0))
+    has_lanes = request[Request.B_COLUMN].equals(1)
+    if not tiles.machine.has_avx512:  # whose kernels read whole registers
+        has_lanes = loops.both(has_lanes, (columns & (tiles.lanes - 1)).equals(0))
     low = loops.both(request[Request.ROWS] <= _TILES * tiles.rows, request[Request.INNER] <= tiles.inner)
     found = loops.both(loops.both(has_lanes, low), columns <= tiles.columns)
     return found if tiles.rows_apart else loops.both(found, a_row.equals(1))
