@@ -15,8 +15,8 @@ from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
 from symgrad_compiler.backends.llvm.ir import Module, Value
 
-#: Tiles below each other, at most.
-_TILES = 4
+#: Tiles below each other, and elements of B, at most.
+_TILES, _SMALL = 4, 2**13
 
 
 def direct_name(tiles: Tiles) -> str:
@@ -24,14 +24,16 @@ def direct_name(tiles: Tiles) -> str:
 
 
 def is_direct(loops: Loops, request: Words) -> Value:
-    """Whether a product is one tile wide, of elements side by side, and few tiles high."""
+    """Whether B is small, its rows without gaps, and the product few tiles high."""
     tiles = loops.tiles
     columns, a_row = request[Request.COLUMNS], request[Request.A_ROW]
     has_lanes = request[Request.B_COLUMN].equals(1)
     if not tiles.machine.has_avx512:  # whose kernels read whole registers
         has_lanes = loops.both(has_lanes, (columns & (tiles.lanes - 1)).equals(0))
-    low = loops.both(request[Request.ROWS] <= _TILES * tiles.rows, request[Request.INNER] <= tiles.inner)
-    found = loops.both(loops.both(has_lanes, low), columns <= tiles.columns)
+    low = request[Request.ROWS] <= _TILES * tiles.rows
+    inner = request[Request.INNER]
+    small = loops.both(columns * inner <= _SMALL, inner <= tiles.inner)
+    found = loops.both(loops.both(has_lanes, low), small)
     return found if tiles.rows_apart else loops.both(found, a_row.equals(1))
 
 
@@ -52,15 +54,20 @@ class _Direct(Loops):
         b_step, c_row, adds = (request[w] for w in (Request.B_ROW, Request.C_ROW, Request.ADDS))
         a, b, c = (request.pointer(w) for w in (Request.A, Request.B, Request.C))
         alpha = f.load(request.pointer_to(Request.ALPHA), self.kind)
-        vectors = columns.up_over(tiles.lanes)
         kernels = f.field(Value(f"@{micro.table(tiles)}", "ptr"), 0)
 
-        def tile(row: Int) -> None:
+        def panel(row: Int) -> None:
             height = (rows - row).at_most(tiles.rows)
-            number = (height - 1) * tiles.vectors + vectors - 1
-            kernel = f.load(f.offset(kernels, number.value, "ptr"), "ptr")
-            here, there = self.at(a, row * a_row), self.at(c, row * c_row)
-            call(f, kernel, here, a_row, a_step, b, b_step, there, c_row, inner, alpha, adds, columns, b)
+            of_height = f.offset(kernels, ((height - 1) * tiles.vectors).value, "ptr")
+            here, below = self.at(a, row * a_row), self.at(c, row * c_row)
 
-        every(f, self.number(0), rows, tiles.rows, tile)
+            def tile(column: Int) -> None:
+                width = (columns - column).at_most(tiles.columns)
+                kernel = f.load(f.offset(of_height, (width.up_over(tiles.lanes) - 1).value, "ptr"), "ptr")
+                from_, to = self.at(b, column), self.at(below, column)
+                call(f, kernel, here, a_row, a_step, from_, b_step, to, c_row, inner, alpha, adds, width, to)
+
+            every(f, self.number(0), columns, tiles.columns, tile)
+
+        every(f, self.number(0), rows, tiles.rows, panel)
         f.do("ret void")
