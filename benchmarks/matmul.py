@@ -29,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,8 +37,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-
-from benchmarks.machine import SUMS, lanes
 
 SIZES = "2 4 8 16 31 32 33 64 100 128 129 200 255 256 257 384 500 512 513 768 1000 1024 1025 1536 2048 "
 SIZES += "128x784x512 784x128x512 128x512x10 60000x784x10 20000x64x256 1024x1024x1 1x1024x1024"
@@ -95,13 +94,14 @@ def work(system: str, threads: int) -> None:
         name = json.dumps([wanted[k] for k in ("size", "dtype", "form")])
         if name not in calls:
             calls.clear()
-            calls[name] = _multiply_adds(threads) if system == PEAK else _prepare(system, wanted)
+            calls[name] = _multiply_adds(threads)[0] if system == PEAK else _prepare(system, wanted)
         print(json.dumps(_timings(calls[name], wanted["seconds"], clock)), flush=True)
 
 
-def _multiply_adds(threads: int) -> Call:
-    call, _ = importlib.import_module("benchmarks.machine").fused(threads, _STEPS)
-    found: Call = call
+@cache
+def _multiply_adds(threads: int) -> tuple[Call, float]:
+    """A call, and how many operations it is. Needs llvmlite, which interpreters of peers may not have."""
+    found: tuple[Call, float] = importlib.import_module("benchmarks.machine").fused(threads, _STEPS)
     return found
 
 
@@ -226,8 +226,8 @@ def _one(
             seconds = given.seconds / (5 if s == PEAK else 1)
             times[s] += worker.time(size=size, dtype=dtype, form=form, seconds=seconds)
             time.sleep(0.01)  # threads that spin for more work give up
-    at_once = 1 if given.threads == 1 else given.threads
-    peak = 2e-9 * SUMS * lanes() * _STEPS * at_once / median(times.pop(PEAK))
+    _, operations = _multiply_adds(given.threads)
+    peak = 1e-9 * operations / median(times.pop(PEAK))
     return Result(dtype, form, size, times, peak if dtype == "float32" else peak / 2)
 
 

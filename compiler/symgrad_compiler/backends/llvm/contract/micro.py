@@ -82,6 +82,8 @@ class _Micro:
         turns = 1
         while turns * count < _UNDER_WAY:
             turns *= 2
+        before = literal((self.vectors - 1) * self.lanes, "i64")
+        self.mask = lane_mask(self.code, before, self.f.parameters["columns"], self.lanes)
         streams = self._streams()
         sums = self._one_sum(streams) if turns == 1 else self._sums(streams, turns)
         while len(sums) > count:
@@ -176,7 +178,7 @@ class _Micro:
         """Add the product of a column of A and a row of B; the places of the next ones."""
         f, p = self.f, self.f.parameters
         b, *a = places
-        row = [self._vector(f.field(b, self._register(j)), None) for j in range(self.vectors)]
+        row = [self._vector(f.field(b, self._register(j)), self._mask(j)) for j in range(self.vectors)]
         made = []
         for i in range(self.rows):
             x = self.code.splat(f.load(self._row(a, i), self.kind), self.lanes)
@@ -201,6 +203,12 @@ class _Micro:
     def _register(self, number: int) -> int:
         """The bytes before a register of a row of B or C."""
         return self.lanes * self.tiles.bytes * number
+
+    def _mask(self, register: int) -> Value | None:
+        """Of the lanes of a register of B: where masks cost nothing, none is read beyond the columns."""
+        if register < self.vectors - 1 or not self.tiles.machine.has_avx512:
+            return None
+        return self.mask
 
     def _vector(self, at: Value, mask: Value | None) -> Value:
         return read(self.code, at, literal(1, "i64"), self.kind, self.lanes, mask)

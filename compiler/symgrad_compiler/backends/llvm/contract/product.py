@@ -15,7 +15,7 @@ it.
 
 from __future__ import annotations
 
-from symgrad_compiler.backends.llvm.contract import micro, pack
+from symgrad_compiler.backends.llvm.contract import direct, micro, pack
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.pieces import (
     JOB_WORDS,
@@ -65,6 +65,7 @@ def emit_single(module: Module, tiles: Tiles) -> None:
     _emit_split(module, tiles)
     Packs(module, tiles).emit()
     Pieces(module, tiles).emit()
+    direct.emit_direct(module, tiles)
     _Single(module, tiles).emit()
 
 
@@ -102,6 +103,15 @@ class _Single(Loops):
         )
 
     def emit(self) -> None:
+        f, request = self.f, self.request
+        f.either(
+            direct.is_direct(self, request),
+            lambda: call(f, direct.direct_name(self.tiles), request.at),
+            self._laid_out,
+        )
+        f.do("ret void")
+
+    def _laid_out(self) -> None:
         f, job, tiles = self.f, self.job, self.tiles
         for word in Request:
             job[word] = self.request[word]
@@ -112,7 +122,6 @@ class _Single(Loops):
         job[Job.CHUNK_ROWS], job[Job.CHUNK_INNER] = self.rows, self.inner
         job[Job.A_PACKED] = Value("null", "ptr")
         f.either(self._a_stays(b_panels), lambda: self._chunks(b_panels), lambda: self._packed(b_panels))
-        f.do("ret void")
 
     def _length(self, blocks: Int) -> Int:
         return self.inner.up_over(blocks).up_to(8)
