@@ -128,8 +128,8 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
 
     Returns:
         A named tuple: x (n,) or (..., n, k), the shortest solution; residuals, the sums of squares of b - a x, of
-        shape (..., k), or (1,) for a vector b, and of none where m <= n (NumPy leaves them out for a matrix that
-        has not full rank too); the rank; the singular values. x and residuals have derivatives with respect to a,
+        shape (..., k), or (1,) for a vector b, and of none where m <= n is known (NumPy leaves them out for a matrix
+        that has not full rank too); the rank; the singular values. x and residuals have derivatives with respect to a,
         along matrices of the same rank, and b.
 
     >>> lstsq([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], [1.0, 2.0, 3.0]).x.eval().round(12)
