@@ -196,8 +196,15 @@ def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
     return _near(b, x, fits.GELU_ZERO, fits.GELU, far)
 
 
-def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value, Value]:
-    """z = k x (1 + c x^2), a sum of two numbers, rounded; t = exp(-|z|); and x z' - z = 2 (z - k x)."""
+def _cubic_gate(b: Code, x: Value, single: bool) -> tuple[Value, Value, Value]:
+    """z = k x (1 + c x^2), a sum of two numbers, rounded; t = exp(-|z|); and x z' - z = 2 (z - k x). For a
+    float32, which is computed here in float64, that needs no second number."""
+    if single:
+        scaled = b.multiply(x, like(x, fits.TANH_SCALE[0]))
+        extra = b.multiply(scaled, b.multiply(like(x, fits.TANH_CUBIC[0]), b.multiply(x, x)))
+        z = b.add(scaled, extra)
+        e = exponential(b, b.negative(b.call("absolute", z)), single)
+        return z, e.scaled(b, e.sum(b)), b.multiply(like(x, 2), extra)
     k, k_low = (b.constant(v, x) for v in fits.TANH_SCALE)
     c, c_low = (b.constant(v, x) for v in fits.TANH_CUBIC)
     zero = b.constant(0.0, x)
@@ -215,19 +222,21 @@ def _cubic_gate(b: Code, x: Value) -> tuple[Value, Value, Value]:
 def gelu_tanh(b: Code, x: Value, single: bool) -> Value:
     """x sigmoid(z)."""
     one = b.constant(1.0, x)
-    z, t, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
-    gate = b.divide(b.select(b.less(z, b.constant(0.0, x)), t, one), b.add(one, t))
+    z, t, _ = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END), single)
+    top, bottom = b.select(b.less(z, b.constant(0.0, x)), t, one), b.add(one, t)
+    gate = ratio(b, top, bottom, single) if single else b.divide(top, bottom)
     return _unless_below(b, x, fits.GELU_END, b.multiply(x, gate))
 
 
 def gelu_tanh_derivative(b: Code, x: Value, single: bool) -> Value:
     """sigmoid(z) (1 + x z' sigmoid(-z)), as in `silu_derivative`; beside its zero a fit."""
     one = b.constant(1.0, x)
-    z, t, rest = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END))
+    z, t, rest = _cubic_gate(b, clamp(b, x, -fits.GELU_END, fits.GELU_END), single)
     left = b.multiply(t, b.add(b.add(one, z), b.add(t, rest)))
     right = b.muladd(t, b.add(one, b.add(z, rest)), one)
     top = b.select(b.less(z, b.constant(0.0, x)), left, right)
-    far = b.divide(top, b.muladd(t, b.add(b.constant(2.0, x), t), one))
+    bottom = b.muladd(t, b.add(b.constant(2.0, x), t), one)
+    far = ratio(b, top, bottom, single) if single else b.divide(top, bottom)
     return _near(b, x, fits.GELU_TANH_ZERO, fits.GELU_TANH, far)
 
 
