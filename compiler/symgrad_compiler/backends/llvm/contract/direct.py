@@ -27,9 +27,10 @@ def is_direct(loops: Loops, request: Words) -> Value:
     """Whether B is small, its rows without gaps, and the product few tiles high."""
     tiles = loops.tiles
     columns, a_row = request[Request.COLUMNS], request[Request.A_ROW]
-    has_lanes = request[Request.B_COLUMN].equals(1)
-    if not tiles.machine.has_avx512:  # whose kernels read whole registers
-        has_lanes = loops.both(has_lanes, (columns & (tiles.lanes - 1)).equals(0))
+    even = (columns & (tiles.lanes - 1)).equals(0)
+    if tiles.machine.has_avx512:  # which reads part of a register, if it is the only one
+        even = loops.or_(even, columns <= tiles.lanes)
+    has_lanes = loops.both(request[Request.B_COLUMN].equals(1), even)
     low = request[Request.ROWS] <= _TILES * tiles.rows
     inner = request[Request.INNER]
     small = loops.both(columns * inner <= _SMALL, inner <= tiles.inner)

@@ -178,7 +178,7 @@ class _Micro:
         """Add the product of a column of A and a row of B; the places of the next ones."""
         f, p = self.f, self.f.parameters
         b, *a = places
-        row = [self._vector(f.field(b, self._register(j)), self._mask(j)) for j in range(self.vectors)]
+        row = [self._vector(f.field(b, self._register(j)), self._mask()) for j in range(self.vectors)]
         made = []
         for i in range(self.rows):
             x = self.code.splat(f.load(self._row(a, i), self.kind), self.lanes)
@@ -204,11 +204,10 @@ class _Micro:
         """The bytes before a register of a row of B or C."""
         return self.lanes * self.tiles.bytes * number
 
-    def _mask(self, register: int) -> Value | None:
-        """Of the lanes of a register of B: where masks cost nothing, none is read beyond the columns."""
-        if register < self.vectors - 1 or not self.tiles.machine.has_avx512:
-            return None
-        return self.mask
+    def _mask(self) -> Value | None:
+        """Of the lanes of the only register of B: with AVX-512, none is read beyond the columns. (In a wider
+        tile, each masked load would take a unit from a multiplication.)"""
+        return self.mask if self.vectors == 1 and self.tiles.machine.has_avx512 else None
 
     def _vector(self, at: Value, mask: Value | None) -> Value:
         return read(self.code, at, literal(1, "i64"), self.kind, self.lanes, mask)
