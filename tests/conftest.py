@@ -84,7 +84,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if f"{metafunc.module.__name__}.".startswith(ON_BOTH) and "backend" not in metafunc.fixturenames:
         metafunc.fixturenames.append("backend")
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", BACKENDS, indirect=True)
+        metafunc.parametrize("backend", _backends(metafunc), indirect=True)
+
+
+def _backends(metafunc: pytest.Metafunc) -> list[Any]:
+    """Both, but for tests that say that one is enough: NumPy's turn is then the campaign's."""
+    native, reference = BACKENDS
+    is_native = metafunc.definition.get_closest_marker("native") is not None
+    return [native, pytest.param(reference, marks=[pytest.mark.campaign] if is_native else [])]
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ def test_textbook() -> None:
     assert "False" not in text
 
 
+@pytest.mark.native
 @pytest.mark.slow
 def test_deconvolution(tmp_path: Path) -> None:
     text = output("deconvolution.py", "--out", tmp_path)
@@ -81,6 +82,7 @@ def test_deconvolution_in_short() -> None:
     assert misfits[-1] < 0.1 * misfits[0]
 
 
+@pytest.mark.native
 @pytest.mark.slow
 def test_gaussian_process(tmp_path: Path) -> None:
     text = output("gaussian_process.py", "--rows", 150, "--iterations", 15, "--out", tmp_path)
@@ -90,6 +92,7 @@ def test_gaussian_process(tmp_path: Path) -> None:
     assert (tmp_path / "predictions.png").stat().st_size > 5000
 
 
+@pytest.mark.native
 @pytest.mark.slow
 def test_kalman() -> None:
     text = output("kalman.py", "--steps", 25)
@@ -115,12 +118,14 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("plain", [[], ["--plain"]])
 def test_mnist_form(data: Path, plain: list[str]) -> None:
     text = output("mnist_mlp.py", "--data", data, "--epochs", 12, *plain)
     assert float(text.strip().split("accuracy ")[-1]) > 0.9
 
 
+@pytest.mark.native
 def test_cnn_on_digits() -> None:
     text = output("mnist_cnn.py", "--epochs", 4)
     assert text.count("epoch") == 4
@@ -128,6 +133,7 @@ def test_cnn_on_digits() -> None:
     assert "seconds of training: symgrad" in text
 
 
+@pytest.mark.native
 @pytest.mark.slow
 def test_cnn_on_mnist_form(data: Path) -> None:
     text = output("mnist_cnn.py", "--data", data, "--epochs", 2)

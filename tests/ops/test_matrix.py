@@ -192,6 +192,7 @@ def identities(plan: Plan, at: dict[str, list[Any]], tolerance: float, what: str
         assert abs(a - b) <= tolerance * scale, f"{what}, {key} derivative: forward {a}, reverse {b}"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", [n for n, row in SAMPLES.items() if any(_.smooth for _ in row)])
 def test_float32(name: str) -> None:
     narrow, wide = Program(name, "float32")(), Program(name, "float64")()
@@ -237,6 +238,7 @@ def sizes_of(operands: Any) -> Iterator[dict[int, int]]:
     yield dict.fromkeys(found, 1)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", SAMPLES)
 def test_symbolic_empty_and_single(name: str) -> None:
     rng = np.random.default_rng(5)
@@ -391,6 +393,7 @@ def nodes_of(name: str) -> Iterator[Any]:
         yield from (n for n in ancestors(ys) if n.op.name == name)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", [n for n in SAMPLES if n in registry.ops])
 def test_infer_refuses_or_answers(name: str) -> None:
     """Types that do not fit raise an error of symgrad's that says what is wrong, and nothing else."""
