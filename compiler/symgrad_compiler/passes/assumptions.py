@@ -142,22 +142,20 @@ def _is_positive(tensor: Tensor) -> bool:
 
 def _product(node: Node, known: _Known) -> list[Properties]:
     a, b = node.inputs
-    if _are_transposes(a, b):
+    if _are_adjoints(a, b):
         return [_IMPLIES[_SEMIDEFINITE]]
     return [known.get(a, NOTHING) & known.get(b, NOTHING) & {_LOWER, _UPPER, _ORTHOGONAL}]
 
 
-def _are_transposes(a: Tensor, b: Tensor) -> bool:
+def _are_adjoints(a: Tensor, b: Tensor) -> bool:
     """Whether one is the transpose of the other; of complex matrices, the conjugate transpose."""
-    if a.dtype.kind == "complex":
-        return _of_adjoint(a) is b or _of_adjoint(b) is a
-    return (is_transpose(a.node) and a.node.inputs[0] is b) or (
-        is_transpose(b.node) and b.node.inputs[0] is a
-    )
+    return adjoint_of(a) is b or adjoint_of(b) is a
 
 
-def _of_adjoint(x: Tensor) -> Tensor | None:
-    """What complex matrices are the conjugate transpose of."""
+def adjoint_of(x: Tensor) -> Tensor | None:
+    """What matrices are the transpose of, and complex ones the conjugate transpose; None if of nothing."""
+    if x.dtype.kind != "complex":
+        return x.node.inputs[0] if is_transpose(x.node) else None
     for outer, inner in ((is_transpose, _is_conjugate), (_is_conjugate, is_transpose)):
         if outer(x.node) and inner(x.node.inputs[0].node):
             return x.node.inputs[0].node.inputs[0]
