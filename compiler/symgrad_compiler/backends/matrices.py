@@ -149,8 +149,8 @@ def cofactors(a: Array) -> Array:
 
 
 def cofactors_derivative(a: Array, t: Array) -> Array:
-    """With m = u^H t v: phase u conj(k) vh, where k_ii = sum over j of p_ij m_jj, k_ij = -p_ij m_ji, and p_ij is
-    the product of all singular values but two. (Cofactors are conjugates of analytic functions.)"""
+    """With m = u^H t v: phase u conj(k) vh, where k_ii = sum over j of p_ij m_jj, k_ij = -p_ij m_ji, and p_ij
+    is the product of all singular values but two. (Cofactors are conjugates of analytic functions.)"""
     u, s, vh, phase = _oriented_svd(a)
     m = u.conj().swapaxes(-1, -2) @ t @ vh.conj().swapaxes(-1, -2)
     p = _all_but_two(s)
