@@ -2,7 +2,8 @@
 
 **Convention.** Of the matrix, the lower triangle alone is read, as in NumPy and LAPACK. So the gradient with
 respect to it is lower triangular: an element below the diagonal stands for itself and for its mirror image.
-That is the derivative of what is computed; finite differences of single elements agree with it.
+That is the derivative of what is computed; finite differences of single elements agree with it. Of a complex
+(Hermitian) matrix, only the real part of the diagonal is read, and the gradient is real there.
 
 The derivative (Murray, "Differentiation of the Cholesky decomposition", 2016): from a = l l^H follows
 dl = l p(l^-1 da l^-H), where p takes the lower triangle and half of the diagonal.
@@ -16,6 +17,7 @@ from typing import Any, ClassVar
 from symgrad.dims import Dim
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.arithmetic import log
+from symgrad.ops.complexes import real
 from symgrad.ops.diagonals import MainDiagonal
 from symgrad.ops.kinds import Custom, declare
 from symgrad.ops.reduce import sum
@@ -85,7 +87,7 @@ def cholesky(a: Any, *, upper: bool = False) -> Tensor:
     """Cholesky's factor: lower triangular l with a = l l^H, or upper triangular u with a = u^H u.
 
     Args:
-        a: symmetric positive definite matrices (..., n, n), of which the lower triangle alone is read (the upper
+        a: symmetric (Hermitian) positive definite matrices (..., n, n), of which the lower triangle alone is read (the upper
             one, with `upper`).
         upper: which factor.
 
@@ -109,5 +111,5 @@ def solve_by_factor(l: Tensor, b: Tensor) -> Tensor:
 
 
 def log_determinant(l: Tensor) -> Tensor:
-    """log det(l l^H)."""
-    return 2.0 * sum(log(apply(MainDiagonal(), l)), axis=-1)
+    """log det(l l^H), for a factor with a positive diagonal."""
+    return 2.0 * sum(log(real(apply(MainDiagonal(), l))), axis=-1)

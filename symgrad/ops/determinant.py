@@ -14,13 +14,15 @@ from symgrad.dims import Dim
 from symgrad.errors import ShapeError
 from symgrad.ir.tensor import Tensor, apply, apply_all
 from symgrad.ops.arithmetic import abs, log, sign
+from symgrad.ops.complexes import complex, conj, imag
+from symgrad.ops.create import zeros_like
 from symgrad.ops.diagonals import MainDiagonal
 from symgrad.ops.kinds import Custom, declare
 from symgrad.ops.reduce import prod, sum
 from symgrad.ops.shape import broadcast_to, expand_dims
 from symgrad.ops.solve import Inverse, are_small, diagonal_of, lu_factor
 from symgrad.ops.triangular import adjoint, infer_square, square
-from symgrad.types import TensorType
+from symgrad.types import TensorType, real_dtype
 
 
 class SlogdetResult(NamedTuple):
@@ -69,7 +71,8 @@ class Cofactors(Custom):
         return infer_square(a, self.name)
 
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
-        """A second derivative is symmetric: the derivative in the direction g."""
+        """A second derivative is symmetric: the derivative in the direction g. (Of complex matrices, this is the
+        conjugate of an analytic function with a symmetric derivative h: <g, conj(h t)> = <conj(h g), t>.)"""
         return apply(CofactorsDerivative(), a, g)
 
     def batched_op(self, size: Dim) -> Cofactors:
@@ -98,14 +101,14 @@ class CofactorsDerivative(Custom):
     def vjp_a(self, g: Tensor, a: Tensor, t: Tensor, out: Tensor) -> Tensor:
         """The third derivative of det(a) in the directions t and g, with x = a^-1:
 
-        det(a) ((tr(xt) tr(xg) - tr(xtxg)) x - tr(xt) xgx - tr(xg) xtx + xtxgx + xgxtx)^H
+        (det(a) ((tr(xt) tr(xg) - tr(xtxg)) x - tr(xt) xgx - tr(xg) xtx + xtxgx + xgxtx))^H
         """
         x = apply(Inverse(), a)
         xt, xg = x @ t, x @ g
         t1, t2 = _trace(xt), _trace(xg)
         first = scaled(t1 * t2 - _trace(xt @ xg), x) - scaled(t1, xg @ x) - scaled(t2, xt @ x)
         whole = first + (xt @ xg + xg @ xt) @ x
-        return scaled(apply(Det(), a), adjoint(whole))
+        return scaled(conj(apply(Det(), a)), adjoint(whole))
 
     def batched_op(self, size: Dim) -> CofactorsDerivative:
         return self
@@ -125,7 +128,8 @@ def _trace(x: Tensor) -> Tensor:
 class SlogDet(Custom):
     """The sign of the determinant and the logarithm of its absolute value; of a singular matrix, 0 and -inf.
 
-    d_a = g (of the logarithm) times a^-H.
+    With x = tr(a^-1 da), the logarithm changes by Re x, and the sign s, of complex matrices a number on the unit
+    circle, by i s Im x: d_a = (g_logarithm + i Im(conj(s) g_sign)) a^-H.
     """
 
     name: ClassVar[str] = "slogdet"
@@ -134,14 +138,19 @@ class SlogDet(Custom):
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         number = infer_square(a, self.name).with_shape(a.shape[:-2])
-        return number, number
+        return number, number.with_dtype(real_dtype(a.dtype))
 
     def vjp_a(
         self, g: tuple[Tensor | None, Tensor | None], a: Tensor, out: tuple[Tensor, Tensor]
     ) -> Tensor | None:
-        if g[1] is None:
-            return None  # a sign is piecewise constant
-        return scaled(g[1], adjoint(apply(Inverse(), a)))
+        g_sign, g_log = g
+        if a.dtype.kind != "complex":
+            g_sign = None  # a real sign is piecewise constant
+        if g_sign is None:
+            return None if g_log is None else scaled(g_log, adjoint(apply(Inverse(), a)))
+        turned = imag(conj(out[0]) * g_sign)
+        factor = complex(zeros_like(turned) if g_log is None else g_log, turned)
+        return scaled(factor, adjoint(apply(Inverse(), a)))
 
     def expand(self, a: Tensor) -> tuple[Tensor, Tensor]:
         lu, _, parity = lu_factor(a)
@@ -176,8 +185,8 @@ def slogdet(a: Any) -> SlogdetResult:
     """The sign and the logarithm of the absolute value of the determinant, which neither overflow nor underflow.
 
     Returns:
-        A named tuple (sign, logabsdet) of shapes (...). Of a singular matrix they are 0 and -inf, and a derivative
-        raises LinAlgError.
+        A named tuple (sign, logabsdet) of shapes (...). Of complex matrices the sign is a complex number of length 1
+        and the logarithm real. Of a singular matrix they are 0 and -inf, and a derivative raises LinAlgError.
 
     >>> sign, logabsdet = slogdet([[1.0, 2.0], [3.0, 4.0]])
     >>> sign.eval(), logabsdet.eval().round(12)

@@ -18,18 +18,18 @@ from symgrad.dims import Dim
 from symgrad.errors import ShapeError
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import align_tensors
-from symgrad.ops.arithmetic import abs, square
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import greater
 from symgrad.ops.create import as_tensor, zeros
 from symgrad.ops.kinds import Custom, declare
+from symgrad.ops.polar import squared_length
 from symgrad.ops.reduce import Supremum, as_inexact, sum
 from symgrad.ops.select import maximum
 from symgrad.ops.shape import broadcast_shapes, broadcast_to, expand_dims, reshape
 from symgrad.ops.spectral import svdvals
 from symgrad.ops.triangular import adjoint, here, infer_matrix, matrices
 from symgrad.ops.truth import count_nonzero
-from symgrad.types import TensorType
+from symgrad.types import TensorType, real_dtype
 
 
 class LstsqResult(NamedTuple):
@@ -127,7 +127,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
         rcond: what share of the largest singular value counts as 0; unless given, max(m, n) times eps.
 
     Returns:
-        A named tuple: x (n,) or (..., n, k), the shortest solution; residuals, the sums of squares of b - a x, of
+        A named tuple: x (n,) or (..., n, k), the shortest solution; residuals, the sums of |b - a x|^2, of
         shape (..., k), or (1,) for a vector b, and of none where m <= n is known (NumPy leaves them out for a matrix
         that has not full rank too); the rank; the singular values. x and residuals have derivatives with respect to a,
         along matrices of the same rank, and b.
@@ -153,9 +153,9 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
     rtol = _tolerance(rcond)
     x = apply(LeastSquares(rtol), matrix, right)
     if isinstance(m, int) and isinstance(n, int) and m <= n:
-        residuals = zeros((0,), dtype=x.dtype)
+        residuals = zeros((0,), dtype=real_dtype(x.dtype))
     else:
-        residuals = sum(square(abs(right - matrix @ x)), axis=-2)
+        residuals = sum(squared_length(right - matrix @ x), axis=-2)
     s = svdvals(left)
     return LstsqResult(reshape(x, (*batch, n)) if is_vector else x, residuals, _rank(s, left, rtol), s)
 
@@ -193,7 +193,7 @@ def _default_tolerance(a: Tensor) -> Any:
     m, n = a.shape[-2:]
     if isinstance(m, int) and isinstance(n, int):
         return max(m, n) * eps
-    return astype(maximum(as_tensor(m), as_tensor(n)), a.dtype) * eps
+    return astype(maximum(as_tensor(m), as_tensor(n)), real_dtype(a.dtype)) * eps
 
 
 def _tolerance(rtol: float | None) -> float | None:

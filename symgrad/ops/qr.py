@@ -22,8 +22,8 @@ from symgrad.ops.triangular import (
     adjoint,
     here,
     infer_matrix,
-    lower_part,
     matrices,
+    mirrored,
     triangular,
     upper_part,
 )
@@ -42,7 +42,8 @@ class QRResult(NamedTuple):
 class QR(Custom):
     """a = q r, with orthonormal columns q and an upper triangular r; of k = min(m, n) columns, or `complete`.
 
-    With m = r g_r^H - g_q^H q, and c(m) its lower triangle mirrored: d_a = (g_q + q c(m)) r^-H.
+    r has a real diagonal, of complex matrices too: that settles the phases of the columns of q. With m = r g_r^H -
+    g_q^H q, and c(m) its lower triangle mirrored: d_a = (g_q + q c(m)) r^-H.
     """
 
     complete: bool
@@ -75,8 +76,8 @@ class QR(Custom):
             inner = -part if inner is None else inner - part
         if inner is None:
             return None
-        mirrored = q @ (lower_part(inner) + adjoint(lower_part(inner, strict=True)))
-        sent = mirrored if g_q is None else g_q + mirrored
+        within = q @ mirrored(inner)
+        sent = within if g_q is None else g_q + within
         return adjoint(triangular(r, adjoint(sent), lower=False))
 
     def batched_op(self, size: Dim) -> QR:

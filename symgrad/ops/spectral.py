@@ -1,11 +1,14 @@
-"""Eigenvalues of symmetric matrices, and singular values.
+"""Eigenvalues of symmetric (Hermitian) matrices, and singular values.
 
 **Repeated values.** Derivatives of vectors have the gaps between values in the denominator. Where a gap is
 within rounding of 0 (n times eps times the largest value), its reciprocal is taken as 0: derivatives are then
 finite. They are right for whatever does not depend on the choice of vectors for a repeated value, as far as first
 derivatives; at second order, terms between equal values are missing.
 
-**Signs** of vectors are those that LAPACK gives; derivatives keep them.
+**Signs** of vectors are those that LAPACK gives; derivatives keep them. Complex vectors have a phase, which is
+LAPACK's as well, and which derivatives hold still: v_k^H dv_k = 0 for eigenvectors, u_k^H du_k = -v_k^H dv_k for
+singular vectors. So derivatives, of every order, are right for whatever does not depend on phases (projections,
+|v|, functions of the matrix), and are a convention for the rest.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from symgrad.ir.tensor import Tensor, apply, apply_all
 from symgrad.ops.arithmetic import abs
 from symgrad.ops.cast import astype, stop_gradient
 from symgrad.ops.compare import equal, less_equal, logical_or
-from symgrad.ops.create import as_tensor
-from symgrad.ops.diagonals import DiagonalMatrix
+from symgrad.ops.complexes import complex, imag
+from symgrad.ops.create import as_tensor, zeros_like
+from symgrad.ops.diagonals import DiagonalMatrix, MainDiagonal
 from symgrad.ops.kinds import Custom, declare
 from symgrad.ops.reduce import Supremum
 from symgrad.ops.select import where
@@ -37,7 +41,7 @@ from symgrad.ops.triangular import (
     positions,
     square,
 )
-from symgrad.types import TensorType
+from symgrad.types import DType, TensorType, real_dtype
 
 
 class EighResult(NamedTuple):
@@ -86,9 +90,9 @@ def _rounding(w: Tensor, like: Tensor) -> Tensor:
     return broadcast_to(expand_dims(bound, tuple(range(bound.ndim, like.ndim))), like.shape)
 
 
-def _diagonal(w: Tensor) -> Tensor:
+def _diagonal(w: Tensor, dtype: DType) -> Tensor:
     n = w.shape[-1]
-    return apply(DiagonalMatrix((n, n), 0), w)
+    return apply(DiagonalMatrix((n, n), 0), astype(w, dtype))
 
 
 # ---- eigenvalues ------------------------------------------------------------------------------------
@@ -97,8 +101,8 @@ def _diagonal(w: Tensor) -> Tensor:
 @declare
 @dataclass(frozen=True)
 class Eigh(Custom):
-    """Eigenvalues, ascending, and eigenvectors, as columns, of the symmetric matrix that has the lower (or upper)
-    triangle of a.
+    """Eigenvalues, ascending, and eigenvectors, as columns, of the symmetric (Hermitian) matrix that has the lower (or
+    upper) triangle of a.
 
     With f_ij = 1 / (w_j - w_i): d_a = v (diag(g_w) + f * (v^H g_v)) v^H, on the triangle that is read.
     """
@@ -111,13 +115,13 @@ class Eigh(Custom):
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         infer_square(a, self.name)
-        return a.with_shape(a.shape[:-1]), a
+        return a.with_shape(a.shape[:-1]).with_dtype(real_dtype(a.dtype)), a
 
     def vjp_a(
         self, g: tuple[Tensor | None, Tensor | None], a: Tensor, out: tuple[Tensor, Tensor]
     ) -> Tensor | None:
         w, v = out
-        inner = None if g[0] is None else _diagonal(g[0])
+        inner = None if g[0] is None else _diagonal(g[0], v.dtype)
         if g[1] is not None:
             turned = _over_gaps(w) * (adjoint(v) @ g[1])
             inner = turned if inner is None else inner + turned
@@ -141,7 +145,7 @@ class EigValsH(Custom):
     fails = True
 
     def infer(self, a: TensorType) -> TensorType:
-        return infer_square(a, self.name).with_shape(a.shape[:-1])
+        return infer_square(a, self.name).with_shape(a.shape[:-1]).with_dtype(real_dtype(a.dtype))
 
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
         v = apply_all(Eigh(), (a,))[1]
@@ -158,7 +162,7 @@ def _is_lower(uplo: str) -> bool:
 
 
 def eigh(a: Any, UPLO: str = "L") -> EighResult:
-    """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n), as columns, of symmetric matrices.
+    """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n), as columns, of symmetric or Hermitian matrices.
 
     Args:
         a: matrices (..., n, n), of which one triangle is read.
@@ -167,7 +171,7 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     Raises:
         LinAlgError: when it runs, no convergence.
 
-    Derivatives of eigenvectors belong to the signs that LAPACK chooses; see the module, and
+    Eigenvalues are real. Derivatives of eigenvectors belong to the signs (phases) that LAPACK chooses; see the module, and
     docs/derivatives.md, for repeated eigenvalues.
 
     >>> w, v = eigh([[2.0, 1.0], [1.0, 2.0]])
@@ -178,7 +182,7 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
-    """The eigenvalues (..., n) of symmetric matrices, ascending; see `eigh`."""
+    """The eigenvalues (..., n) of symmetric or Hermitian matrices, ascending; see `eigh`."""
     matrix = square(a, "eigvalsh")
     return apply(EigValsH(), matrix if _is_lower(UPLO) else adjoint(matrix))
 
@@ -197,6 +201,9 @@ class SVD(Custom):
 
         d_a = u ((skew(u^H g_u) / e) s + s (skew(v^H g_v) / e) + diag(g_s)) v^H
               + (1 - u u^H) g_u s^-1 v^H + u s^-1 g_v^H (1 - v v^H)
+
+    Of complex matrices, the phases of u_k and v_k turn against each other, by Im(u_k^H da v_k) / 2 s_k, which adds
+    i diag(Im(u^H g_u - v^H g_v)) / 2 s to what stands between u and v^H.
     """
 
     full: bool
@@ -209,7 +216,8 @@ class SVD(Custom):
         *batch, m, n = infer_matrix(a, self.name).shape
         k = dims.minimum(m, n)
         rows, columns = (m, n) if self.full else (k, k)
-        return a.with_shape((*batch, m, rows)), a.with_shape((*batch, k)), a.with_shape((*batch, columns, n))
+        s = a.with_shape((*batch, k)).with_dtype(real_dtype(a.dtype))
+        return a.with_shape((*batch, m, rows)), s, a.with_shape((*batch, columns, n))
 
     def vjp_a(
         self, g: tuple[Tensor | None, ...], a: Tensor, out: tuple[Tensor, Tensor, Tensor]
@@ -238,25 +246,33 @@ def _pulled_svd(g: tuple[Tensor | None, ...], u: Tensor, s: Tensor, vh: Tensor) 
     k = s.shape[-1]
     squares = _over_gaps(s) * _over_sums(s)  # 1 / (s_j^2 - s_i^2)
     over_s = where(equal(s, 0), 0, 1 / where(equal(s, 0), 1, s))
-    inner = None if g_s is None else _diagonal(g_s)
-    outside = None
+    inner = None if g_s is None else _diagonal(g_s, u.dtype)
+    outside = phase = None
     if g_u is not None:
         turned = adjoint(u) @ g_u
         part = (turned - adjoint(turned)) * squares * _columns(s, k)
         inner = part if inner is None else inner + part
+        phase = _diagonal_imag(turned)
         if u.shape[-2] != k:
             outside = ((g_u - u @ turned) * _columns(over_s, u.shape[-2])) @ vh
     if g_vh is not None:
         turned = vh @ adjoint(g_vh)
         part = (turned - adjoint(turned)) * squares * _rows(s, k)
         inner = part if inner is None else inner + part
+        phase = -_diagonal_imag(turned) if phase is None else phase - _diagonal_imag(turned)
         if vh.shape[-1] != k:
             part = u @ (_rows(over_s, vh.shape[-1]) * (g_vh - adjoint(turned) @ vh))
             outside = part if outside is None else outside + part
     if inner is None:
         return None
+    if u.dtype.kind == "complex" and phase is not None:
+        inner = inner + _diagonal(complex(zeros_like(phase), 0.5 * phase * over_s), u.dtype)
     whole = u @ inner @ vh
     return whole if outside is None else whole + outside
+
+
+def _diagonal_imag(x: Tensor) -> Tensor:
+    return imag(apply(MainDiagonal(), x))
 
 
 def _over_sums(s: Tensor) -> Tensor:
@@ -278,7 +294,7 @@ class SVDVals(Custom):
 
     def infer(self, a: TensorType) -> TensorType:
         *batch, m, n = infer_matrix(a, self.name).shape
-        return a.with_shape((*batch, dims.minimum(m, n)))
+        return a.with_shape((*batch, dims.minimum(m, n))).with_dtype(real_dtype(a.dtype))
 
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
         return _pulled_values(g, a)
@@ -297,7 +313,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
         compute_uv: False for the singular values alone.
 
     Returns:
-        A named tuple (U, S, Vh), S descending.
+        A named tuple (U, S, Vh), S real and descending.
 
     Raises:
         LinAlgError: when it runs, no convergence.

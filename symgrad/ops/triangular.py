@@ -1,7 +1,8 @@
 """Triangular systems of equations, and what the rooms of linear algebra share: adjoints, triangles, checks.
 
 Rules are written with `adjoint`, so that they hold for complex matrices too: the transpose of a linear map
-under the real inner product Re<x, y> is its adjoint.
+under the real inner product Re<x, y> is its adjoint (see "Complex numbers" in `kinds`). What is symmetric for real
+matrices is Hermitian for complex ones, and what is orthogonal unitary; factors have real diagonals.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.compare import equal, greater, greater_equal
+from symgrad.ops.complexes import conj
 from symgrad.ops.create import arange, zeros_like
-from symgrad.ops.kinds import FLOATS, Custom, declare
+from symgrad.ops.kinds import INEXACT, Custom, declare
 from symgrad.ops.reduce import as_inexact
 from symgrad.ops.select import where
 from symgrad.ops.shape import broadcast_shapes, broadcast_to, expand_dims, matrix_transpose, reshape
 from symgrad.types import TensorType
 
 #: The kinds of dtypes that matrices may have.
-KINDS = FLOATS
+KINDS = INEXACT
 
 
 # ---- adjoints and triangles -------------------------------------------------------------------------
@@ -32,7 +34,7 @@ KINDS = FLOATS
 
 def adjoint(x: Tensor) -> Tensor:
     """The conjugate transpose of matrices."""
-    return matrix_transpose(x)
+    return matrix_transpose(conj(x))
 
 
 def positions(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,20 +56,22 @@ def upper_part(x: Tensor, *, strict: bool = False) -> Tensor:
 
 
 def halved_lower_part(x: Tensor) -> Tensor:
-    """x below its diagonal, half of x on it: of a symmetric x, p with p + adjoint(p) = x."""
+    """x below its diagonal, half of x on it: of a symmetric (Hermitian) x, p with p + adjoint(p) = x."""
     row, column = positions(x)
     return where(equal(row, column), 0.5 * x, lower_part(x))
 
 
 def of_lower_triangle(g: Tensor) -> Tensor:
     """The cotangent of a matrix of which the lower triangle alone is read, and mirrored, from the cotangent `g`
-    of the mirrored matrix: an element below the diagonal stands in two places."""
+    of the mirrored matrix: an element below the diagonal stands in two places. On the diagonal, the real part alone
+    is read, and gets a cotangent."""
     return halved_lower_part(g + adjoint(g))
 
 
 def mirrored(x: Tensor) -> Tensor:
-    """The symmetric (Hermitian) matrix that has x's lower triangle."""
-    return lower_part(x) + adjoint(lower_part(x, strict=True))
+    """The symmetric (Hermitian) matrix that has x's lower triangle; of the diagonal, the real part."""
+    half = halved_lower_part(x)
+    return half + adjoint(half)
 
 
 # ---- checks -----------------------------------------------------------------------------------------
@@ -100,7 +104,7 @@ def infer_system(a: TensorType, b: TensorType, name: str) -> TensorType:
 
 
 def matrices(x: Any, name: str, *, label: str = "a") -> Tensor:
-    """x as matrices of floats."""
+    """x as matrices of floats or complex numbers."""
     tensor: Tensor = as_inexact(x)
     if tensor.dtype.kind not in KINDS:
         raise DTypeError(f"{name} does not take {tensor.dtype}", facts=[(label, tensor.type)], at=here())
@@ -112,7 +116,7 @@ def matrices(x: Any, name: str, *, label: str = "a") -> Tensor:
 
 
 def square(x: Any, name: str) -> Tensor:
-    """x as square matrices of floats.
+    """x as square matrices of floats or complex numbers.
 
     Raises:
         NotSquareError: the two sizes are not provably equal.
@@ -225,7 +229,7 @@ def solve_triangular(
     if trans not in _TRANSPOSED:
         raise GraphError(f'trans must be 0, 1, 2, "N", "T" or "C", not {trans!r:.20}', at=here())
     left, right, is_vector = system(a, b, "solve_triangular")
-    x = triangular(
-        left, right, lower=bool(lower), adjoint=_TRANSPOSED[trans] != "N", unit=bool(unit_diagonal)
-    )
+    form = _TRANSPOSED[trans]
+    left = conj(left) if form == "T" else left  # a^T = conj(a)^H
+    x = triangular(left, right, lower=bool(lower), adjoint=form != "N", unit=bool(unit_diagonal))
     return solution(x, is_vector)

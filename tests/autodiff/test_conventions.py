@@ -351,6 +351,13 @@ all singular values but two, so both are right at every matrix; third derivative
 `solve` and `qr` of dependent columns have no derivative there: LinAlgError. `pinv` and `lstsq` are differentiated along
 matrices of the same rank (Golub and Pereyra).
 
+**Complex matrices.** All of `sg.linalg` takes them; for symmetric and transpose read Hermitian and conjugate transpose.
+Of the diagonal of a Hermitian matrix the real part alone is read, so the gradient is real there. The sign that `slogdet`
+gives is a complex number of length 1, with a derivative; R of `qr` has a real diagonal. Vectors of `eigh` and `svd` have
+the phases that LAPACK gives them, which nothing determines: derivatives turn no phase (v_iᴴ dv_i = 0 for `eigh`,
+u_iᴴ du_i = -v_iᴴ dv_i for `svd`). So they are right, at every order, for whatever does not depend on phases, such as
+projections, |v|, U f(S) Vh.
+
 **Assumptions.** `sg.assume(a, "positive_definite")` changes how things are computed, not what the gradient is: that of
 `solve(a, b)` has both triangles, since `solve` reads both.
 """  # noqa: E501

@@ -26,6 +26,7 @@ from tests.graphs import graphs
 from tests.ops.samples import SAMPLES, Sample
 from tests.ops.samples_conv import CONV
 from tests.ops.samples_linalg import LINALG
+from tests.ops.samples_linalg_complex import LINALG_COMPLEX
 
 #: Units in the last place by which the backends may differ: NumPy's own functions are within 4, ours within
 #: 3. Composites (softplus, logaddexp, sech_squared) add up.
@@ -213,7 +214,7 @@ def test_samples_agree(name: str, sample: Sample) -> None:
     found = [
         sg.function(xs, ys, backend=b, on_unused_input="ignore")(*sample.operands) for b in ("llvm", "numpy")
     ]
-    sums = name in LINALG or name in CONV
+    sums = name in LINALG or name in LINALG_COMPLEX or name in CONV
     for ours, theirs in zip(*found, strict=True):
         assert ours.dtype == theirs.dtype
         assert ours.shape == theirs.shape

@@ -22,6 +22,7 @@ from tests.ops.samples_elementary import ELEMENTARY
 from tests.ops.samples_fft import FFT
 from tests.ops.samples_indexing import INDEXING
 from tests.ops.samples_linalg import LINALG
+from tests.ops.samples_linalg_complex import LINALG_COMPLEX
 from tests.ops.samples_reduce import REDUCE
 from tests.ops.samples_shape import SHAPE
 from tests.ops.samples_special import SPECIAL
@@ -148,3 +149,4 @@ SAMPLES |= COMPLEX
 SAMPLES |= FFT
 SAMPLES |= CONV
 SAMPLES |= LINALG
+SAMPLES |= LINALG_COMPLEX

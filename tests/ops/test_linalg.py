@@ -99,7 +99,99 @@ def test_repeated_singular_values() -> None:
             np.testing.assert_allclose(by_s, np.eye(3), atol=1e-14)  # the nuclear norm's
 
 
+# ---- complex matrices: conventions -------------------------------------------------------------------
+
+
+def complex_matrix(n: Any = 3, name: str = "a") -> Any:
+    return sg.tensor(name, (n, n), "complex128")
+
+
+def test_of_a_hermitian_diagonal_the_real_part_is_read() -> None:
+    a = complex_matrix(2)
+    factor = linalg.cholesky(a)
+    w = linalg.eigvalsh(a)
+    slope = sg.grad(sg.real(factor[1, 1]), a)
+    f = sg.function([a], [factor, slope, sg.grad(sg.imag(factor[1, 0]), a), sg.grad(w[0] + w[1], a)])
+    value = np.array([[4.0 + 9j, 777.0], [2.0 - 2j, 5.0 - 3j]])
+    l, first, second, third = f(value)
+    # l_10 = a_10 / sqrt(a_00); l_11 = sqrt(a_11 - |a_10|^2 / a_00)
+    np.testing.assert_allclose(l, [[2, 0], [1 - 1j, np.sqrt(3)]], atol=1e-15)
+    root = np.sqrt(3)
+    np.testing.assert_allclose(
+        first, [[1 / (4 * root), 0], [(-1 + 1j) / (2 * root), 1 / (2 * root)]], atol=1e-15
+    )
+    np.testing.assert_allclose(second, [[1 / 8, 0], [0.5j, 0]], atol=1e-15)
+    np.testing.assert_allclose(third, np.eye(2), atol=1e-14)
+
+
+def test_the_sign_of_a_complex_determinant() -> None:
+    """Of diag(z, 1): z / |z|, which turns with z."""
+    a = complex_matrix(2)
+    sign, logabsdet = linalg.slogdet(a)
+    f = sg.function([a], [sign, logabsdet, sg.grad(sg.imag(sign), a), sg.grad(logabsdet, a)])
+    s, logarithm, slope, of_logarithm = f(np.diag([2.0 + 0j, 1.0]))
+    assert (complex(s), float(logarithm)) == (1, np.log(2))
+    np.testing.assert_allclose(slope, np.diag([0.5j, 1j]), atol=1e-15)  # d/dIm z is 1 / |z|
+    np.testing.assert_allclose(of_logarithm, np.diag([0.5, 1]), atol=1e-15)
+
+
+def test_derivatives_turn_no_phase_of_complex_vectors() -> None:
+    rng = np.random.default_rng(1)
+    value = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
+    direction = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
+    a, t = complex_matrix(4), complex_matrix(4, "t")
+    v = linalg.eigh(a).eigenvectors
+    u, _, vh = linalg.svd(a)
+    f = sg.function([a, t], [v, u, vh, *sg.jvp([v, u, vh], a, t)])
+    v_, u_, vh_, dv, du, dvh = f(value, direction)
+    assert np.abs(np.sum(v_.conj() * dv, 0)).max() < 1e-13
+    of_u, of_v = np.sum(u_.conj() * du, 0), np.sum(vh_ * dvh.conj(), 1)
+    np.testing.assert_allclose(of_u, -of_v, atol=1e-12)
+    assert np.abs(of_u.imag).max() > 1e-3
+    assert np.abs(dv).max() > 1e-3
+
+
+@pytest.mark.parametrize("eigenvalues", [[1.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+def test_repeated_eigenvalues_of_hermitian_matrices(eigenvalues: list[float]) -> None:
+    q = np.linalg.qr(random(3, 3, seed=2) + 1j * random(3, 3, seed=3))[0]
+    value = (q * np.array(eigenvalues)) @ q.conj().T
+    value = (value + value.conj().T) / 2
+    a = complex_matrix()
+    w, v = linalg.eigh(a)
+    whole = (v * sg.exp(w)) @ sg.conj(v).mT
+    fixed = random(3, 3, seed=4)
+    f = sg.function(
+        [a], [sg.grad(sg.sum(sg.real(sg.trace(whole))), a), sg.grad(sg.sum(fixed * sg.abs(v) ** 2), a)]
+    )
+    trace, by_vectors = f(value)
+    hermitian = scipy.linalg.expm(value)
+    np.testing.assert_allclose(trace, np.tril(2 * hermitian) - np.diag(np.diag(hermitian)), atol=1e-12)
+    assert np.isfinite(by_vectors).all()
+
+
 # ---- singular matrices ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2, 3])
+def test_complex_det_of_any_rank(rank: int) -> None:
+    """The gradients of Re det and Im det are the conjugate cofactors, and i times those; and along t."""
+    n = 3
+    value = (random(n, rank, seed=3) + 1j * random(n, rank, seed=5)) @ random(rank, n, seed=4)
+    along = random(n, n, seed=6) + 1j * random(n, n, seed=7)
+    a, t = complex_matrix(n), complex_matrix(n, "t")
+    d = linalg.det(a)
+    first = sg.grad(sg.real(d), a)
+    f = sg.function([a, t], [first, sg.grad(sg.imag(d), a), sg.jvp(first, a, t)])
+    g, h, second = f(value, along)
+
+    def cofactors(m: np.ndarray) -> np.ndarray:
+        """Row k is the cross product of the other two, which is quadratic in m."""
+        return np.stack([np.cross(m[k - 2], m[k - 1]) for k in range(n)])
+
+    np.testing.assert_allclose(g, cofactors(value).conj(), atol=1e-13)
+    np.testing.assert_allclose(h, 1j * g, atol=1e-13)
+    slope = (cofactors(value + along) - cofactors(value - along)) / 2  # exact
+    np.testing.assert_allclose(second, slope.conj(), atol=1e-12)
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2, 3])
@@ -212,10 +304,12 @@ def test_ill_conditioned(power: int) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("n", [3, "n"])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_failure_names_the_node_and_the_matrix_and_leaves_state_alone(
-    build: Any, good: np.ndarray, bad: np.ndarray, phrase: str, n: Any
+    build: Any, good: np.ndarray, bad: np.ndarray, phrase: str, n: Any, dtype: str
 ) -> None:
-    a = sg.tensor("a", (2, 2, n, n))
+    good, bad = good.astype(dtype), bad.astype(dtype)
+    a = sg.tensor("a", (2, 2, n, n), dtype)
     if n == "n" and build is not linalg.cholesky and build is not linalg.inv:
         pytest.skip("the right-hand side has a fixed size")
     count = sg.shared(np.zeros(()), "count")
@@ -290,6 +384,72 @@ def test_assumptions_give_the_same_and_are_checked_on_demand(kind: str, value: n
     assert "assume" not in quick.optimized.stats()["ops"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("symmetric", np.array([[1.0, 2.0 + 1j], [2.0 - 1j, -1.0]])),
+        ("positive_definite", np.array([[3.0, 1.0 - 1j], [1.0 + 1j, 2.0]])),
+        ("upper_triangular", np.array([[2.0 + 1j, 1.0 + 1j], [0.0, 3.0 - 2j]])),
+        ("orthogonal", np.array([[0.6, -0.8j], [-0.8j, 0.6]])),
+    ],
+)
+def test_assumptions_of_complex_matrices(kind: str, value: np.ndarray) -> None:
+    """Symmetric means Hermitian, and orthogonal unitary."""
+    a, b = complex_matrix("n"), sg.tensor("b", ("n",), "complex128")
+
+    def results(m: Any) -> list[Any]:
+        cost = sg.real(b @ linalg.inv(m) @ b + linalg.det(m)) + linalg.slogdet(m)[1]
+        cost = cost + sg.sum(sg.imag(linalg.solve(m.mT, b) + linalg.solve(sg.conj(m), b)))
+        return [cost, sg.grad(cost, a), linalg.inv(m), linalg.inv(2j * m), linalg.slogdet(m)[0]]
+
+    plain = sg.function([a, b], results(a))
+    quick = sg.function([a, b], results(sg.assume(a, kind)))
+    strict = sg.function([a, b], results(sg.assume(a, kind)), validate=True)
+    rhs = np.array([1.0 + 1j, -2.0])
+    for found, looked, wanted in zip(quick(value, rhs), strict(value, rhs), plain(value, rhs), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(looked, wanted, rtol=1e-12, atol=1e-14)
+    with pytest.raises(sg.LinAlgError, match="assumed"):
+        strict(np.array([[1.0, 5.0], [4.0 + 1j, 2.0]]), rhs)
+
+
+def test_properties_of_complex_matrices() -> None:
+    a, x, b = (
+        complex_matrix("n"),
+        sg.tensor("x", ("n", "m"), "complex128"),
+        sg.tensor("b", ("n",), "complex128"),
+    )
+    s = sg.scalar("s")
+    one = sg.eye("n", dtype="complex128")
+    gram = x @ sg.conj(x).mT
+    assert "cholesky" in ops(linalg.solve(gram + one, b), x, b)
+    assert "cholesky" in ops(linalg.solve(gram + sg.exp(s) * one, b), x, b, s)
+    assert "cholesky" not in ops(linalg.solve(x @ x.mT + one, b), x, b)  # symmetric, not Hermitian
+    assert "cholesky" not in ops(linalg.solve(gram + sg.exp(1j * s) * one, b), x, b, s)
+    unitary = linalg.eigh(a).eigenvectors
+    assert ops(linalg.inv(unitary), a).keys() == {"eigh", "conj", "permute_dims"}
+    cost = sg.real(sg.vecdot(b, linalg.solve(a, b))) + linalg.slogdet(a)[1]
+    found = ops([cost, sg.grad(cost, a)], a, b)
+    assert found["lu_factor"] == 1
+    assert "solve" not in found
+
+
+def test_a_matrix_and_its_adjoint_share_factors() -> None:
+    a, b = complex_matrix("n"), sg.tensor("b", ("n", 2), "complex128")
+    adjoint = sg.conj(a).mT
+    outputs = [linalg.solve(a, b), linalg.solve(adjoint, b), linalg.det(adjoint), *linalg.slogdet(adjoint)]
+    outputs.append(linalg.inv(adjoint))
+    f = sg.function([a, b], outputs)
+    assert f.optimized.stats()["ops"]["lu_factor"] == 1
+    rng = np.random.default_rng(0)
+    m, right = (rng.normal(size=s) + 1j * rng.normal(size=s) for s in ((4, 4), (4, 2)))
+    across = m.conj().T
+    wanted = [np.linalg.solve(m, right), np.linalg.solve(across, right), np.linalg.det(across)]
+    wanted += [*np.linalg.slogdet(across), np.linalg.inv(across)]
+    for found, expected in zip(f(m, right), wanted, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+
+
 def ops(y: Any, *inputs: Any) -> dict[str, int]:
     found: dict[str, int] = sg.optimize(sg.Graph(list(inputs), y)).stats()["ops"]
     return found
@@ -345,12 +505,15 @@ def test_log_det_does_not_overflow() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 9, 40])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128", "complex64"])
 def test_known_sizes_as_symbolic_ones(n: int, dtype: str) -> None:
-    """Unrolled code, LAPACK, and the two sizes between."""
+    """Unrolled code, LAPACK, and the two sizes between; complex matrices are called back."""
     rng = np.random.default_rng(n)
-    value = (rng.normal(size=(3, n, n)) + 2 * np.eye(n)).astype(dtype)
-    definite = (value @ np.swapaxes(value, 1, 2) + np.eye(n)).astype(dtype)
+    value = rng.normal(size=(3, n, n)) + 2 * np.eye(n)
+    if dtype.startswith("complex"):
+        value = value + 1j * rng.normal(size=(3, n, n))
+    value = value.astype(dtype)
+    definite = (value @ np.conj(np.swapaxes(value, 1, 2)) + np.eye(n)).astype(dtype)
     right = rng.normal(size=(3, n, 2)).astype(dtype)
     found = []
     for size in (n, "n"):
@@ -366,7 +529,7 @@ def test_known_sizes_as_symbolic_ones(n: int, dtype: str) -> None:
             linalg.solve_triangular(p, b, lower=True, trans=1),
         ]
         found.append(sg.function([a, p, b], outputs)(value, definite, right))
-    condition = np.linalg.cond(value.astype(float)).max()
+    condition = np.linalg.cond(value.astype(np.result_type(dtype, float))).max()
     for x, y in zip(*found, strict=True):
         np.testing.assert_allclose(x, y, rtol=0, atol=50 * condition * np.finfo(dtype).eps * np.abs(y).max())
 

@@ -33,6 +33,7 @@ from tests.ops.samples import SAMPLES, Sample
 from tests.ops.samples_complex import COMPLEX
 from tests.ops.samples_fft import FFT
 from tests.ops.samples_linalg import LINALG
+from tests.ops.samples_linalg_complex import LINALG_COMPLEX
 
 STEP = 1e-4
 #: Coefficients of f(x - 2h) ... f(x + 2h) in the derivative, times h.
@@ -322,7 +323,15 @@ WRITTEN_NAIVELY = set(
 
 @pytest.mark.parametrize(
     "name",
-    sorted(set(SAMPLES) - WRITTEN_NAIVELY - {"astype"} - set(COMPLEX) - set(FFT) - set(LINALG)),
+    sorted(
+        set(SAMPLES)
+        - WRITTEN_NAIVELY
+        - {"astype"}
+        - set(COMPLEX)
+        - set(FFT)
+        - set(LINALG)
+        - set(LINALG_COMPLEX)
+    ),
 )  # C leaves such casts open
 def test_special_values(name: str) -> None:
     """Zeros, infinities, NaN, huge and tiny numbers everywhere: what NumPy gives."""

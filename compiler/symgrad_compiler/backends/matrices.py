@@ -62,19 +62,24 @@ def cholesky(a: Array) -> Array:
     out = numpy.zeros_like(a, order="C")
     (potrf,) = get_lapack_funcs(("potrf",), dtype=a.dtype)
     for place in _places(a) if a.shape[-1] else ():
-        # LAPACK sees the transpose: its upper triangle is our lower one.
+        # LAPACK sees the transpose, whose upper triangle is our lower one: u^H u = a^T for l = u^T.
         found, info = potrf(a[place].T, lower=False, clean=True)
         if info:
             raise matrix_error(False, place, int(info))
-        out[place] = found.T if a.dtype.kind != "c" else found.conj().T
+        out[place] = found.T
     return out
 
 
 def cholesky_inverse(l: Array) -> Array:
     out = numpy.empty_like(l, order="C")
-    (potri,) = get_lapack_funcs(("potri",), dtype=l.dtype)
+    potri, trtri = get_lapack_funcs(("potri", "trtri"), dtype=l.dtype)
     for place in _places(l) if l.shape[-1] else ():
-        found, info = potri(l[place], lower=True)
+        if l.dtype.kind == "c":  # potri takes a diagonal to be real
+            found, info = trtri(l[place], lower=True)
+            half = numpy.tril(found)
+            found = half.conj().T @ half
+        else:
+            found, info = potri(l[place], lower=True)
         if info:
             raise matrix_error(True, place, int(info) - 1)
         lower = numpy.tril(found)
@@ -144,8 +149,8 @@ def cofactors(a: Array) -> Array:
 
 
 def cofactors_derivative(a: Array, t: Array) -> Array:
-    """With m = u^H t v: phase u k vh, where k_ii = sum over j of p_ij m_jj, k_ij = -p_ij m_ji, and p_ij is
-    the product of all singular values but two."""
+    """With m = u^H t v: phase u conj(k) vh, where k_ii = sum over j of p_ij m_jj, k_ij = -p_ij m_ji, and p_ij
+    is the product of all singular values but two. (Cofactors are conjugates of analytic functions.)"""
     u, s, vh, phase = _oriented_svd(a)
     m = u.conj().swapaxes(-1, -2) @ t @ vh.conj().swapaxes(-1, -2)
     p = _all_but_two(s)
@@ -153,11 +158,6 @@ def cofactors_derivative(a: Array, t: Array) -> Array:
     k = -p * m.swapaxes(-1, -2)
     index = numpy.arange(s.shape[-1])
     k[..., index, index] = (p @ diagonal[..., None])[..., 0]
-    return phase[..., None, None] * (u @ k @ vh) if a.dtype.kind != "c" else _complex_part(u, k, vh, phase)
-
-
-def _complex_part(u: Array, k: Array, vh: Array, phase: Array) -> Array:
-    """The cofactors are antilinear in the matrix."""
     return phase[..., None, None] * (u @ k.conj() @ vh)
 
 

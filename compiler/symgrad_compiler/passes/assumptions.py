@@ -5,6 +5,8 @@
     orthogonal             the inverse is the transpose
     symmetric              is its transpose
 
+Of complex matrices, read: Hermitian, unitary, the conjugate transpose (a transpose alone is left as it is).
+
 The pass also drops the assumptions, which nothing needs afterwards, but for those that are to be checked.
 """
 
@@ -27,11 +29,12 @@ from symgrad.ops.determinant import Det, SlogDet
 from symgrad.ops.diagonals import DiagonalMatrix
 from symgrad.ops.qr import QR
 from symgrad.ops.reduce import prod, sum
-from symgrad.ops.shape import Broadcast, PermuteDims, Reshape, matrix_transpose
+from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.solve import Inverse, Solve, diagonal_of, identity_like
 from symgrad.ops.spectral import SVD, Eigh
 from symgrad.ops.transcendental import exp
-from symgrad.ops.triangular import SolveTriangular, triangular
+from symgrad.ops.triangular import SolveTriangular, adjoint, triangular
+from symgrad.registry import ops
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import inherit_name, rebuild
 
@@ -40,6 +43,7 @@ _LOWER, _UPPER, _SYMMETRIC = "lower_triangular", "upper_triangular", "symmetric"
 _POSITIVE, _SEMIDEFINITE = "positive_definite", "positive_semidefinite"
 _ORTHOGONAL, _DIAGONAL = "orthogonal", "diagonal"
 NOTHING: Properties = frozenset()
+_CONJ = ops["conj"]
 #: What each says.
 _IMPLIES: dict[str, Properties] = {
     _SYMMETRIC: frozenset({_SYMMETRIC}),
@@ -111,7 +115,10 @@ def _scaled(node: Node, known: _Known) -> list[Properties]:
         what = known.get(matrix, NOTHING)
         if what and _is_number(factor_):
             kept = what - {_ORTHOGONAL}
-            return [kept if _is_positive(factor_) else kept - {_POSITIVE, _SEMIDEFINITE}]
+            if _is_positive(factor_):
+                return [kept]
+            kept -= {_POSITIVE, _SEMIDEFINITE}
+            return [kept if matrix.dtype.kind == "float" else kept - {_SYMMETRIC}]
     return [NOTHING]
 
 
@@ -125,22 +132,38 @@ def _is_number(tensor: Tensor) -> bool:
 def _is_positive(tensor: Tensor) -> bool:
     while isinstance(tensor.node.op, (Broadcast, Reshape)):
         tensor = tensor.node.inputs[0]
+    if tensor.dtype.kind == "complex" and isinstance(tensor.node.op, AsType):
+        return _is_positive(tensor.node.inputs[0])
     value = fill_value(tensor)
+    if tensor.dtype.kind == "complex":
+        return isinstance(value, complex) and value.imag == 0 and value.real > 0
     return tensor.node.op is exp or (isinstance(value, float) and value > 0)
 
 
 def _product(node: Node, known: _Known) -> list[Properties]:
     a, b = node.inputs
-    if _are_transposes(a, b):
+    if _are_adjoints(a, b):
         return [_IMPLIES[_SEMIDEFINITE]]
     return [known.get(a, NOTHING) & known.get(b, NOTHING) & {_LOWER, _UPPER, _ORTHOGONAL}]
 
 
-def _are_transposes(a: Tensor, b: Tensor) -> bool:
-    """Whether one is the transpose of the other."""
-    return (is_transpose(a.node) and a.node.inputs[0] is b) or (
-        is_transpose(b.node) and b.node.inputs[0] is a
-    )
+def _are_adjoints(a: Tensor, b: Tensor) -> bool:
+    """Whether one is the transpose of the other; of complex matrices, the conjugate transpose."""
+    return adjoint_of(a) is b or adjoint_of(b) is a
+
+
+def adjoint_of(x: Tensor) -> Tensor | None:
+    """What matrices are the transpose of, and complex ones the conjugate transpose; None if of nothing."""
+    if x.dtype.kind != "complex":
+        return x.node.inputs[0] if is_transpose(x.node) else None
+    for outer, inner in ((is_transpose, _is_conjugate), (_is_conjugate, is_transpose)):
+        if outer(x.node) and inner(x.node.inputs[0].node):
+            return x.node.inputs[0].node.inputs[0]
+    return None
+
+
+def _is_conjugate(node: Node) -> bool:
+    return node.op is _CONJ
 
 
 def _identity(node: Node, known: _Known) -> list[Properties]:
@@ -199,7 +222,7 @@ _OF: dict[type, _Rule] = {
     Eigh: lambda node, known: _square(node, 1),
     SVD: lambda node, known: _square(node, 0, 2),
 }
-_OF_ELEMENTWISE: dict[object, _Rule] = {add: _sum, multiply: _scaled}
+_OF_ELEMENTWISE: dict[object, _Rule] = {add: _sum, multiply: _scaled, _CONJ: _of_operand}
 
 
 # ---- what follows -----------------------------------------------------------------------------------
@@ -237,7 +260,7 @@ _Made: TypeAlias = Sequence[Tensor] | None
 
 def _use_for_solve(known: Properties, a: Tensor, b: Tensor, node: Node) -> _Made:
     if _ORTHOGONAL in known:
-        return [matrix_transpose(a) @ b]
+        return [adjoint(a) @ b]
     if _LOWER in known or _UPPER in known:
         return [_triangular(a, b, _LOWER in known)]
     if _POSITIVE in known:
@@ -254,7 +277,7 @@ def _triangular(a: Tensor, b: Tensor, lower: bool) -> Tensor:
 
 def _use_for_inverse(known: Properties, a: Tensor, node: Node) -> _Made:
     if _ORTHOGONAL in known:
-        return [matrix_transpose(a)]
+        return [adjoint(a)]
     if _LOWER in known or _UPPER in known:
         return [_triangular(a, identity_like(a), _LOWER in known)]
     if _POSITIVE in known:

@@ -1,6 +1,6 @@
-"""One factorisation for all that is asked of a matrix: systems (of its transpose too), inverse, determinants.
+"""One factorisation for all that is asked of a matrix: systems (of its adjoint too), inverse, determinants.
 
-    solve(a, b), solve(a.T, c), slogdet(a)   from one lu_factor(a)
+    solve(a, b), solve(a^H, c), slogdet(a)   from one lu_factor(a)
 
 What is asked once stays as it is; so do small matrices of known size, whose code is unrolled.
 """
@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.complexes import conj
 from symgrad.ops.determinant import Det, SlogDet, slogdet_by_lu
 from symgrad.ops.reduce import prod
 from symgrad.ops.solve import Inverse, Solve, are_small, diagonal_of, identity_like, lu_factor, solve_by_lu
-from symgrad_compiler.passes.assumptions import is_transpose
+from symgrad_compiler.passes.assumptions import adjoint_of
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.rewrite.engine import inherit_name, rebuild
 
@@ -50,22 +51,23 @@ share_factors.__dict__["kind"] = "rounding"  # what validation may ask of it
 
 
 def _matrix(a: Tensor) -> tuple[Tensor, bool]:
-    """What a is the transpose of; or a itself."""
-    if is_transpose(a.node) and a.dtype.kind == "float":
-        return a.node.inputs[0], True
-    return a, False
+    """What a is the adjoint of; or a itself."""
+    whole = adjoint_of(a)
+    return (a, False) if whole is None else (whole, True)
 
 
 def _by_factors(node: Node, factors: dict[Tensor, Sequence[Tensor]]) -> Sequence[Tensor]:
     """The outputs of a node from the factors of its matrix."""
-    matrix, is_transposed = _matrix(node.inputs[0])
+    matrix, is_adjoint = _matrix(node.inputs[0])
     if matrix not in factors:
         factors[matrix] = lu_factor(matrix)
     lu, order, parity = factors[matrix]
     if isinstance(node.op, Solve):
-        return [solve_by_lu(lu, order, node.inputs[1], of_adjoint=is_transposed)]
+        return [solve_by_lu(lu, order, node.inputs[1], of_adjoint=is_adjoint)]
     if isinstance(node.op, Inverse):
-        return [solve_by_lu(lu, order, identity_like(matrix), of_adjoint=is_transposed)]
+        return [solve_by_lu(lu, order, identity_like(matrix), of_adjoint=is_adjoint)]
     if isinstance(node.op, Det):
-        return [parity * prod(diagonal_of(lu), axis=-1)]
-    return slogdet_by_lu(lu, parity)
+        det = parity * prod(diagonal_of(lu), axis=-1)
+        return [conj(det) if is_adjoint else det]
+    sign, logarithm = slogdet_by_lu(lu, parity)
+    return [conj(sign) if is_adjoint else sign, logarithm]
