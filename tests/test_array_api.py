@@ -34,9 +34,6 @@ ABSENT_BY_REASON: dict[str, str] = {
     DATA_DEPENDENT: "nonzero unique_all unique_counts unique_inverse unique_values",
     NO_MEMORY: "from_dlpack x.__dlpack__ x.__dlpack_device__",
     "tensors are immutable: `sg.where`, or a new tensor made by `sg.concat`": "x.__setitem__",
-    "the rest of the extension `linalg` is planned": "linalg.cholesky linalg.det linalg.eigh linalg.eigvalsh "
-    "linalg.inv linalg.matrix_power linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve "
-    "linalg.svd linalg.svdvals",
 }
 
 BITWISE = ("and", "or", "xor", "lshift", "rshift")

@@ -307,7 +307,7 @@ def hfft(x: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Tens
 
     >>> import symgrad as sg
     >>> sg.fft.hfft([1.0, 1j, -1.0]).eval()
-    array([ 0.,  4.,  0.,  0.])
+    array([0., 4., 0., 0.])
     """
     return irfft(conj(_complex(x)), n, axis, NORMS[_norm(norm)])
 

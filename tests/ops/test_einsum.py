@@ -159,5 +159,5 @@ def test_masked_rows_stay_masked() -> None:
 
 
 def test_linalg_offers_them() -> None:
-    for name in set(sg.linalg.__all__) - {"cross", "diagonal", "trace"}:
+    for name in ("matmul", "matrix_transpose", "outer", "tensordot", "vecdot", "kron"):
         assert getattr(sg.linalg, name) is getattr(sg, name)

@@ -340,7 +340,7 @@ def test_the_norm_of_nothing_is_0() -> None:
     np.testing.assert_array_equal(sg.vector_norm(x, axis=0, ord=3).eval({x: np.zeros((0, 2))}), [0, 0])
 
 
-@pytest.mark.parametrize("ord", [2, -2, "nuc", 3, "f", True, NAN])
+@pytest.mark.parametrize("ord", [3, "f", True, NAN])
 def test_matrix_norms_that_are_not_there(ord: Any) -> None:
     with pytest.raises(sg.GraphError, match="no order"):
         sg.norm(sg.tensor("x", (2, 2)), ord, axis=(0, 1))
