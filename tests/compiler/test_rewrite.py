@@ -11,7 +11,7 @@ import symgrad as sg
 from symgrad.ir.graph import Graph
 from symgrad.types import FLOAT64, TensorType
 from symgrad_compiler.passes.canonicalize import IDENTITIES
-from symgrad_compiler.passes.complexes import COMPLEXES
+from symgrad_compiler.passes.complexes import RULES as COMPLEXES
 from symgrad_compiler.passes.stabilize import ROWS
 from symgrad_compiler.rewrite import rule, var
 from symgrad_compiler.rewrite.engine import index, rewrite
