@@ -18,7 +18,10 @@ LENGTHS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 65, 129, 257)
 STEPS = (2, 3, 4, 5)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "int8", "bool"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["float32", "float64", "int32", "int64", "bool", pytest.param("int8", marks=pytest.mark.campaign)],
+)
 @pytest.mark.parametrize("step", STEPS)
 def test_reads_and_writes(step: int, dtype: str) -> None:
     rng = np.random.default_rng(step)
