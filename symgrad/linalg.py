@@ -8,8 +8,8 @@ norms           norm, vector_norm, matrix_norm
 contractions    matmul, tensordot, vecdot, outer, cross
 shapes          matrix_transpose, diagonal, trace
 
-All take batches of matrices, in the last two axes, and have derivatives in both modes. What fails when it
-runs raises LinAlgError, which names the node and the matrix of the batch.
+All take batches of real or complex matrices, in the last two axes, and have derivatives in both modes. What
+fails when it runs raises LinAlgError, which names the node and the matrix of the batch.
 """
 
 from __future__ import annotations

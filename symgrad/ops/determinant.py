@@ -173,7 +173,7 @@ def det(a: Any) -> Tensor:
     """The determinants of square matrices (..., n, n).
 
     First and second derivatives are right at singular matrices too: the gradient is the matrix of cofactors.
-    `log(det(a))` is computed as `slogdet` does.
+    Of real matrices, `log(det(a))` is computed as `slogdet` does.
 
     >>> det([[1.0, 2.0], [3.0, 4.0]]).eval().round(12)
     np.float64(-2.0)
