@@ -143,6 +143,7 @@ class Worker:
     def __init__(self, system: str, python: str, threads: int) -> None:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         environment = os.environ | dict.fromkeys(names, str(threads))
+        environment["OPENBLAS_THREAD_TIMEOUT"] = "8"  # its threads would go on into the turns of others
         environment.pop("SYMGRAD_VALIDATE", None)
         command = [python, __file__, "--worker", system, "--threads", str(threads)]
         self.process = subprocess.Popen(

@@ -35,7 +35,8 @@ class System:
     #: By name of a way to call it: what one call is. `{a}` are the arguments, `f` the function.
     ways: Mapping[str, str] = {"": "f({a})"}
     #: Environment of the process: what must be set before the package is imported.
-    environment: Mapping[str, str] = {}
+    #: OpenBLAS's threads would wait for more work into the turns of others.
+    environment: Mapping[str, str] = {"OPENBLAS_THREAD_TIMEOUT": "8"}
     #: As `environment`, for folders that caches are kept in, each within the folder given.
     caches: Mapping[str, str] = {}
 
