@@ -23,7 +23,8 @@ _cache = tempfile.TemporaryDirectory(prefix="symgrad-tests-")
 os.environ["SYMGRAD_CACHE_DIR"] = _cache.name
 os.environ.setdefault("SYMGRAD_VALIDATE", "1")
 
-#: Test modules and folders whose tests run once on each backend.
+#: Test modules and folders whose tests run once on each backend; of those of ops, on NumPy in the campaign,
+#: but for the derivative matrix, which holds every op to the same on both.
 ON_BOTH = ("tests.ops.", "tests.autodiff.", "tests.runtime.", "tests.test_check", "tests.test_examples")
 BACKENDS = ("llvm", "numpy")
 
@@ -90,7 +91,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _backends(metafunc: pytest.Metafunc) -> list[Any]:
     """Both, but for tests that say that one is enough: NumPy's turn is then the campaign's."""
     native, reference = BACKENDS
-    is_native = metafunc.definition.get_closest_marker("native") is not None
+    module = metafunc.module.__name__
+    is_native = module.startswith("tests.ops.") and not module.endswith(".test_matrix")
+    is_native |= metafunc.definition.get_closest_marker("native") is not None
     return [native, pytest.param(reference, marks=[pytest.mark.campaign] if is_native else [])]
 
 
