@@ -70,7 +70,7 @@ class Sweep:
         wide = "double" if kind == "f32" else "x86_fp80"
         comparison = _comparison(module, name, kind, wide, self.operands, floor)
         text = module.text() + comparison
-        self._engine = Engine(compile_object(text, target), target)
+        self._engine = Engine([compile_object(text, target)], target)
         pointers = [ctypes.c_void_p] * 3
         self._values = function_at(self._engine.address("values"), None, *pointers, ctypes.c_int64)
         self._compare = function_at(

@@ -31,13 +31,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with each compilation to object code."""
     counted: list[int] = []
-    compile_object = native.compile_object
+    compile_objects = native.compile_objects
 
-    def count(*args: Any) -> bytes:
+    def count(*args: Any) -> list[bytes]:
         counted.append(1)
-        return compile_object(*args)
+        return compile_objects(*args)
 
-    monkeypatch.setattr(native, "compile_object", count)
+    monkeypatch.setattr(native, "compile_objects", count)
     return counted
 
 
@@ -235,7 +235,7 @@ SCRIPT = """
 import numpy as np, symgrad as sg
 from symgrad_compiler.backends.llvm import compile as native
 def refuse(*_): raise SystemExit("compiled")
-native.compile_object = refuse
+native.compile_objects = refuse
 x = sg.vector("x", size="n")
 f = sg.function([x], sg.tanh(x * 2.0) + sg.constant([1.0]), backend="llvm")
 print(f(np.zeros(3)))
@@ -244,7 +244,7 @@ print(f(np.zeros(3)))
 
 def test_a_new_process_starts_warm(folder: Path) -> None:
     """Everything is there, the entry code too: nothing is compiled."""
-    once = SCRIPT.replace("native.compile_object = refuse\n", "")
+    once = SCRIPT.replace("native.compile_objects = refuse\n", "")
     env = {**os.environ, "SYMGRAD_CACHE_DIR": str(folder)}
     for script in (once, SCRIPT):
         done = subprocess.run(

@@ -91,7 +91,7 @@ class Compiled:
         _entry()
         module = Module()
         emit_convolution(module, c, host().machine, "conv", linkage="")
-        self._engine = Engine(compile_object(module.text(), host(), simplify=False), host())
+        self._engine = Engine([compile_object(module.text(), host(), simplify=False)], host())
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         kinds = (pointer, pointer, pointer, pointer, number, pointer)
         self._function = ctypes.CFUNCTYPE(None, *kinds)(self._engine.address("conv"))

@@ -153,7 +153,7 @@ def test_more_of_a_than_is_packed_at_once(dtype: str) -> None:
 def test_without_memory() -> None:
     """Where no memory is left for packed panels, few of them are packed at once; the bits are the same."""
     text = emit_products("f32", host().machine).replace(f"call ptr @{TAKE}(", "call ptr @nothing(")
-    engine = Engine(compile_object(text + "define ptr @nothing(i64 %n) { ret ptr null }", host()), host())
+    engine = Engine([compile_object(text + "define ptr @nothing(i64 %n) { ret ptr null }", host())], host())
     rng = np.random.default_rng(9)
     for m, n, k in [(150, 700, 700), (40, 300, 1100), (500, 515, 64)]:
         for ways in ((0, 0), (1, 1), (2, 3)):

@@ -200,6 +200,41 @@ def test_kernels_of_one_structure_share_code() -> None:
     assert kernels(12) <= kernels(6) + 2
 
 
+def test_products_and_factors_of_one_structure_share_code() -> None:
+    """An unrolled filter: as many functions for 4 steps as for 7."""
+
+    def functions(count: int, size: int = 3) -> int:
+        a = sg.tensor("a", (count, size, size))
+        p, total = sg.eye(size), sg.constant(0.0)
+        for i in range(count):
+            p = a[i] @ p @ a[i].T + sg.eye(size)
+            total = total + sg.sum(sg.log(sg.diagonal(sg.linalg.cholesky(p))))
+            total = total + sg.sum(sg.linalg.solve(p, a[i]))
+        outputs = [total, sg.grad(total, a)]
+        f, plain = (sg.function([a], outputs, backend=b) for b in ("llvm", "numpy"))
+        value = np.random.default_rng(0).normal(size=(count, size, size)) / size
+        for x, y in zip(f(value), plain(value), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
+        text: str = f._compiled._compilation.text
+        return len(re.findall(r"define .*(matmul|factor)", text))
+
+    assert functions(7) <= functions(4) + 3
+
+
+@pytest.mark.parametrize("size", [3, 12])
+def test_of_factors_that_share_code_the_failing_one_is_named(size: int) -> None:
+    names = ["first", "second", "third"]
+    inputs = [sg.tensor(n, (size, size)) for n in names]
+    results = [sg.linalg.cholesky(a).named(f"factor_{n}") for a, n in zip(inputs, names, strict=True)]
+    f = sg.function(inputs, results, backend="llvm")
+    assert len(re.findall(r"define .*factor", f._compiled._compilation.text)) == 1
+    for i, name in enumerate(names):
+        arrays = [np.eye(size)] * 3
+        arrays[i] = -arrays[i]
+        with pytest.raises(sg.LinAlgError, match=f"factor_{name}"):
+            f(*arrays)
+
+
 def test_slices_of_nothing() -> None:
     """Sizes such as m - 1 may be negative at a call; then there is nothing, not a product of two of them."""
     y = sg.tensor("y", ("n", "m"))

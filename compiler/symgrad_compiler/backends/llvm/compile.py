@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -19,6 +19,7 @@ from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
+from symgrad_compiler.backends.llvm.beside import Beside
 from symgrad_compiler.backends.llvm.contract.request import name_of
 from symgrad_compiler.backends.llvm.frame import CALLBACK, FIXED, LAPACK, POOL, PRODUCTS, Frame
 from symgrad_compiler.backends.llvm.key import fixed_key, program_key
@@ -33,7 +34,7 @@ from symgrad_compiler.backends.llvm.names import (
     ROUTINES,
     TRIM,
 )
-from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host, optimized
+from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_objects, host, optimized
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
@@ -61,7 +62,8 @@ def _cold() -> Any:
 class _Built:
     """What a program is made of, as it is kept on disk."""
 
-    code: bytes
+    #: The object code of each part.
+    code: list[bytes]
     #: Counts of the frame.
     shape: dict[str, int]
     constants: list[Any]
@@ -83,8 +85,10 @@ class _Built:
             "products": self.products,
             "routines": self.routines,
             "constants": [[c.dtype.name, list(c.shape)] for c in self.constants],
+            "parts": len(self.code),
         }
-        blobs = {"code": self.code} | {f"constant{i}": c.tobytes() for i, c in enumerate(self.constants)}
+        blobs = {f"code{i}": c for i, c in enumerate(self.code)}
+        blobs |= {f"constant{i}": c.tobytes() for i, c in enumerate(self.constants)}
         cache.store(key, cache.Entry(header, blobs))
 
     @classmethod
@@ -100,7 +104,7 @@ class _Built:
                 for i, (dtype, shape) in enumerate(header["constants"])
             ]
             built = cls(
-                code=entry.blobs["code"],
+                code=[entry.blobs[f"code{i}"] for i in range(header["parts"])],
                 shape=asdict(Shape(**header["shape"])),
                 constants=constants,
                 states=header["states"],
@@ -122,7 +126,8 @@ class _Built:
         states = len(self.states) + len(self.spares)
         places = [shape.static, shape.sizes_at, shape.arena_at, shape.error_at, shape.words]
         return (
-            all(kind in PRODUCTS for kind in self.products)
+            bool(self.code)
+            and all(kind in PRODUCTS for kind in self.products)
             and all(isinstance(name, str) and name in ROUTINES for name in self.routines)
             and all(0 <= i < len(graph.states) for i in (*self.states, *self.spares))
             and (shape.inputs, shape.outputs) == (len(graph.inputs), len(graph.outputs))
@@ -250,7 +255,10 @@ class Compilation:
         built = None if key is None else _Built.load(key, self.graph)
         callbacks: Callbacks | None = None
         if built is None:
+            products = [Beside(partial(_product, kind)) for kind in sorted(_products(self.plan))]
             built, callbacks = self._build(self.text)
+            for product in products:
+                product.result()
             if key is not None and callbacks is None:
                 built.store(key, self.graph.name)
         return self._assemble(built, callbacks, cast)
@@ -275,7 +283,7 @@ class Compilation:
     def _build(self, text: str) -> tuple[_Built, Callbacks | None]:
         plan = self.plan
         frame = Frame.of(plan)
-        code = compile_object(text, self.target)
+        code = compile_objects(text, self.target)
         numbers = {s.state: i for i, s in enumerate(self.graph.states)}
         counts = Shape(
             inputs=len(plan.graph.inputs),
@@ -377,10 +385,11 @@ def _fixed(name: str, text: Callable[[], str], simplify: bool = True) -> Engine:
     target = host()
     key = fixed_key(name, target.key())
     kept = cache.load(key)
-    code = kept.blobs.get("code") if kept else None
-    if code is None:
-        code = compile_object(text(), target, simplify)
-        cache.store(key, cache.Entry({"name": f"({name})"}, {"code": code}))
+    code = [kept.blobs[n] for n in sorted(kept.blobs)] if kept else []
+    if not code:
+        code = compile_objects(text(), target, simplify)
+        blobs = {f"code{i}": c for i, c in enumerate(code)}
+        cache.store(key, cache.Entry({"name": f"({name})"}, blobs))
     return Engine(code, target)
 
 

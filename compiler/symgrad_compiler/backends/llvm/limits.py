@@ -70,7 +70,7 @@ def natively(threads: int) -> Limits:
     """The limits of so many threads."""
     target = host()
     machine = target.machine
-    engine = Engine(compile_object(_module(machine), target), target)
+    engine = Engine([compile_object(_module(machine), target)], target)
     copy = function_at(engine.address("copy"), None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     source, to = numpy.ones(COPIED // 8), numpy.zeros(COPIED // 8)
     part = COPIED // 8 // threads // 64 * 64

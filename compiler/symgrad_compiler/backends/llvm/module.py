@@ -27,7 +27,13 @@ from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.splitting import emit_rows, may_gain, step_work
 from symgrad_compiler.backends.llvm.steps import StepEmitter
-from symgrad_compiler.backends.llvm.structure import places, structure
+from symgrad_compiler.backends.llvm.structure import (
+    access_place,
+    accesses,
+    matrix_structure,
+    places,
+    structure,
+)
 from symgrad_compiler.backends.llvm.unrolled import emit_unrolled
 from symgrad_compiler.plan.arena import ALIGNMENT
 from symgrad_compiler.plan.describe import flops_of
@@ -57,7 +63,7 @@ class _Call:
 
     name: str
     is_fallible: bool
-    #: The table of a kernel that shares its code.
+    #: The table of a step that shares its code.
     table: str = ""
     #: The call of what measures it.
     measured: str = ""
@@ -125,6 +131,39 @@ class _Kernels:
         return _Call(self.names[key], False, table)
 
 
+class _Matrices:
+    """The functions of products and factors; one for all that have the same structure."""
+
+    def __init__(self, module: Module, frame: Frame, plan: Plan) -> None:
+        self.module, self.frame = module, frame
+        self.structures: dict[MatMulStep | MatrixStep, Any] = {}
+        for step in plan.steps:
+            for each in step.body if isinstance(step, RowLoop) else (step,):
+                if isinstance(each, (MatMulStep, MatrixStep)):
+                    self.structures[each] = matrix_structure(each, frame)
+        self.count = Counter(self.structures.values())
+        self.names: dict[Any, str] = {}
+
+    def call(self, step: MatMulStep | MatrixStep, name: str, number: int) -> _Call:
+        """The call of a step, whose function is made if there is none yet."""
+        key = self.structures[step]
+        memory = accesses(step) if self.count[key] > 1 else ()
+        if key not in self.names:
+            self.names[key] = name
+            emitter = StepEmitter(self.module, self.frame, name, number, memory)
+            if isinstance(step, MatMulStep):
+                emit_matmul(emitter, step)
+            else:
+                (emit_unrolled if step.unrolled else emit_factor)(emitter, step)
+        if not memory:
+            return _Call(name, True)
+        numbers = [number, *(n for x in memory for n in access_place(x, self.frame))]
+        table = f"{name}.places"
+        words = ", ".join(f"i64 {n}" for n in numbers)
+        self.module.declare(f"@{table} = private constant [{len(numbers)} x i64] [{words}], align 8")
+        return _Call(self.names[key], True, table)
+
+
 def _unread(plan: Plan) -> set[Storage]:
     """The results that no step reads."""
     read: set[Storage] = set()
@@ -141,6 +180,7 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
     frame = Frame.of(plan)
     guard = None if plan.checks is None else Guard(module, frame, plan, plan.checks)
     kernels = _Kernels(module, maths, machine, frame, plan, guard)
+    matrices = _Matrices(module, frame, plan)
     calls: list[_Call] = [] if guard is None else [_Call(guard.leaves(), True)]
     callbacks = 0
     for number, step in enumerate(plan.steps):
@@ -151,17 +191,17 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
             calls += [_Call(check, True)] if check else []
             continue
         if isinstance(step, RowLoop):
-            body = _body(step, kernels, frame, name, number, clocks)
+            body = _body(step, kernels, matrices, name, number, clocks)
             emit_rows(module, frame, step, name, body, None if guard is None else guard.word)
             calls.append(_timed(clocks, _Call(name, False), number))
             calls += [_Call(check, True)] if check else []
             continue
+        if isinstance(step, (MatMulStep, MatrixStep)):
+            calls.append(_timed(clocks, matrices.call(step, name, number), number))
+            calls += [_Call(check, True)] if check else []
+            continue
         emitter = StepEmitter(module, frame, name, number)
-        if isinstance(step, MatMulStep):
-            emit_matmul(emitter, step)
-        elif isinstance(step, MatrixStep):
-            (emit_unrolled if step.unrolled else emit_factor)(emitter, step)
-        elif isinstance(step, ConvolutionStep):
+        if isinstance(step, ConvolutionStep):
             emit_convolution_step(emitter, step, machine)
         elif isinstance(step, ScanStep):
             emit_scan(emitter, step, machine)
@@ -182,7 +222,7 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
 
 
 def _body(
-    loop: RowLoop, kernels: _Kernels, frame: Frame, name: str, number: int, clocks: Clocks | None
+    loop: RowLoop, kernels: _Kernels, matrices: _Matrices, name: str, number: int, clocks: Clocks | None
 ) -> list[str]:
     """The calls in a loop over rows."""
     calls = []
@@ -190,9 +230,10 @@ def _body(
         title = f"{name}.{i}"
         if isinstance(step, Kernel):
             call = kernels.call(step, title)
+        elif isinstance(step, MatMulStep):
+            call = matrices.call(step, title, number)
         else:
-            emitter = StepEmitter(kernels.module, frame, title, number)
-            emit_matmul(emitter, step) if isinstance(step, MatMulStep) else emitter.zeros(step)
+            StepEmitter(kernels.module, kernels.frame, title, number).zeros(step)
             call = _Call(title, True)
         calls.append(_timed(clocks, call, number, i).text)
     return calls

@@ -16,6 +16,7 @@ from symgrad_compiler.backends.llvm.ir import (
 )
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.backends.llvm.structure import access_place, split
 from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     Access,
@@ -34,13 +35,18 @@ from symgrad_runtime.native import (
 
 
 class StepEmitter:
-    """Emits one step as `i32 name(ptr frame)`, 0 where all went well."""
+    """Emits one step as `i32 name(ptr frame)`, 0 where all went well; or, for all steps of a structure, as
+    `i32 name(ptr frame, ptr places)`, where `shared` is the memory of one of them (see `structure.py`)."""
 
-    def __init__(self, module: Module, frame: Frame, name: str, number: int) -> None:
+    def __init__(
+        self, module: Module, frame: Frame, name: str, number: int, shared: Sequence[Access] = ()
+    ) -> None:
         self.module = module
         self.frame = frame
         self.number = number
-        self.f: Function = module.function(name, [("frame", "ptr")], "i32")
+        self._places = [access_place(x, frame) for x in shared]
+        parameters = [("frame", "ptr"), ("places", "ptr")] if shared else [("frame", "ptr")]
+        self.f: Function = module.function(name, parameters, "i32")
         self.code = Code(self.f)
         self.sizes = Sizes(self.f, self._size)
 
@@ -53,11 +59,26 @@ class StepEmitter:
 
     def pointer(self, access: Access) -> Value:
         """The first element."""
-        word, bytes_ = self.frame.place(access.storage)
-        start = self.word(word, "ptr")
-        start = self.f.field(start, bytes_) if bytes_ else start
-        offset = self.sizes(access.layout.offset)
+        if self._places:
+            start = self._by_table(self._places.index(access_place(access, self.frame)))
+            offset = self.sizes(split(access.layout.offset)[1])
+        else:
+            word, bytes_ = self.frame.place(access.storage)
+            start = self.word(word, "ptr")
+            start = self.f.field(start, bytes_) if bytes_ else start
+            offset = self.sizes(access.layout.offset)
         return start if offset.number == 0 else self.f.offset(start, offset, kind_of(access.storage.dtype))
+
+    def _by_table(self, place: int) -> Value:
+        """Where the memory of a place of the table starts."""
+        word, bytes_ = (self._in_table(1 + 2 * place + i) for i in range(2))
+        frame = self.f.offset(self.f.parameters["frame"], word, "i64")
+        start = self.f.emit(f"load ptr, ptr {frame.text}, align 8", "ptr")
+        return self.f.bytes_on(start, bytes_)
+
+    def _in_table(self, index: int) -> Value:
+        at = self.f.field(self.f.parameters["places"], 8 * index)
+        return self.f.emit(f"load i64, ptr {at.text}, align 8", "i64")
 
     def finish(self) -> None:
         self.f.do("ret i32 0")
@@ -66,7 +87,8 @@ class StepEmitter:
         """Where the condition holds: record the error, return."""
 
         def record() -> None:
-            words = [literal(self.number, "i64"), literal(what, "i64"), *numbers]
+            number = self._in_table(0) if self._places else literal(self.number, "i64")
+            words = [number, literal(what, "i64"), *numbers]
             for i, value in enumerate(words):
                 address = self.f.field(self.f.parameters["frame"], 8 * (self.frame.error + i))
                 self.f.store(value, address)

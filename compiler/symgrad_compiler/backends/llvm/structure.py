@@ -1,7 +1,8 @@
-"""Kernels of one structure share code: what differs between them is where their memory starts.
+"""Steps of one structure share code: what differs between them is where their memory starts.
 
-An unrolled recurrence has the same few kernels in every step. They become one function, which finds in a
-table, its second argument, for each stream of memory a word of the frame and the bytes from there.
+An unrolled recurrence has the same few kernels and products in every step. They become one function, which
+finds in a table, its second argument, for each stream of memory a word of the frame and the bytes from there;
+in that of a product or a factor, they come behind the number of the step.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from symgrad.dims import Dim, Size
 from symgrad.ir.tensor import Tensor
 from symgrad_compiler.backends.llvm.axes import Streams
 from symgrad_compiler.backends.llvm.frame import Frame
-from symgrad_compiler.plan.steps import IOTA, Access, Index, Kernel, Number
+from symgrad_compiler.plan.steps import IOTA, Access, Index, Kernel, MatMulStep, MatrixStep, Number
 
 
 def split(offset: Dim) -> tuple[int, Dim]:
@@ -74,3 +75,35 @@ def structure(kernel: Kernel, frame: Frame) -> Any:
         tuple(kernel.reductions.index(r) for r, _ in kernel.results),
         None if kernel.lost is None else tuple(kernel.reductions.index(r) for r in kernel.lost),
     )
+
+
+def accesses(step: MatMulStep | MatrixStep) -> tuple[Access, ...]:
+    """All memory of a step."""
+    if isinstance(step, MatMulStep):
+        return step.a, step.b, step.out
+    return (*step.operands, *step.outs, *([] if step.scratch is None else [step.scratch]))
+
+
+def access_place(access: Access, frame: Frame) -> tuple[int, int]:
+    """The word that points to its memory, and how many bytes further it starts."""
+    word, bytes_ = frame.place(access.storage)
+    return word, bytes_ + split(access.layout.offset)[0] * access.storage.dtype.itemsize
+
+
+def matrix_structure(step: MatMulStep | MatrixStep, frame: Frame) -> Any:
+    """Equal for products, and for factors, that can share code."""
+    memory: dict[tuple[int, int], int] = {}
+    layouts = tuple(
+        (
+            access.storage.dtype,
+            access.layout.shape,
+            access.layout.strides,
+            split(access.layout.offset)[1],
+            memory.setdefault(access_place(access, frame), len(memory)),
+        )
+        for access in accesses(step)
+    )
+    if isinstance(step, MatMulStep):
+        return "product", step.strong, step.factor, layouts
+    sources = tuple(t.type for t in step.node.inputs)
+    return step.node.op, step.unrolled, step.scratch is None, sources, layouts

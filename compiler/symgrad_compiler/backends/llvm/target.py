@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
 from symgrad.errors import CompileError
+from symgrad_compiler.backends.llvm.beside import all_beside
+from symgrad_compiler.backends.llvm.parts import marker, parts
 from symgrad_compiler.backends.llvm.scalars import Machine
+from symgrad_runtime.threads import available
 
 #: The level of LLVM's code generation.
 _SPEED = 2
+#: Bytes between parts that surely reach each other; how often they are loaded until they do.
+_REACH, _TRIES = 2**30, 8
 
 
 @dataclass(frozen=True)
@@ -92,35 +99,79 @@ def optimized(text: str, target: Target, simplify: bool = True) -> tuple[llvm.Mo
     module.data_layout = str(machine.target_data)
     module.verify()
     if simplify:
-        passes, builder, _ = _pass_manager(target)
-        with _lock:
-            passes.run(module, builder)
+        with _managers.one(target) as (passes, builder):
+            _library().LLVMPY_RunNewModulePassManager(passes, module, builder)
     return module, machine
 
 
-@cache
-def _pass_manager(target: Target) -> tuple[Any, Any, Any]:
-    """The passes, made once: LLVM keeps what a manager allocates."""
-    machine = target_machine(target)
-    options = llvm.create_pipeline_tuning_options(speed_level=_SPEED)
-    builder = llvm.create_pass_builder(machine, options)
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_always_inliner_pass()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_new_gvn_pass()
-    return passes, builder, machine
+class _Managers:
+    """The passes, made for as many threads as ever use them at once, and used again: LLVM keeps what a
+    manager allocates."""
+
+    def __init__(self) -> None:
+        self._free: dict[Target, list[tuple[Any, Any, Any]]] = {}
+
+    @contextmanager
+    def one(self, target: Target) -> Iterator[tuple[Any, Any]]:
+        free = self._free.setdefault(target, [])
+        try:
+            made = free.pop()
+        except IndexError:
+            made = self._make(target)
+        yield made[0], made[1]
+        free.append(made)
+
+    @staticmethod
+    def _make(target: Target) -> tuple[Any, Any, Any]:
+        machine = target_machine(target)
+        options = llvm.create_pipeline_tuning_options(speed_level=_SPEED)
+        builder = llvm.create_pass_builder(machine, options)
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_always_inliner_pass()
+        passes.add_global_dead_code_eliminate_pass()
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        passes.add_new_gvn_pass()
+        return passes, builder, machine
 
 
-_lock = threading.Lock()
+_managers = _Managers()
 
 
 def compile_object(text: str, target: Target, simplify: bool = True) -> bytes:
     """Object code of a module; passes that simplify can be left out where they would find nothing."""
     module, machine = optimized(text, target, simplify)
-    return bytes(machine.emit_object(module))
+    return _emit(module, machine)
+
+
+def compile_objects(text: str, target: Target, simplify: bool = True) -> list[bytes]:
+    """The same in parts, each compiled by a thread of its own: if long, as many as there are cores."""
+    return all_beside([partial(compile_object, part, target, simplify) for part in parts(text, available())])
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """LLVM's functions that may run beside each other. llvmlite lets one thread at a time call any function;
+    LLVM works on modules at the same time that share no context, target machine or pass manager."""
+    library = ctypes.CDLL(ffi.lib._name)
+    for name in ("LLVMPY_RunNewModulePassManager", "LLVMPY_TargetMachineEmitToMemory"):
+        wrapped, own = getattr(ffi.lib, name), getattr(library, name)
+        own.argtypes, own.restype = wrapped.argtypes, wrapped.restype
+    return library
+
+
+def _emit(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> bytes:
+    """Object code of a module, while other threads do the same."""
+    with ffi.OutputString() as message:
+        found = _library().LLVMPY_TargetMachineEmitToMemory(machine, module, 1, message)
+        if not found:
+            raise CompileError(f"LLVM generates no code: {message}")
+    try:
+        start = ffi.lib.LLVMPY_GetBufferStart(found)
+        return ctypes.string_at(start, ffi.lib.LLVMPY_GetBufferSize(found))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(found)
 
 
 def assembly(text: str, target: Target) -> str:
@@ -130,14 +181,34 @@ def assembly(text: str, target: Target) -> str:
 
 
 class Engine:
-    """Object code in memory, executable as long as this lives."""
+    """Object code in memory, executable as long as this lives; of the parts of one module."""
 
-    def __init__(self, code: bytes, target: Target) -> None:
+    def __init__(self, code: Sequence[bytes], target: Target) -> None:
+        self._earlier: list[Any] = []
+        for _ in range(_TRIES):
+            self._engine = self._load(code, target)
+            if self._is_near(len(code)):
+                break
+            self._earlier.append(self._engine)  # it keeps its place, so that the next one is elsewhere
+        else:
+            raise CompileError("no room for code: its parts would lie too far from each other in memory")
+        for engine in self._earlier:
+            engine.close()
+
+    @staticmethod
+    def _load(code: Sequence[bytes], target: Target) -> Any:
         empty = llvm.parse_assembly("", context=llvm.create_context())
         empty.triple = target.triple
-        self._engine = llvm.create_mcjit_compiler(empty, target_machine(target))
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
+        engine = llvm.create_mcjit_compiler(empty, target_machine(target))
+        for each in code:
+            engine.add_object_file(llvm.ObjectFileRef.from_data(each))
+        engine.finalize_object()
+        return engine
+
+    def _is_near(self, count: int) -> bool:
+        """Whether parts reach each other: calls hold distances of 32 bits, which LLVM does not check."""
+        places = [self.address(marker(i)) for i in range(count)] if count > 1 else [0]
+        return max(places) - min(places) < _REACH
 
     def address(self, name: str) -> int:
         """Where a function starts."""

@@ -63,7 +63,7 @@ def _function(module: Module, step: MatrixStep) -> str:
     shapes = ["x".join(map(str, x.layout.shape[-2:])) for x in step.operands]
     form = f"{op.lower:d}{op.adjoint:d}{op.unit:d}." if isinstance(op, SolveTriangular) else ""
     name = f"unrolled.{op.name}.{form}{'.'.join(shapes)}.{kind}"
-    if all(f.name != name for f in module.functions):
+    if name not in module.made:
         _Unrolled(module, name, step, kind).emit()
     return name
 
@@ -75,6 +75,7 @@ class _Unrolled:
         for i in range(len(step.operands)):
             parameters += [(f"x{i}", "ptr"), (f"row{i}", "i64"), (f"column{i}", "i64")]
         self.f: Function = module.function(name, [*parameters, ("out", "ptr")], "i32")
+        module.made[name] = self.f
         self.code = Code(self.f)
         self.zero, self.one = literal(0, kind), literal(1, kind)
         self.n = _extent(step.operands[0], -1)

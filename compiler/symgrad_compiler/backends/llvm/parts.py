@@ -1,0 +1,150 @@
+"""The text of a module in parts, which can be compiled at the same time and loaded together.
+
+A part has some functions, one after the other in the text, copies of the constants and of the functions to be
+inlined that they use, and declarations of those that they call in other parts. These are no longer internal.
+So that the loader can be asked where a part is, each part has a function of its own, named by `marker`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+#: Lines of a part, at least: below, LLVM starts longer than it works.
+LEAST = 1500
+_DEFINE, _END, _GLOBAL = "define ", "}", "@"
+_NAME = re.compile(r"@([\w.]+)")
+_INLINED = re.compile(r"@([\w.]+)\([^\n]*\) alwaysinline")
+_CONSTANT = re.compile(r"@[\w.]+ = private (unnamed_addr )?constant ")
+
+
+def marker(number: int) -> str:
+    """The name of the function that tells where a part is."""
+    return f"part.{number}.begins"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A function, or the line of a constant."""
+
+    text: str
+
+    @cached_property
+    def head(self) -> str:
+        return self.text.split("\n", 1)[0]
+
+    @cached_property
+    def name(self) -> str:
+        found = _NAME.search(self.head)
+        assert found, self.head
+        return found[1]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What it calls or points to."""
+        return frozenset(_NAME.findall(self.text)) - {self.name}
+
+    @cached_property
+    def inlined(self) -> frozenset[str]:
+        return frozenset(_INLINED.findall(self.text))
+
+    @cached_property
+    def lines(self) -> int:
+        return self.text.count("\n") + 1
+
+    @property
+    def is_constant(self) -> bool:
+        return self.head.startswith(_GLOBAL)
+
+    @property
+    def declaration(self) -> str:
+        head = self.head.replace("define internal ", "define ").replace(_DEFINE, "declare ", 1)
+        return head[: head.rindex(")") + 1]
+
+
+def parts(text: str, most: int) -> list[str]:
+    """The text in at most so many parts of about the same length; itself where it is short, or has variables
+    of its own, which no two parts may have."""
+    count = min(most, text.count("\n") // LEAST)
+    if count < 2:
+        return [text]
+    rest, pieces = _read(text)
+    if any(p.is_constant and not _CONSTANT.match(p.head) for p in pieces):
+        return [text]
+    by_name = {p.name: p for p in pieces}
+    owned = _shares([p for p in pieces if not p.is_constant], count)
+    used = [_used(own, by_name) for own in owned]
+    shared = frozenset().union(*(also for _, also in used))
+    return [
+        "\n".join([*rest, *_part(number, own, copied, also, by_name, shared)])
+        for number, (own, (copied, also)) in enumerate(zip(owned, used, strict=True))
+    ]
+
+
+def _read(text: str) -> tuple[list[str], list[_Piece]]:
+    """Lines that every part has, and the pieces."""
+    rest: list[str] = []
+    pieces: list[_Piece] = []
+    body: list[str] | None = None
+    for line in text.split("\n"):
+        if body is not None:
+            body.append(line)
+            if line == _END:
+                pieces.append(_Piece("\n".join(body)))
+                body = None
+        elif line.startswith(_DEFINE):
+            body = [line]
+        elif line.startswith(_GLOBAL):
+            pieces.append(_Piece(line))
+        elif line:
+            rest.append(line)
+    return rest, pieces
+
+
+def _shares(functions: list[_Piece], count: int) -> list[list[_Piece]]:
+    """The functions in order, in so many lists of about as many lines each."""
+    total, done = sum(f.lines for f in functions), 0
+    shares: list[list[_Piece]] = [[] for _ in range(count)]
+    for f in functions:
+        shares[min(count - 1, (done + f.lines // 2) * count // total)].append(f)
+        done += f.lines
+    return shares
+
+
+def _used(own: list[_Piece], by_name: dict[str, _Piece]) -> tuple[list[str], set[str]]:
+    """What a part has copies of: constants, and functions to be inlined; and what it has from other parts."""
+    mine = {f.name for f in own}
+    copied: dict[str, None] = {}
+    also: set[str] = set()
+    open_ = list(own)
+    while open_:
+        piece = open_.pop()
+        for name in piece.names - mine:
+            if name not in by_name:
+                continue  # a function of LLVM's, declared for all
+            if not by_name[name].is_constant and name not in piece.inlined:
+                also.add(name)
+            elif name not in copied:
+                copied[name] = None
+                open_.append(by_name[name])
+    return sorted(copied), also - copied.keys()
+
+
+def _part(
+    number: int,
+    own: list[_Piece],
+    copied: Iterable[str],
+    also: Iterable[str],
+    by_name: dict[str, _Piece],
+    shared: frozenset[str],
+) -> list[str]:
+    """The lines of a part but for those that all have."""
+    lines = [by_name[name].declaration for name in sorted(also)]
+    lines += [by_name[name].text for name in copied]
+    lines.append(f"define void @{marker(number)}() {{ ret void }}")
+    for f in own:
+        is_seen = f.name in shared
+        lines.append(f.text.replace("define internal ", "define ", 1) if is_seen else f.text)
+    return lines

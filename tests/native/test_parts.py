@@ -1,0 +1,132 @@
+"""Modules compiled in parts, side by side."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad import errors
+from symgrad_compiler.backends.llvm import parts as cutting
+from symgrad_compiler.backends.llvm import target as native
+from symgrad_compiler.backends.llvm.beside import Beside, all_beside
+from symgrad_compiler.backends.llvm.parts import parts
+
+TEXT = """
+declare double @llvm.fabs.f64(double)
+@table = private constant [2 x ptr] [ptr @twice, ptr @thrice], align 8
+define internal double @twice(double %x) {
+  %y = fadd double %x, %x
+  ret double %y
+}
+define internal double @small(double %x) {
+  %y = call double @twice(double %x)
+  ret double %y
+}
+define internal double @thrice(double %x) {
+  %y = call double @small(double %x) alwaysinline
+  %z = fadd double %x, %y
+  ret double %z
+}
+define double @main(double %x, i64 %which) {
+  %at = getelementptr ptr, ptr @table, i64 %which
+  %f = load ptr, ptr %at
+  %y = call double %f(double %x)
+  %z = call double @llvm.fabs.f64(double %y)
+  ret double %z
+}
+"""
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "LEAST", 5)
+    monkeypatch.setattr(native, "available", lambda: 4)
+
+
+def test_a_short_text_is_one_part() -> None:
+    assert parts(TEXT, 4) == [TEXT]
+
+
+def test_each_function_is_in_one_part_and_copies_are_of_constants_and_inlined_ones(short: None) -> None:
+    found = parts(TEXT, 3)
+    assert len(found) == 3
+    defined = [re.findall(r"define .*?@([\w.]+)\(", part) for part in found]
+    assert sum(names.count("main") for names in defined) == 1
+    assert sum(names.count("twice") for names in defined) == 1
+    assert sum(names.count("thrice") for names in defined) == 1
+    assert all("declare double @llvm.fabs.f64" in part for part in found)
+    for names, part in zip(defined, found, strict=True):
+        assert ("small" in names) or "@small" not in part  # never called in another part: it is inlined
+        assert "@table" not in part or "@table = private constant" in part
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_parts_work_together(short: None, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "available", lambda: most)
+    code = native.compile_objects(TEXT, native.host())
+    assert len(code) == most
+    engine = native.Engine(code, native.host())
+    main = native.function_at(engine.address("main"), ctypes.c_double, ctypes.c_double, ctypes.c_int64)
+    assert main(-1.5, 0) == 3.0
+    assert main(-1.5, 1) == 4.5
+
+
+def test_variables_are_not_doubled(short: None) -> None:
+    text = TEXT + "@count = internal global i64 0\n"
+    assert parts(text, 3) == [text]
+
+
+def test_parts_too_far_from_each_other_are_not_run(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_REACH", 1)
+    code = native.compile_objects(TEXT, native.host())
+    with pytest.raises(errors.CompileError, match="too far from each other"):
+        native.Engine(code, native.host())
+
+
+def test_a_program_of_parts_gives_the_same(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network with products, functions that are inlined and ones that are not, kernels that share code."""
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    x = sg.tensor("x", (40, 30))
+    w = [sg.tensor(f"w{i}", (30, 30)) for i in range(3)]
+    h = x
+    for each in w:
+        h = sg.tanh(h @ each)
+    loss = sg.sum(sg.logsumexp(h, axis=1)) + sg.sum(sg.gammaln(2 + h) * sg.sort(h, axis=1))
+    outputs = [loss, *sg.grad(loss, w)]
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((40, 30)), *[rng.standard_normal((30, 30)) / 6 for _ in w]]
+
+    def run(cores: int) -> Any:
+        monkeypatch.setattr(native, "available", lambda: cores)
+        return sg.function([x, *w], outputs, backend="llvm")(*arrays)
+
+    for a, b in zip(run(1), run(4), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_programs_are_compiled_at_the_same_time(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+
+    def make(k: int) -> float:
+        x = sg.vector("x", size=7)
+        y = sg.sum(sg.exp(x * k) + sg.erf(x + k))
+        f = sg.function([x], [y, sg.grad(y, x)], backend="llvm")
+        return float(f(np.full(7, 0.1))[0])
+
+    found = all_beside([lambda k=k: make(k) for k in range(8)])  # type: ignore[misc]
+    assert found == [make(k) for k in range(8)]
+
+
+def test_an_error_beside_is_raised_where_it_is_asked_for() -> None:
+    def fail() -> None:
+        raise ValueError(threading.current_thread().name)
+
+    work = Beside(fail)
+    with pytest.raises(ValueError, match="symgrad compiler"):
+        work.result()
