@@ -31,7 +31,8 @@ class Geometry:
             or "last": (n, *spatial, c), (*kernel, c/groups, o), (n, *spatial, o).
         strides: how far windows are apart, for each spatial axis.
         padding: zeros in front and behind, for each spatial axis; of a negative number, so many elements are
-            left out. A zero of the padding is a factor as any: times an infinite weight it is NaN.
+            left out. Where the padding meets a weight that is infinite or NaN, the result is left open: that
+            factor 0 makes NaN, or there is no such term.
         dilations: how far the elements are apart that a kernel meets.
         groups: channels and outputs are cut into so many groups in a row; an output meets the channels of its
             own group.

@@ -20,6 +20,7 @@ from symgrad_compiler.rewrite.rules import function_rule
 from symgrad_compiler.validate import Estimate, Interpreter, agree, estimate
 from symgrad_compiler.validate.compare import same_bits
 from symgrad_compiler.validate.inputs import arguments
+from symgrad_compiler.validate.interpret import undefined
 
 x, y, z = var("x"), var("y"), var("z")
 
@@ -320,3 +321,18 @@ def test_the_sign_of_nan_means_nothing() -> None:
     assert not np.isfinite(bits.spread[0])
     assert np.isfinite(signed.spread[1])
     assert bits.spread[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("padding", "weight", "is_open"), [(1, np.inf, True), (1, 2.0, False), (0, np.inf, False)]
+)
+def test_padding_that_meets_an_infinite_weight_is_left_open(
+    padding: int, weight: float, is_open: bool
+) -> None:
+    """Found by random graphs: NaN by a factor 0, or no term of the sum."""
+    x, w = sg.tensor("x", (1, 1, 4)), sg.tensor("w", (1, 1, 3))
+    graph = sg.Graph([x, w], [sg.conv1d(x, w, padding=padding), x + 1.0])
+    values = {x: np.ones((1, 1, 4)), w: np.full((1, 1, 3), weight)}
+    run = Interpreter(values, {})
+    run(graph)
+    assert undefined(graph, run.values) == [is_open, False]

@@ -17,6 +17,7 @@ import numpy
 from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
 from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.conv import Convolution
 from symgrad.ops.custom import RULE_OPS, value_of
 from symgrad.ops.evaluate import MODULES, evaluate, on_demand
 from symgrad.ops.kinds import TensorOp
@@ -84,15 +85,24 @@ class Interpreter:
 
 
 def undefined(graph: Graph, values: Mapping[Tensor, Array]) -> list[bool]:
-    """For each result whether a complex number that is not finite is behind it, or in it: which of its parts
-    are NaN depends on how products and quotients are written."""
+    """For each result whether it is left open. A complex number that is not finite is behind it, or in it:
+    which of its parts are NaN depends on how products and quotients are written. Or the padding of a
+    convolution meets a number that is not finite: NaN, or no term of the sum."""
+
+    def is_finite(tensor: Tensor) -> bool:
+        return bool(numpy.isfinite(values[tensor]).all())
 
     def spoils(tensor: Tensor) -> bool:
-        return tensor.dtype.kind == "complex" and not numpy.isfinite(values[tensor]).all()
+        return tensor.dtype.kind == "complex" and not is_finite(tensor)
+
+    def pads(node: Node) -> bool:
+        op = node.op
+        padded = isinstance(op, Convolution) and any(width > 0 for pair in op.padding for width in pair)
+        return padded and not is_finite(node.inputs[1])
 
     found = {t for t in (*graph.inputs, *graph.states) if spoils(t)}
     for node in graph.nodes:
-        if not found.isdisjoint(node.inputs) or any(map(spoils, node.outputs)):
+        if not found.isdisjoint(node.inputs) or any(map(spoils, node.outputs)) or pads(node):
             found.update(node.outputs)
     return [t in found for t in (*graph.outputs, *new_states(graph))]
 
