@@ -255,10 +255,11 @@ class Compilation:
         built = None if key is None else _Built.load(key, self.graph)
         callbacks: Callbacks | None = None
         if built is None:
-            products = [Beside(partial(_product, kind)) for kind in sorted(_products(self.plan))]
+            others = [Beside(_entry)]
+            others += [Beside(partial(_product, kind)) for kind in sorted(_products(self.plan))]
             built, callbacks = self._build(self.text)
-            for product in products:
-                product.result()
+            for other in others:
+                other.result()
             if key is not None and callbacks is None:
                 built.store(key, self.graph.name)
         return self._assemble(built, callbacks, cast)
