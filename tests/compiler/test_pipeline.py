@@ -218,3 +218,14 @@ def test_the_same_expression_written_twice_is_one() -> None:
     at = 0.3
     expected = np.exp(2 * at) / (np.exp(2 * at) + 1)
     assert sg.function([x], sg.grad(apart, twice))(at) == pytest.approx(expected, rel=1e-12)
+
+
+def test_weights_behind_merged_heads_have_one_product_as_gradient() -> None:
+    """The transpose of the merged heads is not made of the heads anew: that would be a second copy, and keep
+    the batch apart."""
+    heads, w = sg.tensor("heads", (8, 4, 128, 16)), sg.matrix("w", shape=(64, 32))
+    x = sg.reshape(sg.permute_dims(heads, (0, 2, 1, 3)), (8, 128, 64))
+    d_w = sg.grad(sg.sum(sg.tanh(x @ w)), w)
+    graph = sg.optimize(sg.Graph([heads, w], [d_w]))
+    assert [n.outputs[0].shape for n in graph.nodes if n.op.name == "matmul"] == [(1024, 32), (64, 32)]
+    assert sum(n.op.name == "permute_dims" and n.outputs[0].ndim == 4 for n in graph.nodes) == 1

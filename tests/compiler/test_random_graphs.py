@@ -55,6 +55,13 @@ def test_a_choice_among_bools_into_the_memory_of_its_condition() -> None:
     np.testing.assert_array_equal(f(np.ones((4, 4), bool)), np.tri(4, dtype=bool).ravel())
 
 
+def test_twice_one_over_a_number_whose_reciprocal_overflows() -> None:
+    """Found by the campaign: 1 / (1 / 5e-324) = 0, and 5e-324 after the passes: better, not only rounded."""
+    x = sg.scalar("x")
+    for y in ((x**-1) ** -1, 2.0 / (1 / x), 0.5 * (1 / x)):
+        assert not list(disagreements(sg.Graph([x], [y]), SETS, seed=0))
+
+
 class Coverage:
     """Counts the graphs that each op is in."""
 

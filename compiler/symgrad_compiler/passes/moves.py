@@ -7,7 +7,7 @@ moves of parts (slice, concat, unslice) are in `parts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from symgrad import registry
 from symgrad.dims import Dim, Shape, product
@@ -266,22 +266,40 @@ _HOIST_MOVE = function_rule(
 def chain_of_moves(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     """reshape(permute(reshape(x))), and the like, is one reshape or permutation of x, where it keeps or
     permutes whole axes."""
+    for source, chain in _chains(tensor, barriers):
+        _, as_one = _joined(source, chain)
+        if as_one is not None:
+            return as_one
+    return None
+
+
+@function_rule(Reshape, PermuteDims, operands=(Reshape, PermuteDims), unshared=True)
+def chain_of_three_moves(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """permute(reshape(permute(x))), and the like, is a permutation of x and a reshape: where what is between
+    is used here only, since else x would be copied twice."""
+    for source, chain in _chains(tensor, barriers):
+        axes, _ = _joined(source, chain)
+        if axes and len(chain) > 2:
+            return apply(Reshape(tensor.shape), apply(PermuteDims(axes), source))
+    return None
+
+
+def _chains(tensor: Tensor, barriers: Collection[Tensor]) -> Iterator[tuple[Tensor, Sequence[Tensor]]]:
+    """A tensor and the moves that it is made by, last first, with what the first one moves: the longest
+    chain, then shorter ones."""
     chain = [tensor]
     source = tensor.node.inputs[0]
     while isinstance(source.node.op, (Reshape, PermuteDims)) and source not in barriers and len(chain) < 4:
         chain.append(source)
         source = source.node.inputs[0]
     while len(chain) > 1:
-        found = _as_one_move(source, chain)
-        if found is not None:
-            return found
+        yield source, chain
         source = chain.pop()
-    return None
 
 
-def _as_one_move(source: Tensor, chain: Sequence[Tensor]) -> Tensor | None:
-    """`chain[0]`, made of source by the moves of the chain, last first, as one move or a permutation and a
-    reshape, if that is shorter."""
+def _joined(source: Tensor, chain: Sequence[Tensor]) -> tuple[tuple[int, ...], Tensor | None]:
+    """`chain[0]`, made of source by the moves of the chain: the axes of a permutation of source that it is a
+    reshape of, if there is one; and the tensor, if one move makes it."""
     factors = [[(i, d)] for i, d in enumerate(source.shape)]  # of each axis, the axes of x (or parts of them)
     shape: Shape = source.shape
     for tensor in reversed(chain):
@@ -291,21 +309,21 @@ def _as_one_move(source: Tensor, chain: Sequence[Tensor]) -> Tensor | None:
         else:
             regrouped = _regroup(factors, shape, tensor.shape)
             if regrouped is None:
-                return None
+                return (), None
             factors = regrouped
         shape = tensor.shape
     order = [i for axis in factors for i, d in axis if d != 1]
     if order == sorted(order):
-        return source if shape == source.shape else apply(Reshape(shape), source)
+        return (), source if shape == source.shape else apply(Reshape(shape), source)
     ones = [i for i in range(source.ndim) if i not in order]
     axes = (*order, *ones)
     if tuple(source.shape[a] for a in axes) == shape:
-        return apply(PermuteDims(axes), source)
+        return axes, apply(PermuteDims(axes), source)
     placed = iter(ones)
     whole = tuple(axis[0][0] if axis and axis[0][1] != 1 else next(placed, -1) for axis in factors)
     if sorted(whole) == list(range(source.ndim)) and tuple(source.shape[a] for a in whole) == shape:
-        return apply(PermuteDims(whole), source)
-    return apply(Reshape(shape), apply(PermuteDims(axes), source)) if len(chain) > 2 else None
+        return axes, apply(PermuteDims(whole), source)
+    return axes, None
 
 
 def _regroup(
@@ -342,7 +360,8 @@ RULES: list[Rule] = [
     *_HOIST,
     *_HOIST_MOVE,
 ]
-_apply = Rewriting("cancel_moves", RULES)
+# Not among the rules that other passes use too: what a pass makes may be shared although it does not show.
+_apply = Rewriting("cancel_moves", [*RULES, *chain_of_three_moves])
 
 
 @applies(_apply)

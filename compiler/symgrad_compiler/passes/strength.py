@@ -38,11 +38,11 @@ x, y = var("x"), var("y")
 ROWS: list[Rule] = [
     # as both backends compute it
     rule(reciprocal(sqrt(x)), rsqrt(x), name="rsqrt", unshared=True, dtypes=FLOATS),
-    rule(reciprocal(reciprocal(x)), x, "rounding", "reciprocal_twice", dtypes=FLOATS),
-    rule(x / reciprocal(y), x * y, "rounding", "over_reciprocal", dtypes=FLOATS),
-    rule(x * reciprocal(y), x / y, "rounding", "times_reciprocal", unshared=True, dtypes=FLOATS),
-    rule(exp(x) * exp(y), exp(x + y), "rounding", "product_of_exps", unshared=True, dtypes=FLOATS),
-    rule(exp(x) / exp(y), exp(x - y), "rounding", "ratio_of_exps", unshared=True, dtypes=FLOATS),
+    rule(reciprocal(reciprocal(x)), x, "stable", "reciprocal_twice", dtypes=FLOATS),
+    rule(x / reciprocal(y), x * y, "stable", "over_reciprocal", dtypes=FLOATS),
+    rule(x * reciprocal(y), x / y, "stable", "times_reciprocal", unshared=True, dtypes=FLOATS),
+    rule(exp(x) * exp(y), exp(x + y), "stable", "product_of_exps", unshared=True, dtypes=FLOATS),
+    rule(exp(x) / exp(y), exp(x - y), "stable", "ratio_of_exps", unshared=True, dtypes=FLOATS),
     rule(log(sqrt(x)), 0.5 * log(x), "rounding", "log_of_root", unshared=True, dtypes=FLOATS),
 ]
 
