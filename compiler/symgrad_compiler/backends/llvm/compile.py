@@ -34,7 +34,15 @@ from symgrad_compiler.backends.llvm.names import (
     ROUTINES,
     TRIM,
 )
-from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_objects, host, optimized
+from symgrad_compiler.backends.llvm.target import (
+    Engine,
+    Target,
+    assembly,
+    compile_objects,
+    host,
+    optimized,
+    trim,
+)
 from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
@@ -260,6 +268,7 @@ class Compilation:
             built, callbacks = self._build(self.text)
             for other in others:
                 other.result()
+            trim()
             if key is not None and callbacks is None:
                 built.store(key, self.graph.name)
         return self._assemble(built, callbacks, cast)

@@ -150,6 +150,13 @@ def compile_objects(text: str, target: Target, simplify: bool = True) -> list[by
     return all_beside([partial(compile_object, part, target, simplify) for part in parts(text, available())])
 
 
+def trim() -> None:
+    """Give memory back that LLVM has freed: glibc's allocator keeps some megabytes for each thread."""
+    found = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if found is not None:
+        found(0)
+
+
 @cache
 def _library() -> ctypes.CDLL:
     """LLVM's functions that may run beside each other. llvmlite lets one thread at a time call any function;
