@@ -47,6 +47,23 @@ class Strided:
             step = step * size
         return True
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements lie without gaps in some order of the axes.
+
+        >>> Strided((3, 4), (1, 3)).is_dense
+        True
+        """
+        step: Dim = 1
+        left = [(d, s) for d, s in zip(self.shape, self.strides, strict=True) if d != 1]
+        while left:
+            found = next((pair for pair in left if pair[1] == step), None)
+            if found is None:
+                return False
+            left.remove(found)
+            step = step * found[0]
+        return True
+
     def broadcast(self, shape: Shape, axes: Sequence[int]) -> Strided:
         """New axes, along which nothing moves, at the positions `axes` of `shape`."""
         kept = iter(self.strides)

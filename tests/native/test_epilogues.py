@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ CASES: dict[str, tuple[Build, int]] = {
         lambda x, w, b, r: [sg.relu(y := conv(x, w)), sg.sum(sg.exp(y), axis=(1, 2))],
         2,
     ),
+    "a float range": (lambda x, w, b, r: conv(x, w) + sg.arange(17, dtype=x.dtype), 2),
     "two results": (lambda x, w, b, r: [sg.relu(y := conv(x, w)), sg.abs(y + b)], 1),
     "two convolutions": (lambda x, w, b, r: sg.relu(conv(x, w) + conv(x, 2 * w)), 3),
     "reshaped": (lambda x, w, b, r: sg.relu(sg.reshape(conv(x, w), (-1, 7 * 9 * 17))), 1),
@@ -116,3 +118,14 @@ def test_a_guarded_program_checks_each_tensor() -> None:
     f(images, np.ones((3, 3, 4, 4)))
     with pytest.raises(sg.ExecutionError, match="conv"):
         f(np.full((2, 9, 9, 4), 1e200), np.full((3, 3, 4, 4), 1e200))
+
+
+def test_equal_layers_share_code_whatever_their_epilogue_is() -> None:
+    x, w, v = sg.tensor("x", (2, 7, 9, 4), "float32"), *(sg.tensor(n, (3, 3, 4, 4), "float32") for n in "wv")
+
+    def layer(x: Tensor, w: Tensor) -> Tensor:
+        y = conv(x, w)
+        return sg.astype(y > 0, "float32") * y
+
+    text = sg.function([x, w, v], layer(layer(x, w), v), backend="llvm").code("llvm")
+    assert len(re.findall(r"define .*\.convolution\.forward\(", text)) == 1

@@ -119,3 +119,35 @@ def test_update_in_place() -> None:
         np.testing.assert_allclose(f(value, target), np.mean(miss**2), rtol=1e-10)
         expected = expected - 0.1 * 2 * value.T @ miss / miss.size
         np.testing.assert_allclose(w.value, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("row", [0, 2500, 4999])
+def test_a_guarded_program_sees_what_a_product_makes_of_each_row(row: int) -> None:
+    """Found in review: the product of a loop over rows was not looked at; tanh makes its infinity 1."""
+    x, w = sg.tensor("x", ("n", 784)), sg.tensor("w", (784, 10))
+    z = x @ w
+    y = sg.sum(sg.tanh(z))
+    f = sg.function([x, w], [y, sg.grad(y, w)], backend="llvm", nan_guard=True)
+    rows, weights = np.zeros((5000, 784)), np.full((784, 10), 1e200)
+    assert f(rows, weights)[0] == 0
+    rows[row] = 1e200
+    with pytest.raises(sg.ExecutionError, match="matmul"):
+        f(rows, weights)
+
+
+def test_strong_zeros_join_a_loop_where_they_are_cheap() -> None:
+    """Beside an operand with gaps, whose numbers are not looked at in one go, the product stands alone."""
+    k, w = sg.tensor("k", ("n", 8), "bool"), sg.tensor("w", (50, 8))
+
+    def step(x: Any) -> Any:
+        chosen = sg.where(k, x[:, :50] @ w, 0)
+        return sg.function([x, k, w], [sg.sum(chosen), sg.grad(sg.sum(chosen), w)], backend="llvm")
+
+    dense, gaps = (step(sg.tensor("x", ("n", d))) for d in (50, 100))
+    assert products_in_loops(dense) > products_in_loops(gaps)
+    rng = np.random.default_rng(0)
+    value, mask = rng.standard_normal((2000, 100)), rng.random((2000, 8)) < 0.5
+    weights = rng.standard_normal((50, 8))
+    expected = value[:, :50].T @ mask.astype(float)
+    np.testing.assert_allclose(dense(value[:, :50], mask, weights)[1], expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(gaps(value, mask, weights)[1], expected, rtol=1e-12, atol=1e-12)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -223,3 +224,25 @@ def test_what_is_added_at_indices(bins: int, dtype: str) -> None:
         np.testing.assert_array_equal(total, results[0][0])
         np.testing.assert_allclose(total, expected, rtol=1e-11)
         np.testing.assert_allclose(columns, (values * values).sum(0), rtol=1e-11)
+
+
+def test_threads_that_compile_first_make_one_pool(tmp_path: Path) -> None:
+    """Found in review: each of them began the pool anew."""
+    script = """
+import threading, symgrad as sg
+from symgrad_runtime import threads
+begun, begin = [], type(threads.pool()).begin
+type(threads.pool()).begin = lambda self, *a: begun.append(1) or begin(self, *a)
+def work(i):
+    x = sg.tensor("x", ("n", i + 3))
+    sg.function([x], sg.sum(sg.tanh(x)), backend="llvm")
+made = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+for t in made: t.start()
+for t in made: t.join()
+print(len(begun))
+"""
+    env = {**os.environ, "SYMGRAD_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "1", done.stderr

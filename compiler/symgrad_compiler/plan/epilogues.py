@@ -19,6 +19,7 @@ from symgrad_compiler.plan.cost import SLOW, is_costly
 from symgrad_compiler.plan.geometry import WEIGHTS
 from symgrad_compiler.plan.steps import (
     ARENA,
+    IOTA,
     OUTPUT,
     Access,
     ConvolutionStep,
@@ -77,6 +78,8 @@ def _fits(kernel: Kernel, step: ConvolutionStep) -> bool:
         if isinstance(source, Number):
             continue
         if not isinstance(source, Access) or source.storage.dtype is not dtype:
+            return False
+        if source.storage.kind == IOTA:
             return False
         is_result = source.storage is step.out.storage
         if not is_full(source, layout) and (is_result or not _is_row(source, layout, features)):

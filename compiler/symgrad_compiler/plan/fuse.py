@@ -38,7 +38,7 @@ from symgrad_compiler.plan.order_steps import low_peak
 from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
-from symgrad_compiler.plan.steps import Kernel, Plan
+from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
 #: Steps of their own that write all of their result: that of an update, straight into the spare array.
@@ -102,6 +102,9 @@ def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | N
     steps, last = ordered(p, commits)
     if checks is None:
         steps = with_epilogues(steps, last)
+    for step in steps if checks is not None else ():
+        if isinstance(step, MatMulStep):
+            step.alone = True
     steps = over_rows(steps, dependencies(p, steps, last))
     order = low_peak(p, steps, last)
     arena = memory.assign(order)

@@ -37,7 +37,9 @@ Role: TypeAlias = Literal["rows", "sum"]
 
 def role_of(step: Step) -> Role | None:
     """What the rows of a loop would be to a product; None where it stands alone."""
-    if not isinstance(step, MatMulStep) or step.factor is not None or step.out.storage.kind == STATE:
+    if not isinstance(step, MatMulStep) or step.factor is not None or step.alone:
+        return None
+    if step.out.storage.kind == STATE:
         return None
     if len(step.out.layout.shape) != 2 or step.out.storage.dtype.kind != "float":
         return None
@@ -45,7 +47,9 @@ def role_of(step: Step) -> Role | None:
     if _is_small(k, n) and _is_many(m) and step.a.layout.strides[-1] == 1:
         return "rows"
     if is_tall_sum(m, n, k) and 1 in (step.a.layout.strides[-2], step.b.layout.strides[-1]):
-        return "sum"
+        # Strong zeros are cheap where the other operand is seen to be finite: where it has no gaps.
+        other = {"a": step.b, "b": step.a}.get(step.strong)
+        return "sum" if not step.strong or (other is not None and other.layout.is_dense) else None
     return None
 
 

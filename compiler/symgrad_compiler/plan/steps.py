@@ -226,6 +226,8 @@ class MatMulStep:
     b: Access
     out: Access
     factor: float | None = None
+    #: Not in a loop over rows: the whole result is looked at when the step is done.
+    alone: bool = False
 
     def reads(self) -> Iterator[Access]:
         yield self.a

@@ -6,10 +6,11 @@ What a start from the cache does not need (the optimised graph, the plan, texts)
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, lru_cache, partial, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy
 
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     from symgrad_compiler.backends.llvm.callbacks import Callbacks
     from symgrad_compiler.backends.llvm.clock import Clocks
     from symgrad_compiler.backends.measure import Measured
+
+
+T = TypeVar("T")
 
 
 def _cold() -> Any:
@@ -378,7 +382,19 @@ def _no_error() -> BaseException | None:
 # ---- the entry ----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
+def _once(make: Callable[..., T]) -> Callable[..., T]:
+    """What is made at the first call, for each argument, even if several threads come first."""
+    lock, known = threading.RLock(), lru_cache(maxsize=None)(make)
+
+    @wraps(make)
+    def call(*arguments: str) -> T:
+        with lock:
+            return known(*arguments)
+
+    return call
+
+
+@_once
 def _entry() -> Engine:
     """The entry code; compiled once a process, kept on disk."""
     target = host()
@@ -403,7 +419,7 @@ def _fixed(name: str, text: Callable[[], str], simplify: bool = True) -> Engine:
     return Engine(code, target)
 
 
-@lru_cache(maxsize=2)
+@_once
 def _product(kind: str) -> Engine:
     """The functions that multiply matrices of a kind of float; loaded when a program first needs them."""
     engine = _fixed(name_of(kind), lambda: str(_cold().emit_products(kind, host().machine)), False)

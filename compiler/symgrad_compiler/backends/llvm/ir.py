@@ -49,6 +49,11 @@ def vector_type(kind: str, lanes: int) -> str:
     return LLVM_TYPES[kind] if lanes == 1 else f"<{lanes} x {LLVM_TYPES[kind]}>"
 
 
+def type_suffix(kind: str) -> str:
+    """As intrinsics spell element types."""
+    return kind if kind in ("f32", "f64") else f"i{BITS[kind]}"
+
+
 def literal(value: float | int, kind: str, lanes: int = 1) -> Value:
     """A number."""
     if kind == "f64":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from symgrad_compiler.backends.llvm import turns
-from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, vector_type
+from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, type_suffix, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
 
 
@@ -41,7 +41,7 @@ def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> V
     f, type_, align = code.f, vector_type(kind, lanes), BITS[kind] // 8
     if mask is None:
         return f.volatile(f"load {type_}, ptr {at.text}, align {align}", kind, lanes)
-    name = f"llvm.masked.load.v{lanes}{_suffix(kind)}.p0"
+    name = f"llvm.masked.load.v{lanes}{type_suffix(kind)}.p0"
     f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
     listed = f"ptr {at.text}, i32 {align}, {mask.type} {mask.text}, {type_} zeroinitializer"
     return f.volatile(f"call {type_} @{name}({listed})", kind, lanes)
@@ -52,7 +52,7 @@ def gather(code: Code, at: Value, steps: Value, kind: str, mask: Value | None) -
     f, lanes, memory = code.f, steps.lanes, memory_kind(kind)
     pointers = _pointers(code, at, steps, memory)
     type_ = vector_type(memory, lanes)
-    name = f"llvm.masked.gather.v{lanes}{_suffix(memory)}.v{lanes}p0"
+    name = f"llvm.masked.gather.v{lanes}{type_suffix(memory)}.v{lanes}p0"
     f.module.declare(f"declare {type_} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {type_})")
     mask = mask or literal(1, "i1", lanes)
     listed = f"{pointers.type} {pointers.text}, i32 {BITS[memory] // 8}, {mask.type} {mask.text}"
@@ -97,9 +97,9 @@ def write(code: Code, value: Value, at: Value, stride: Value, lanes: int, mask: 
         return
     mask = mask or literal(1, "i1", lanes)
     if stride.number == 1:
-        name, where = f"llvm.masked.store.v{lanes}{_suffix(value.kind)}.p0", at
+        name, where = f"llvm.masked.store.v{lanes}{type_suffix(value.kind)}.p0", at
     else:
-        name = f"llvm.masked.scatter.v{lanes}{_suffix(value.kind)}.v{lanes}p0"
+        name = f"llvm.masked.scatter.v{lanes}{type_suffix(value.kind)}.v{lanes}p0"
         where = _pointers(code, at, code.multiply(lane_numbers(lanes), stride), value.kind)
     f.module.declare(f"declare void @{name}({value.type}, {where.type}, i32 immarg, <{lanes} x i1>)")
     listed = f"{value.type} {value.text}, {where.type} {where.text}, i32 {align}, {mask.type} {mask.text}"
@@ -120,8 +120,3 @@ def _from_memory(code: Code, value: Value, kind: str) -> Value:
 def memory_kind(kind: str) -> str:
     """How a kind lies in memory."""
     return "u8" if kind == "i1" else kind
-
-
-def _suffix(kind: str) -> str:
-    """As intrinsics spell element types."""
-    return kind if kind in ("f32", "f64") else f"i{BITS[kind]}"

@@ -117,7 +117,7 @@ class _MatMul:
         """Strong zeros matter where the other factor is not finite; then the product is not either."""
         step = self.step
         other = {"a": 1, "b": 0}.get(step.strong)
-        if other is not None and _is_dense((step.a, step.b)[other].layout):
+        if other is not None and (step.a, step.b)[other].layout.is_dense:
             rows, columns = (self.n, self.k) if other == 1 else (self.m, self.k)
             finite = all_finite(self.f, pointers[other], self.code.multiply(rows, columns), self.kind)
             self.f.either(finite, lambda: self._multiply(request, pointers), lambda: self._plain(pointers))
@@ -161,16 +161,3 @@ class _MatMul:
             return []
 
         f.loop(zero, self.m, one, [], row)
-
-
-def _is_dense(layout: Strided) -> bool:
-    """Whether a layout, in some order of its axes, is contiguous."""
-    step: Dim = 1
-    left = [(d, s) for d, s in zip(layout.shape, layout.strides, strict=True) if d != 1]
-    while left:
-        found = next((pair for pair in left if pair[1] == step), None)
-        if found is None:
-            return False
-        left.remove(found)
-        step = step * found[0]
-    return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symgrad_compiler.backends.llvm.axes import Stream
-from symgrad_compiler.backends.llvm.ir import BITS, Value, vector_type
+from symgrad_compiler.backends.llvm.ir import BITS, Value, type_suffix, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
 
 #: The largest distance of elements that is worth it.
@@ -48,7 +48,7 @@ def _load(code: Code, at: Value, start: int, stride: int, kind: str, lanes: int,
         return f.volatile(f"load {type_}, ptr {pointer.text}, align {align}", kind, lanes)
     needed = [min(-(-(start + j) // stride), lanes) for j in range(lanes)]  # beyond the lanes: none
     inside = _shuffle_mask(code, mask, needed)
-    name = f"llvm.masked.load.v{lanes}{_suffix(kind)}.p0"
+    name = f"llvm.masked.load.v{lanes}{type_suffix(kind)}.p0"
     f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
     listed = f"ptr {pointer.text}, i32 {align}, {inside.type} {inside.text}, {type_} zeroinitializer"
     return f.volatile(f"call {type_} @{name}({listed})", kind, lanes)
@@ -74,7 +74,7 @@ def store_in_turns(code: Code, values: Sequence[Value], at: Value, lanes: int, m
         f.do(f"store {whole.type} {whole.text}, ptr {at.text}, align {align}")
         return
     inside = _shuffle_mask(code, mask, [i // count for i in range(total)])
-    name = f"llvm.masked.store.v{total}{_suffix(kind)}.p0"
+    name = f"llvm.masked.store.v{total}{type_suffix(kind)}.p0"
     f.module.declare(f"declare void @{name}({whole.type}, ptr, i32 immarg, <{total} x i1>)")
     listed = f"{whole.type} {whole.text}, ptr {at.text}, i32 {align}, {inside.type} {inside.text}"
     f.do(f"call void @{name}({listed})")
@@ -111,8 +111,3 @@ def _shuffle_mask(code: Code, mask: Value, order: Sequence[int]) -> Value:
     nothing = f"{mask.type} zeroinitializer"
     expression = f"shufflevector {mask.type} {mask.text}, {nothing}, <{len(order)} x i32> <{numbers}>"
     return code.f.emit(expression, "i1", len(order))
-
-
-def _suffix(kind: str) -> str:
-    """As intrinsics spell element types."""
-    return kind if kind in ("f32", "f64") else f"i{BITS[kind]}"

@@ -198,12 +198,17 @@ class Cutting:
         return (Loop(taps, a_tap, b_tap), Loop(x.channels, *each))
 
 
+def row_major(sizes: Sequence[int], each: int) -> tuple[int, ...]:
+    """Bytes from one element to the next along each axis."""
+    steps = [each]
+    for size in reversed(sizes[1:]):
+        steps.insert(0, steps[0] * size)
+    return tuple(steps)
+
+
 def byte_steps(sizes: list[int], each: int) -> list[int]:
     """Bytes from one element to the next along each axis, and from one image to the next, at the end."""
-    steps = [each]
-    for size in reversed(sizes):
-        steps.insert(0, steps[0] * size)
-    return [*steps[1:], steps[0]]
+    return [*row_major(sizes, each), each * math.prod(sizes)]
 
 
 def runs(tiles: Sequence[Placed]) -> Iterator[tuple[Placed, int, int, int]]:

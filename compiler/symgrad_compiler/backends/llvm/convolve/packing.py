@@ -15,7 +15,7 @@ from symgrad_compiler.backends.llvm.contract import pack
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
-from symgrad_compiler.backends.llvm.convolve.cutting import Panels
+from symgrad_compiler.backends.llvm.convolve.cutting import Panels, row_major
 from symgrad_compiler.backends.llvm.convolve.shapes import Width
 from symgrad_compiler.backends.llvm.ir import Module, literal
 from symgrad_compiler.backends.llvm.scalars import Machine
@@ -36,22 +36,15 @@ def panels_of(convolution: Convolution, x: Correlation, width: Width) -> Panels:
     c = convolution
     if x.is_depthwise:
         each = c.bytes * c.features
-        steps = _row_major(c.taps, each)
+        steps = row_major(c.taps, each)
         backwards = c.what != FORWARD
         first = (math.prod(c.taps) - 1) * each if backwards else 0
         taps = tuple(-s if backwards else s for s in steps)
         return Panels(width, 0, taps, first, width.panel * c.bytes, False)
     is_packed = not (c.what == FORWARD and c.groups == 1 and width.panel == c.features)
     row = width.panel * c.bytes
-    taps = _row_major(c.taps, x.channels * row)
+    taps = row_major(c.taps, x.channels * row)
     return Panels(width, row, taps, 0, math.prod(c.taps) * x.channels * row, is_packed)
-
-
-def _row_major(sizes: tuple[int, ...], each: int) -> tuple[int, ...]:
-    steps = [each]
-    for size in reversed(sizes[1:]):
-        steps.insert(0, steps[0] * size)
-    return tuple(steps)
 
 
 def room(convolution: Convolution, x: Correlation, panels: Panels) -> int:

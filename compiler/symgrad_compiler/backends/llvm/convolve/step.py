@@ -73,7 +73,7 @@ def _epilogue(step: ConvolutionStep, kernel: Kernel) -> tuple[Epilogue, list[Acc
     at = {t: i for i, t in enumerate([*made, *reads, *[n.outputs[0] for n in kernel.nodes]])}
     words: list[object] = [len(made), *[at[t] for t, _ in kernel.stores]]
     for node in kernel.nodes:
-        words += [id(node.op), *[at.get(t, numbers.get(t)) for t in node.inputs]]
+        words += [node.op, *[at.get(t, numbers.get(t)) for t in node.inputs]]
     full = tuple(is_full(s, layout.layout) for s in reads.values())
     epilogue = Epilogue(repr(words), full, len(kernel.stores), code)
     stores = [access for _, access in kernel.stores]
