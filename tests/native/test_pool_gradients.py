@@ -53,7 +53,7 @@ NETS: dict[str, Net] = {
 }
 #: Those whose gradient of x has a sum in it.
 WITH_SUMS = ("normalised", "sums by place")
-#: Those of which nothing is computed part by part: what follows the parts is cut out of a larger image, has to
+#: Those of which nothing is computed part by part: what follows is cut out of a larger image, has to
 #: know of the zeros behind parts that end early, or takes other turns.
 UNCHANGED = ("windows that overlap", "means that leave rows", "two pools")
 
