@@ -30,6 +30,7 @@ def mean(x: Tensor, size: Any = 2, **how: Any) -> Tensor:
 
 
 #: A tensor (n, 8, 9, 16) and a bias (16,) to what is summed up: the windows of some leave rows and columns.
+BATCHES: list[Any] = [2, "n"]
 NETS: dict[str, Net] = {
     "relu": lambda x, b: pooled(sg.relu(x + b)),
     "relu, and no row left": lambda x, b: pooled(sg.relu(x + b), (2, 3)),
@@ -125,6 +126,25 @@ def test_as_numpy(net: str) -> None:
         np.testing.assert_allclose(a, c, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_convolutional_network(batch: Any) -> None:
+    """The loss and all gradients of two layers, against NumPy's backend."""
+    x, v, w = sg.tensor("x", (batch, 2, 18, 18)), sg.tensor("v", (8, 2, 3, 3)), sg.tensor("w", (16, 8, 3, 3))
+    a, b, u = sg.vector("a", size=8), sg.vector("b", size=16), sg.matrix("u", shape=(16 * 9, 5))
+    h = sg.max_pool2d(sg.relu(sg.conv2d(x, v) + a[:, None, None]), 2)
+    h = sg.max_pool2d(sg.relu(sg.conv2d(h, w) + b[:, None, None]), 2)
+    cost = sg.mean(sg.logsumexp(sg.reshape(h, (h.shape[0], -1)) @ u, axis=1))
+    inputs = [x, v, w, a, b, u]
+    outputs = [cost, *sg.grad(cost, inputs)]
+    rng = np.random.default_rng(8)
+    values = [rng.standard_normal((2, 2, 18, 18))]
+    values += [rng.standard_normal(t.shape) / 3 for t in inputs[1:]]
+    native, plain = (sg.function(inputs, outputs, backend=k)(*values) for k in ("llvm", "numpy"))
+    for found, wanted in zip(native, plain, strict=True):
+        assert np.any(wanted != 0)
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.parametrize("sides", [(4, 6), (5, 7), (2, 2), (0, 4)])
 def test_sides_that_are_known_when_it_runs(sides: tuple[int, int]) -> None:
     x, b = sg.tensor("x", ("n", "h", "w", 16)), sg.vector("b", size=16)
@@ -172,7 +192,8 @@ def test_a_layer_reads_its_activations_in_the_forward_pass_alone() -> None:
     assert [access.storage.size for _, access in writer.stores] == [whole] * 4
     assert len(writer.reductions) == 1
     read = [(t.dtype.name, s.storage.size) for t, s in writer.sources.items() if isinstance(s, Access)]
-    assert sorted(read) == [("bool", whole // 4)] * 4 + [("float32", whole // 4)] * 2
+    one = whole // 4  # masks, what arrives, and how many share it
+    assert sorted(read) == [("bool", one)] * 4 + [("float32", one), ("uint8", one)]
 
 
 # ---- what is taken inside -------------------------------------------------------------------------------

@@ -257,8 +257,24 @@ class Planner:
             for node in again:
                 kernel.add(node)
                 kernel.weight += 1
-            if not again:
+            if again:
+                continue
+            if kernel.space and self._is_widened(tensor):
+                (narrow,) = tensor.node.inputs
+                kernel.sources[narrow] = self.source(narrow)
+                kernel.add(tensor.node)
+                kernel.weight += 1
+            else:
                 kernel.sources[tensor] = self.source(tensor)
+
+    def _is_widened(self, tensor: Tensor) -> bool:
+        """Whether a tensor that has no memory is converted from one that takes less."""
+        if not isinstance(tensor.node.op, AsType) or tensor in self.sources:
+            return False
+        if tensor in self.preferred or not all(map(_reads_by_element, self.graph.consumers(tensor))):
+            return False
+        (narrow,) = tensor.node.inputs
+        return narrow.dtype.itemsize < tensor.dtype.itemsize and narrow in self.computed
 
     def _again(self, kernel: Kernel, number: int, tensor: Tensor) -> list[Node]:
         """What to compute a second time, where that is cheaper than memory: a few simple operations on what
