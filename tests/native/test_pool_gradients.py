@@ -29,8 +29,8 @@ def mean(x: Tensor, size: Any = 2, **how: Any) -> Tensor:
     return sg.avg_pool2d(x, size, channels="last", **how)
 
 
-#: A tensor (n, 8, 9, 16) and a bias (16,) to what is summed up: the windows of some leave rows and columns.
 BATCHES: list[Any] = [2, "n"]
+#: A tensor (n, 8, 9, 16) and a bias (16,) to what is summed up: the windows of some leave rows and columns.
 NETS: dict[str, Net] = {
     "relu": lambda x, b: pooled(sg.relu(x + b)),
     "relu, and no row left": lambda x, b: pooled(sg.relu(x + b), (2, 3)),
