@@ -24,8 +24,9 @@ from symgrad.dims import Dim, Shape
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.arithmetic import reciprocal
+from symgrad.ops.cast import astype
 from symgrad.ops.compare import equal
-from symgrad.ops.create import fill, ones_like
+from symgrad.ops.create import fill, fill_value, ones_like
 from symgrad.ops.interleave import Interleave, part_size
 from symgrad.ops.kinds import FLOATS, NUMBERS, REALS, Custom, Linear, Tangents, declare, total
 from symgrad.ops.select import maximum, where
@@ -36,6 +37,8 @@ from symgrad.types import TensorType, check_extent
 
 #: Windows of more elements are taken one axis after the other.
 MOST_TAPS = 16
+#: So many elements are counted in bytes.
+MOST_COUNTED = 255
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,12 @@ class SumAtMax(_Pool, Linear):
         return apply(_like(SpreadToMax, self), g, x, y)
 
     def expand(self, t: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        pairs = zip(taps(self, t), taps(self, x), strict=True)
-        found = total([where(equal(b, y), a, 0) for a, b in pairs])
+        there = [equal(b, y) for b in taps(self, x)]
+        if fill_value(t) == 1 and len(there) <= MOST_COUNTED:
+            counted = total([astype(e, "uint8") for e in there])
+            assert counted is not None
+            return astype(counted, y.dtype)
+        found = total([where(e, a, 0) for e, a in zip(there, taps(self, t), strict=True)])
         assert found is not None
         return found
 

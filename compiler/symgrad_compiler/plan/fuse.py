@@ -4,6 +4,7 @@
     nodes     how each node becomes steps
     moves     ... those that move elements
     updates   how states get their new values
+    turns     what is computed from interleaved tensors, in parts
     epilogues  which kernels end a convolution
     rows      which kernels go through the same rows together
     order     in which nodes and steps come
@@ -39,6 +40,7 @@ from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan
+from symgrad_compiler.plan.in_parts import in_parts
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
 #: Steps of their own that write all of their result: that of an update, straight into the spare array.
@@ -63,6 +65,7 @@ def make_plan(graph: Graph, guarded: bool = False) -> Plan:
         graph = expanded
     elif expanded is not written:
         graph = merge(expanded)
+        graph = graph if paired else in_parts(graph)
     orders = node_orders(graph)
     plans = [
         _plan(graph, nodes, checks, paired) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])

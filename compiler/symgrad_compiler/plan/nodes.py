@@ -111,7 +111,7 @@ def elementwise(p: Planner, node: Node) -> None:
         p.open(BoundsCheck(node, 0, 0, p.access(node.inputs[1]), is_exponent=True))
     costly = COSTLY if node.output.shape else 2  # a call, for a single number
     weight = costly if is_costly(node.op) else 1
-    number = p.join(node.outputs[0].shape, node.inputs, weight)
+    number = p.join(node.outputs[0].shape, node.inputs, weight, beside=p.beside(node))
     kernel = p.steps[number]
     assert isinstance(kernel, Kernel)
     p.read(kernel, number, node.inputs)

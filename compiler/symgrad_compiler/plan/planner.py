@@ -190,9 +190,10 @@ class Planner:
         weight: int,
         after: int = 0,
         axes: tuple[int, ...] | None = None,
+        beside: Sequence[Tensor] = (),
     ) -> int:
         """The kernel for something that reads `operands` element by element: one that computes an operand,
-        one of the same space that reads one, or a new one."""
+        one of the same space that reads one, one that computes a tensor in `beside`, or a new one."""
         best = -1
         after = max(after, self.fence) if space else after
         for tensor in operands:
@@ -216,10 +217,19 @@ class Planner:
             assert isinstance(kernel, Kernel)
             if self._fits(number, space, weight, axes) and (not space or self._shares(kernel, operands)):
                 return number
+        for tensor in beside if space else ():
+            number = self.computed.get(tensor, -1)
+            if number >= after and self._fits(number, space, weight, axes):
+                return number
         kernel = Kernel(space)
         number = self.open(kernel)
         self.by_space[space].append(number)
         return number
+
+    def beside(self, node: Node) -> Sequence[Tensor]:
+        """What the only reader of a node reads besides, if it reads element by element."""
+        readers = self.graph.consumers(node.output)
+        return readers[0].inputs if len(readers) == 1 and _reads_by_element(readers[0]) else ()
 
     def _shares(self, kernel: Kernel, operands: Sequence[Tensor]) -> bool:
         """Whether the kernel reads one of the operands, or results of a kernel that computes one."""
@@ -247,8 +257,24 @@ class Planner:
             for node in again:
                 kernel.add(node)
                 kernel.weight += 1
-            if not again:
+            if again:
+                continue
+            if kernel.space and self._is_widened(tensor):
+                (narrow,) = tensor.node.inputs
+                kernel.sources[narrow] = self.source(narrow)
+                kernel.add(tensor.node)
+                kernel.weight += 1
+            else:
                 kernel.sources[tensor] = self.source(tensor)
+
+    def _is_widened(self, tensor: Tensor) -> bool:
+        """Whether a tensor that has no memory is converted from one that takes less."""
+        if not isinstance(tensor.node.op, AsType) or tensor in self.sources:
+            return False
+        if tensor in self.preferred or not all(map(_reads_by_element, self.graph.consumers(tensor))):
+            return False
+        (narrow,) = tensor.node.inputs
+        return narrow.dtype.itemsize < tensor.dtype.itemsize and narrow in self.computed
 
     def _again(self, kernel: Kernel, number: int, tensor: Tensor) -> list[Node]:
         """What to compute a second time, where that is cheaper than memory: a few simple operations on what
