@@ -25,7 +25,7 @@ from symgrad.ops.arithmetic import divide, reciprocal, sqrt
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.backends.llvm import lanes as lanes_of
-from symgrad_compiler.backends.llvm import turns
+from symgrad_compiler.backends.llvm import transposes, turns
 from symgrad_compiler.backends.llvm.axes import Stream, Streams, merge
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard, KernelGuard
@@ -118,6 +118,9 @@ class _KernelEmitter:
         self._collect()
         self._order()
         self._choose_lanes()
+        self.across = self._read_across()
+        self.turners: dict[Stream, transposes.Turner] = {}
+        self.laid_down: dict[Stream, Value] = {}
         self.streaming: list[Stream] = []
         self.turns = turns.groups(self.store_streams, self.vector_axis) if self.lanes > 1 else {}
         self.waiting: dict[Stream, Value] = {}
@@ -188,6 +191,19 @@ class _KernelEmitter:
         self.order = [*kept, *reduced] if reduced else kept
         self.vector_axis = count - 1 if count else -1
         self.position = {axis: i for i, axis in enumerate(self.order)}
+
+    def _read_across(self) -> transposes.Across | None:
+        """What is turned in blocks of its axis, which becomes the innermost loop, see `transposes.py`."""
+        kernel = self.kernel
+        if self.lanes == 1 or kernel.reductions or kernel.scatters or kernel.gathers:
+            return None
+        least = transposes.LEAST if self.machine.has_masks else self.lanes  # elements left over are scalars
+        found = transposes.read_across(self.axes, self.source_streams.values(), self.vector_axis, least)
+        if found is not None:
+            others = [a for a in self.order if a not in (self.vector_axis, found.axis)]
+            self.order = [*others, self.vector_axis, found.axis]
+            self.position = {axis: i for i, axis in enumerate(self.order)}
+        return found
 
     def _choose_lanes(self) -> None:
         kernel = self.kernel
@@ -266,6 +282,10 @@ class _KernelEmitter:
         self.index_of: dict[int, Value] = {}
         if self.guard is not None:
             self.guard.begin()
+        if self.across is not None:
+            extent = self.extents[self.across.axis]
+            for stream in self.across.streams:
+                self.turners[stream] = transposes.Turner(self.code, stream, self.across, self.lanes, extent)
         self._compute(0)
         if self.columns and self._is_blocked_columns():
             self._blocked_columns()
@@ -440,8 +460,33 @@ class _KernelEmitter:
         start, stop = self._range(level)
         if axis == self.vector_axis:
             self._vector_loop(axis, [], body, start, stop)
+        elif self.across is not None and axis == self.across.axis and self.current_lanes > 1:
+            self._turned_blocks(level, body)
         else:
             self.f.loop(start, stop, literal(1, "i64"), [], body)
+
+    def _turned_blocks(self, level: int, body: Callable[[Value, list[Value]], Sequence[Value]]) -> None:
+        """The innermost loop in blocks; what it reads across is turned before each."""
+        assert self.across is not None
+        axis, lanes = self.across.axis, self.current_lanes
+        extent, length = self.extents[axis], literal(self.across.block, "i64")
+        count = literal(lanes, "i64")
+        if self.mask is not None:
+            rest = self._binary("sub", self.extents[self.vector_axis], self.index_of[self.vector_axis])
+            count = self._minimum(rest, count)
+
+        def block(start: Value, _: list[Value]) -> list[Value]:
+            stop = self._minimum(self._binary("add", start, length), extent)
+            for stream, turner in self.turners.items():
+                along = self.strides[stream][self.vector_axis]
+                turner.lay_down(self._at(stream), along, start, stop, lanes, count)
+            self.block_start = start
+            self.laid_down = {s: t.turned(lanes) for s, t in self.turners.items()}
+            self.f.loop(start, stop, literal(1, "i64"), [], body)
+            self.laid_down = {}
+            return []
+
+        self.f.loop(literal(0, "i64"), extent, length, [], block)
 
     def _range(self, level: int) -> tuple[Value, Value]:
         """What the loop at a level runs through: at the outermost, the part of this call."""
@@ -460,6 +505,11 @@ class _KernelEmitter:
         for stream in self.streams:
             stride = self.strides[stream][axis]
             now = self._at(stream)
+            if stream in self.laid_down and level == len(self.order) - 1:
+                vector = self._binary("sub", index, self.block_start)
+                step = self._binary("mul", vector, literal(self.current_lanes, "i64"))
+                stream.at.append(f.offset(self.laid_down[stream], step, stream.kind))
+                continue
             if stride.number == 0:
                 stream.at.append(now)
                 continue
@@ -539,6 +589,8 @@ class _KernelEmitter:
         """The stride along the vector axis, if vectors are being run; else 0."""
         if self.current_lanes == 1 or self.vector_axis < 0 or self.vector_axis not in self.index_of:
             return literal(0, "i64")
+        if stream in self.laid_down:
+            return literal(1, "i64")
         return self.strides[stream][self.vector_axis]
 
     def _read(self, stream: Stream, at: Value) -> Value:
