@@ -121,14 +121,17 @@ class _KernelEmitter:
         self.across = self._read_across()
         self.turners: dict[Stream, transposes.Turner] = {}
         self.laid_down: dict[Stream, Value] = {}
+        self.block: tuple[Value, Value] | None = None
         self.streaming: list[Stream] = []
         self.turns = turns.groups(self.store_streams, self.vector_axis) if self.lanes > 1 else {}
         self.waiting: dict[Stream, Value] = {}
         self.splits = splits and bool(self.order) and not kernel.scatters
         self.splits = self.splits and not self.axes[self.order[0]].reduced
         if self.splits:
-            unit = self.lanes if self.order[0] == self.vector_axis else 1
-            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self.order[0]].extent, unit)
+            unit = self.lanes if self._outermost == self.vector_axis else 1
+            if self.across is not None and self._outermost == self.across.axis:
+                unit = self.across.block
+            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self._outermost].extent, unit)
             name, parameters = f"{name}.range", RANGE
         else:
             parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
@@ -193,15 +196,14 @@ class _KernelEmitter:
         self.position = {axis: i for i, axis in enumerate(self.order)}
 
     def _read_across(self) -> transposes.Across | None:
-        """What is turned in blocks of its axis, which becomes the innermost loop, see `transposes.py`."""
+        """What is turned in blocks of its axis, which is then the innermost loop, see `transposes.py`."""
         kernel = self.kernel
         if self.lanes == 1 or kernel.reductions or kernel.scatters or kernel.gathers:
             return None
         least = transposes.LEAST if self.machine.has_masks else self.lanes  # elements left over are scalars
         found = transposes.read_across(self.axes, self.source_streams.values(), self.vector_axis, least)
         if found is not None:
-            others = [a for a in self.order if a not in (self.vector_axis, found.axis)]
-            self.order = [*others, self.vector_axis, found.axis]
+            self.order = [*(a for a in self.order if a != found.axis), found.axis]
             self.position = {axis: i for i, axis in enumerate(self.order)}
         return found
 
@@ -448,6 +450,9 @@ class _KernelEmitter:
         if level == len(self.order):
             self._innermost()
             return
+        if self.across is not None and level == self.across.axis and self.block is None:
+            self._blocks(level)
+            return
         axis = self.order[level]
 
         def body(index: Value, _: list[Value]) -> list[Value]:
@@ -457,42 +462,72 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
-        start, stop = self._range(level)
         if axis == self.vector_axis:
-            self._vector_loop(axis, [], body, start, stop)
-        elif self.across is not None and axis == self.across.axis and self.current_lanes > 1:
-            self._turned_blocks(level, body)
+            self._vector_loop(axis, [], body, *self._range(axis))
+        elif self.block is not None and level == len(self.order) - 1:
+            self._loop_in_block(self.block, body)
         else:
-            self.f.loop(start, stop, literal(1, "i64"), [], body)
+            self.f.loop(*self._range(axis), literal(1, "i64"), [], body)
 
-    def _turned_blocks(self, level: int, body: Callable[[Value, list[Value]], Sequence[Value]]) -> None:
-        """The innermost loop in blocks; what it reads across is turned before each."""
+    def _blocks(self, level: int) -> None:
+        """The loop over an axis in blocks, which are the innermost loop."""
         assert self.across is not None
-        axis, lanes = self.across.axis, self.current_lanes
-        extent, length = self.extents[axis], literal(self.across.block, "i64")
-        count = literal(lanes, "i64")
-        if self.mask is not None:
-            rest = self._binary("sub", self.extents[self.vector_axis], self.index_of[self.vector_axis])
-            count = self._minimum(rest, count)
+        start, stop = self._range(self.across.axis)
+        length = literal(self.across.block, "i64")
 
         def block(start: Value, _: list[Value]) -> list[Value]:
-            stop = self._minimum(self._binary("add", start, length), extent)
-            for stream, turner in self.turners.items():
-                along = self.strides[stream][self.vector_axis]
-                turner.lay_down(self._at(stream), along, start, stop, lanes, count)
-            self.block_start = start
-            self.laid_down = {s: t.turned(lanes) for s, t in self.turners.items()}
-            self.f.loop(start, stop, literal(1, "i64"), [], body)
-            self.laid_down = {}
+            self.block = start, self._minimum(self._binary("add", start, length), stop)
+            self._loops(level)
+            self.block = None
             return []
 
-        self.f.loop(literal(0, "i64"), extent, length, [], block)
+        self.f.loop(start, stop, length, [], block)
 
-    def _range(self, level: int) -> tuple[Value, Value]:
-        """What the loop at a level runs through: at the outermost, the part of this call."""
-        if level == 0 and self.splits:
+    def _loop_in_block(
+        self, block: tuple[Value, Value], body: Callable[[Value, list[Value]], Sequence[Value]]
+    ) -> None:
+        """The innermost loop, in a block; of vectors, what it reads across is turned before."""
+        lanes = self.current_lanes
+        if lanes > 1:
+            count = literal(lanes, "i64")
+            if self.mask is not None:
+                rest = self._binary("sub", self.extents[self.vector_axis], self.index_of[self.vector_axis])
+                count = self._minimum(rest, count)
+            self._ask_for_stores(block)
+            for stream, turner in self.turners.items():
+                turner.lay_down(
+                    self._at(stream), self.strides[stream][self.vector_axis], *block, lanes, count
+                )
+            self.laid_down = {stream: turner.turned(lanes) for stream, turner in self.turners.items()}
+        self.f.loop(*block, literal(1, "i64"), [], body)
+        self.laid_down = {}
+
+    def _ask_for_stores(self, block: tuple[Value, Value]) -> None:
+        """Ask for the lines that a block writes: far from each other, they come while it is turned."""
+        axis = self.order[-1]
+        streams = [s for s in self.store_streams if s.strides[self.vector_axis] == 1]
+        if not streams:
+            return
+
+        def row(index: Value, _: list[Value]) -> list[Value]:
+            for stream in streams:
+                step = self._binary("mul", index, self.strides[stream][axis])
+                at = self.f.offset(self._at(stream), step, stream.kind)
+                transposes.ask_for(self.f, at, self.current_lanes * transposes.size(stream))
+            return []
+
+        self.f.loop(*block, literal(1, "i64"), [], row)
+
+    @property
+    def _outermost(self) -> int:
+        """The axis of the outermost loop."""
+        return 0 if self.across is not None else self.order[0]
+
+    def _range(self, axis: int) -> tuple[Value, Value]:
+        """What the loop over an axis runs through: the outermost one, the part of this call."""
+        if self.splits and axis == self._outermost:
             return self.f.parameters["start"], self.f.parameters["stop"]
-        return literal(0, "i64"), self.extents[self.order[level]]
+        return literal(0, "i64"), self.extents[axis]
 
     def _kept(self) -> list[int]:
         return [a for a in self.order if not self.axes[a].reduced]
@@ -505,8 +540,8 @@ class _KernelEmitter:
         for stream in self.streams:
             stride = self.strides[stream][axis]
             now = self._at(stream)
-            if stream in self.laid_down and level == len(self.order) - 1:
-                vector = self._binary("sub", index, self.block_start)
+            if stream in self.laid_down and self.block is not None:
+                vector = self._binary("sub", index, self.block[0])
                 step = self._binary("mul", vector, literal(self.current_lanes, "i64"))
                 stream.at.append(f.offset(self.laid_down[stream], step, stream.kind))
                 continue
@@ -795,7 +830,7 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
-        self._vector_loop(axis, [], body, *self._range(level))
+        self._vector_loop(axis, [], body, *self._range(axis))
 
     def _is_blocked_columns(self) -> bool:
         kept = self._kept()
@@ -815,7 +850,7 @@ class _KernelEmitter:
             return []
 
         if self.kernel.lost is None:
-            self._vector_loop(axis, [], clear, *self._range(0))
+            self._vector_loop(axis, [], clear, *self._range(axis))
 
         def block(start: Value, _: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(BLOCK, "i64")), self.extents[first])
@@ -843,7 +878,7 @@ class _KernelEmitter:
                 self._leave(0)
                 return []
 
-            self._vector_loop(axis, [], column, *self._range(0))
+            self._vector_loop(axis, [], column, *self._range(axis))
             return []
 
         f.loop(zero, self.extents[first], literal(BLOCK, "i64"), [], block)

@@ -3,10 +3,10 @@
     out[.., v] of all v in lanes, in[v, ..] with v far apart        as in x.T + 1, or in a copy of a transpose
 
 A vector of such an operand is as many loads as it has lanes, each of a line of memory of its own. So the
-loop over the other axis, u, becomes the innermost one and goes in blocks. Before a block, what it reads
-across is turned in registers and laid down on the stack, one vector for each u; the loop then reads it there:
+loop over the other axis, u, goes in blocks where it was, and the loop over a block is the innermost one. What
+a block reads across is turned in registers before, and laid down on the stack, one vector for each u:
 
-    for v in vectors: for block of u: turn in[v, u];  for u in block: out[u, v] = f(turned[u], ..)
+    for block of u: .. for v in vectors:  turn in[v, u];  for u in block: out[u, v] = f(turned[u], ..)
 
 A tile of 16 bytes along u and a register along v is turned by loads of 16 bytes, of which each register takes
 one in each of its quarters (of 16 bytes), and log2 stages of the interleaving that all machines do within
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from symgrad_compiler.backends.llvm.axes import Axis, Stream
-from symgrad_compiler.backends.llvm.ir import BITS, Value, literal, vector_type
+from symgrad_compiler.backends.llvm.ir import BITS, Function, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.lanes import memory_kind
 from symgrad_compiler.backends.llvm.scalars import Code
 from symgrad_compiler.backends.llvm.turns import MOST_APART, shuffled
@@ -80,6 +80,13 @@ def read_across(
 
 def _is_long(axis: Axis, least: int) -> bool:
     return not isinstance(axis.extent, int) or axis.extent >= least
+
+
+def ask_for(f: Function, at: Value, count: int) -> None:
+    """Ask for the lines of the next `count` bytes, to write them."""
+    f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+    for line in range(0, count, LINE):
+        f.do(f"call void @llvm.prefetch.p0(ptr {f.field(at, line).text}, i32 1, i32 3, i32 1)")
 
 
 class Turner:
