@@ -43,13 +43,16 @@ def test_matrices_of_all_sizes(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "bool"])
-@pytest.mark.parametrize("shape", [(4, 4), (4, 70), (70, 5), (5, 9), (9, 20), (31, 33), (64, 16), (67, 129)])
+@pytest.mark.parametrize(
+    "shape",
+    [(4, 4), (2, 50), (3, 50), (4, 70), (6, 50), (70, 5), (5, 9), (9, 20), (31, 33), (64, 16), (67, 129)],
+)
 def test_matrices_of_known_sizes(shape: tuple[int, int], dtype: str) -> None:
     x = sg.tensor("x", shape, dtype)
     f = sg.function([x], copied(x, (1, 0)))
     value = drawn(shape, dtype)
     np.testing.assert_array_equal(f(value), value.T)
-    if shape[0] >= 64:  # smaller ones LLVM may keep in registers; without masks they are scalars
+    if shape[0] >= 64:  # others LLVM may keep in registers, or are scalars where there are no masks
         assert TURNED in f.code("llvm")
 
 
@@ -121,7 +124,6 @@ def test_where_blocks_are_turned() -> None:
 def test_where_nothing_is_turned() -> None:
     assert not taken(lambda x, y: x + y, (20, 30), (20, 30))
     assert not taken(lambda x: copied(x, (1, 0, 2)), (20, 30, 40)), "rows move as a whole"
-    assert not taken(lambda x: x.T + 1, (2, 30)), "too few rows"
     assert not taken(lambda x: x[:, ::2] + 1, (20, 30)), "elements take turns"
     assert not taken(lambda x: sg.sum(x.T, axis=0), (20, 30)), "reductions have their own order"
     assert not taken(lambda x: copied(x, (0, 2, 1)), (20, 30, 4)), "four elements apart: by shuffles"
@@ -147,7 +149,18 @@ def test_nothing_outside_is_touched(dtype: str) -> None:
         n, m = sg.size("n"), sg.size("m")
         x = sg.tensor("x", (n, m), dtype)
         symbolic = sg.function([x], copied(x, (1, 0)))
-        for shape in [(1, 1), (3, 2), (5, 4), (7, 9), (16, 17), (33, 21), (65, 70), (70, 130)]:
+        for shape in [
+            (1, 1),
+            (3, 2),
+            (2, 40),
+            (3, 40),
+            (5, 4),
+            (7, 9),
+            (16, 17),
+            (33, 21),
+            (65, 70),
+            (70, 130),
+        ]:
             known = sg.tensor("known", shape, dtype)
             count = shape[0] * shape[1]
             for f in (symbolic, sg.function([known], copied(known, (1, 0)))):

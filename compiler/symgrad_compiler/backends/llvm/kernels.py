@@ -195,18 +195,6 @@ class _KernelEmitter:
         self.vector_axis = count - 1 if count else -1
         self.position = {axis: i for i, axis in enumerate(self.order)}
 
-    def _read_across(self) -> transposes.Across | None:
-        """What is turned in blocks of its axis, which is then the innermost loop, see `transposes.py`."""
-        kernel = self.kernel
-        if self.lanes == 1 or kernel.reductions or kernel.scatters or kernel.gathers:
-            return None
-        least = transposes.LEAST if self.machine.has_masks else self.lanes  # elements left over are scalars
-        found = transposes.read_across(self.axes, self.source_streams.values(), self.vector_axis, least)
-        if found is not None:
-            self.order = [*(a for a in self.order if a != found.axis), found.axis]
-            self.position = {axis: i for i, axis in enumerate(self.order)}
-        return found
-
     def _choose_lanes(self) -> None:
         kernel = self.kernel
         kinds = {s.kind for s in self.streams if s.storage.kind != IOTA}
@@ -235,6 +223,25 @@ class _KernelEmitter:
         while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
             times //= 2
         return lanes * times
+
+    def _read_across(self) -> transposes.Across | None:
+        """What is turned in blocks of its axis, which is then the innermost loop, see `transposes.py`."""
+        kernel = self.kernel
+        if self.lanes == 1 or kernel.reductions or kernel.scatters or kernel.gathers:
+            return None
+        extent = self.axes[self.vector_axis].extent
+        lanes = self.lanes
+        if isinstance(extent, int):  # a short vector that it fills
+            lanes = min(lanes, max(2, 1 << (extent - 1).bit_length()))
+        least = transposes.LEAST if self.machine.has_masks else lanes  # elements left over are scalars
+        found = transposes.read_across(
+            self.axes, self.source_streams.values(), self.vector_axis, lanes, least
+        )
+        if found is not None:
+            self.lanes, self.register_lanes = lanes, min(lanes, self.register_lanes)
+            self.order = [*(a for a in self.order if a != found.axis), found.axis]
+            self.position = {axis: i for i, axis in enumerate(self.order)}
+        return found
 
     def choose_streaming(self, unread: Collection[Storage]) -> None:
         """The streams that are written past the caches where they are large: along the vector axis in whole
@@ -493,7 +500,7 @@ class _KernelEmitter:
             if self.mask is not None:
                 rest = self._binary("sub", self.extents[self.vector_axis], self.index_of[self.vector_axis])
                 count = self._minimum(rest, count)
-            self._ask_for_stores(block)
+            self._ask_for_rows(block)
             for stream, turner in self.turners.items():
                 turner.lay_down(
                     self._at(stream), self.strides[stream][self.vector_axis], *block, lanes, count
@@ -502,10 +509,10 @@ class _KernelEmitter:
         self.f.loop(*block, literal(1, "i64"), [], body)
         self.laid_down = {}
 
-    def _ask_for_stores(self, block: tuple[Value, Value]) -> None:
+    def _ask_for_rows(self, block: tuple[Value, Value]) -> None:
         """Ask for the lines that a block writes: far from each other, they come while it is turned."""
         axis = self.order[-1]
-        streams = [s for s in self.store_streams if s.strides[self.vector_axis] == 1]
+        streams = [s for s in self.store_streams if transposes.is_far(s, axis, self.vector_axis)]
         if not streams:
             return
 
@@ -632,7 +639,8 @@ class _KernelEmitter:
         """The element(s) of a stream where it is now."""
         stride, lanes = self._vector_stride(stream), self.current_lanes
         if stream.storage.kind != IOTA:
-            return lanes_of.read(self.code, at, stride, stream.kind, lanes, self.mask)
+            mask = None if stream in self.laid_down else self.mask
+            return lanes_of.read(self.code, at, stride, stream.kind, lanes, mask)
         steps = self.code.multiply(lanes_of.lane_numbers(lanes), stride) if stride.number != 0 else stride
         return self.code.convert(self.code.add(at, steps), stream.kind)
 

@@ -30,8 +30,10 @@ from symgrad_compiler.plan.steps import IOTA
 PIECE = 16
 #: Bytes along u that a block covers: those of a line of the cache.
 LINE = 64
+#: Bytes on the stack that a block may take beyond that: short vectors are turned many at a time.
+ROOM = 4096
 #: The least elements along v and u that are worth it.
-LEAST = 4
+LEAST = 2
 #: How many operands are turned: their blocks have to fit into the first cache.
 MOST_TURNED = 4
 
@@ -44,11 +46,7 @@ class Across:
 
     axis: int  # along which it has no gaps: u
     streams: tuple[Stream, ...]
-
-    @property
-    def block(self) -> int:
-        """Elements along u between two turns."""
-        return max(LINE // size(s) for s in self.streams)
+    block: int  # elements along u between two turns
 
 
 def size(stream: Stream) -> int:
@@ -57,10 +55,10 @@ def size(stream: Stream) -> int:
 
 
 def read_across(
-    axes: Sequence[Axis], sources: Iterable[Stream], vector_axis: int, least: int
+    axes: Sequence[Axis], sources: Iterable[Stream], vector_axis: int, lanes: int, least: int
 ) -> Across | None:
     """The axis along which most of what is read across has no gaps, and what that is; None where there is no
-    such axis, or there are less than `least` elements along that of the vectors."""
+    such axis, or there are less than `least` elements along that of the vectors, which have so many lanes."""
     if not _is_long(axes[vector_axis], least):
         return None
     found: dict[int, list[Stream]] = {}
@@ -75,11 +73,20 @@ def read_across(
     if not found:
         return None
     axis = max(found, key=lambda a: len(found[a]))
-    return Across(axis, tuple(found[axis][:MOST_TURNED]))
+    streams = tuple(found[axis][:MOST_TURNED])
+    widest = max(map(size, streams))
+    return Across(axis, streams, max(LINE // min(map(size, streams)), ROOM // (lanes * widest)))
 
 
 def _is_long(axis: Axis, least: int) -> bool:
     return not isinstance(axis.extent, int) or axis.extent >= least
+
+
+def is_far(stream: Stream, axis: int, vector_axis: int) -> bool:
+    """Whether vectors without gaps lie further from each other than memory is read ahead."""
+    stride = stream.strides[axis]
+    near = isinstance(stride, int) and abs(stride) * size(stream) < 2 * LINE
+    return stream.strides[vector_axis] == 1 and not near
 
 
 def ask_for(f: Function, at: Value, count: int) -> None:
