@@ -24,6 +24,7 @@ from symgrad_compiler.backends.llvm.compile import _entry
 from symgrad_compiler.backends.llvm.convolve.emit import emit_convolution
 from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_compiler.backends.llvm.target import Engine, compile_object, host
+from symgrad_compiler.plan import convolutions
 from symgrad_compiler.plan.geometry import FORWARD, INPUT, WEIGHTS, Axis, Convolution, correlations
 from symgrad_runtime import threads
 
@@ -370,6 +371,22 @@ def test_equal_convolutions_share_their_code() -> None:
     f = sg.function([x, w, v], sg.conv2d(sg.tanh(y), v, channels="last", padding=1))
     assert str(f.plan()).count("conv ") == 2
     assert len(re.findall(r"define .*\.convolution\.forward\(", f.code("llvm"))) == 1
+
+
+@pytest.mark.parametrize(("most", "copies"), [(8 * 4 * 9 * 4, 1), (8 * 4 * 9 * 4 - 1, 2)])
+def test_small_copies_are_kept(most: int, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are read by the convolution and by the gradient for its input."""
+    monkeypatch.setattr(convolutions, "MOST_KEPT", most)
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    x, w = sg.tensor("x", (2, 4, 6, 6), "float32"), sg.tensor("w", (8, 4, 3, 3), "float32")
+    y = sg.conv2d(x, w)
+    f = sg.function([x, w], [y, *sg.grad(sg.square(y).sum(), [x, w])], backend="llvm")
+    assert len(re.findall(r"^ +permute_dims\w* = w\[", str(f.plan()), re.M)) == copies
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-1, 2, t.shape).astype(np.float32) for t in (x, w))
+    same = sg.function([x, w], [y, *sg.grad(sg.square(y).sum(), [x, w])], backend="numpy")
+    for found, wanted in zip(f(a, b), same(a, b), strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 # ---- older processors -------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from symgrad_compiler.passes import merge
 from symgrad_compiler.plan import fuse
 from symgrad_compiler.plan.expand import expand
 from symgrad_compiler.plan.fuse import make_plan
-from symgrad_compiler.plan.steps import Access, Kernel, RowLoop
 from symgrad_compiler.plan.in_parts import MOST_OPERATIONS, in_parts
+from symgrad_compiler.plan.steps import Access, Kernel, RowLoop
 
 Net = Callable[[Tensor, Tensor], Tensor]
 

@@ -18,6 +18,9 @@ from symgrad_compiler.plan import geometry
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import ARENA, IOTA, Access, ConvolutionStep, Storage
 
+#: Bytes up to which a copy is kept for later convolutions. It may be from the beginning of a loss to the end
+#: of its gradient; of what is larger, memory counts more than the time of another copy.
+MOST_KEPT = 2**20
 _WHAT: dict[type, str] = {
     Conv: geometry.FORWARD,
     ConvInput: geometry.INPUT,
@@ -95,18 +98,25 @@ def _order(op: Convolution, name: str) -> tuple[int, ...]:
 
 
 def _channels_last(p: Planner, tensor: Tensor, op: Convolution, name: str) -> Access:
-    """A tensor in memory as native code reads it; a copy, if it does not lie that way."""
+    """A tensor in memory as native code reads it; a copy, if it does not lie that way, which serves later
+    convolutions too if it is small."""
     order = _order(op, name)
     found = p.source(tensor)
     if isinstance(found, Access) and found.storage.kind != IOTA:
         layout = found.layout.permute(order)
         if layout.is_contiguous:
             return Access(found.storage, layout)
+    kept = p.copies.get((tensor, order))
+    if kept is not None:
+        return kept
     label = f"copy of {p.graph.names.get(tensor, '')}"
     storage = Storage(ARENA, tensor.dtype, product(tensor.shape), label=label)
     layout, given = _layouts(tensor.shape, order)
     p.copy_into(tensor, found, Access(storage, given))
-    return Access(storage, layout)
+    copy = Access(storage, layout)
+    if isinstance(storage.size, int) and storage.size * storage.dtype.itemsize <= MOST_KEPT:
+        p.copies[tensor, order] = copy
+    return copy
 
 
 def _place(p: Planner, tensor: Tensor, op: Convolution) -> Access:

@@ -32,6 +32,7 @@ from symgrad_compiler.plan.dependencies import dependencies
 from symgrad_compiler.plan.epilogues import with_epilogues
 from symgrad_compiler.plan.expand import expand
 from symgrad_compiler.plan.finite import Need, computed, needs
+from symgrad_compiler.plan.in_parts import in_parts
 from symgrad_compiler.plan.nodes import plan_node, plan_sum
 from symgrad_compiler.plan.order import MANY
 from symgrad_compiler.plan.order_nodes import node_orders
@@ -40,7 +41,6 @@ from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan
-from symgrad_compiler.plan.in_parts import in_parts
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
 #: Steps of their own that write all of their result: that of an update, straight into the spare array.

@@ -76,6 +76,8 @@ class Planner:
         self.spares: dict[Shared, Storage] = {}
         #: Where a tensor should lie when it gets memory: a result's own array.
         self.preferred: dict[Tensor, Storage] = {}
+        #: Copies of tensors, their axes in another order, that later steps read too.
+        self.copies: dict[tuple[Tensor, tuple[int, ...]], Access] = {}
         #: The products that are added to states, after all other steps.
         self.added: list[MatMulStep] = []
         #: The checks of indices against sizes so far, and their numbers.

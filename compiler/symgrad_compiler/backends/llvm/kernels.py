@@ -25,7 +25,7 @@ from symgrad.ops.arithmetic import divide, reciprocal, sqrt
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.backends.llvm import lanes as lanes_of
-from symgrad_compiler.backends.llvm import turns
+from symgrad_compiler.backends.llvm import transposes, turns
 from symgrad_compiler.backends.llvm.axes import Stream, Streams, merge
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard, KernelGuard
@@ -118,14 +118,20 @@ class _KernelEmitter:
         self._collect()
         self._order()
         self._choose_lanes()
+        self.across = self._read_across()
+        self.turners: dict[Stream, transposes.Turner] = {}
+        self.laid_down: dict[Stream, Value] = {}
+        self.block: tuple[Value, Value] | None = None
         self.streaming: list[Stream] = []
         self.turns = turns.groups(self.store_streams, self.vector_axis) if self.lanes > 1 else {}
         self.waiting: dict[Stream, Value] = {}
         self.splits = splits and bool(self.order) and not kernel.scatters
         self.splits = self.splits and not self.axes[self.order[0]].reduced
         if self.splits:
-            unit = self.lanes if self.order[0] == self.vector_axis else 1
-            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self.order[0]].extent, unit)
+            unit = self.lanes if self._outermost == self.vector_axis else 1
+            if self.across is not None and self._outermost == self.across.axis:
+                unit = self.across.block
+            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self._outermost].extent, unit)
             name, parameters = f"{name}.range", RANGE
         else:
             parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
@@ -218,6 +224,25 @@ class _KernelEmitter:
             times //= 2
         return lanes * times
 
+    def _read_across(self) -> transposes.Across | None:
+        """What is turned in blocks of its axis, which is then the innermost loop, see `transposes.py`."""
+        kernel = self.kernel
+        if self.lanes == 1 or kernel.reductions or kernel.scatters or kernel.gathers:
+            return None
+        extent = self.axes[self.vector_axis].extent
+        lanes = self.lanes
+        if isinstance(extent, int):  # a short vector that it fills
+            lanes = min(lanes, max(2, 1 << (extent - 1).bit_length()))
+        least = transposes.LEAST if self.machine.has_masks else lanes  # elements left over are scalars
+        found = transposes.read_across(
+            self.axes, self.source_streams.values(), self.vector_axis, lanes, least
+        )
+        if found is not None:
+            self.lanes, self.register_lanes = lanes, min(lanes, self.register_lanes)
+            self.order = [*(a for a in self.order if a != found.axis), found.axis]
+            self.position = {axis: i for i, axis in enumerate(self.order)}
+        return found
+
     def choose_streaming(self, unread: Collection[Storage]) -> None:
         """The streams that are written past the caches where they are large: along the vector axis in whole
         registers, into memory that the program does not read."""
@@ -266,6 +291,10 @@ class _KernelEmitter:
         self.index_of: dict[int, Value] = {}
         if self.guard is not None:
             self.guard.begin()
+        if self.across is not None:
+            extent = self.extents[self.across.axis]
+            for stream in self.across.streams:
+                self.turners[stream] = transposes.Turner(self.code, stream, self.across, self.lanes, extent)
         self._compute(0)
         if self.columns and self._is_blocked_columns():
             self._blocked_columns()
@@ -428,6 +457,9 @@ class _KernelEmitter:
         if level == len(self.order):
             self._innermost()
             return
+        if self.across is not None and level == self.across.axis and self.block is None:
+            self._blocks(level)
+            return
         axis = self.order[level]
 
         def body(index: Value, _: list[Value]) -> list[Value]:
@@ -437,17 +469,72 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
-        start, stop = self._range(level)
         if axis == self.vector_axis:
-            self._vector_loop(axis, [], body, start, stop)
+            self._vector_loop(axis, [], body, *self._range(axis))
+        elif self.block is not None and level == len(self.order) - 1:
+            self._loop_in_block(self.block, body)
         else:
-            self.f.loop(start, stop, literal(1, "i64"), [], body)
+            self.f.loop(*self._range(axis), literal(1, "i64"), [], body)
 
-    def _range(self, level: int) -> tuple[Value, Value]:
-        """What the loop at a level runs through: at the outermost, the part of this call."""
-        if level == 0 and self.splits:
+    def _blocks(self, level: int) -> None:
+        """The loop over an axis in blocks, which are the innermost loop."""
+        assert self.across is not None
+        start, stop = self._range(self.across.axis)
+        length = literal(self.across.block, "i64")
+
+        def block(start: Value, _: list[Value]) -> list[Value]:
+            self.block = start, self._minimum(self._binary("add", start, length), stop)
+            self._loops(level)
+            self.block = None
+            return []
+
+        self.f.loop(start, stop, length, [], block)
+
+    def _loop_in_block(
+        self, block: tuple[Value, Value], body: Callable[[Value, list[Value]], Sequence[Value]]
+    ) -> None:
+        """The innermost loop, in a block; of vectors, what it reads across is turned before."""
+        lanes = self.current_lanes
+        if lanes > 1:
+            count = literal(lanes, "i64")
+            if self.mask is not None:
+                rest = self._binary("sub", self.extents[self.vector_axis], self.index_of[self.vector_axis])
+                count = self._minimum(rest, count)
+            self._ask_for_rows(block)
+            for stream, turner in self.turners.items():
+                turner.lay_down(
+                    self._at(stream), self.strides[stream][self.vector_axis], *block, lanes, count
+                )
+            self.laid_down = {stream: turner.turned(lanes) for stream, turner in self.turners.items()}
+        self.f.loop(*block, literal(1, "i64"), [], body)
+        self.laid_down = {}
+
+    def _ask_for_rows(self, block: tuple[Value, Value]) -> None:
+        """Ask for the lines that a block writes: far from each other, they come while it is turned."""
+        axis = self.order[-1]
+        streams = [s for s in self.store_streams if transposes.is_far(s, axis, self.vector_axis)]
+        if not streams:
+            return
+
+        def row(index: Value, _: list[Value]) -> list[Value]:
+            for stream in streams:
+                step = self._binary("mul", index, self.strides[stream][axis])
+                at = self.f.offset(self._at(stream), step, stream.kind)
+                transposes.ask_for(self.f, at, self.current_lanes * transposes.size(stream))
+            return []
+
+        self.f.loop(*block, literal(1, "i64"), [], row)
+
+    @property
+    def _outermost(self) -> int:
+        """The axis of the outermost loop."""
+        return 0 if self.across is not None else self.order[0]
+
+    def _range(self, axis: int) -> tuple[Value, Value]:
+        """What the loop over an axis runs through: the outermost one, the part of this call."""
+        if self.splits and axis == self._outermost:
             return self.f.parameters["start"], self.f.parameters["stop"]
-        return literal(0, "i64"), self.extents[self.order[level]]
+        return literal(0, "i64"), self.extents[axis]
 
     def _kept(self) -> list[int]:
         return [a for a in self.order if not self.axes[a].reduced]
@@ -460,6 +547,11 @@ class _KernelEmitter:
         for stream in self.streams:
             stride = self.strides[stream][axis]
             now = self._at(stream)
+            if stream in self.laid_down and self.block is not None:
+                vector = self._binary("sub", index, self.block[0])
+                step = self._binary("mul", vector, literal(self.current_lanes, "i64"))
+                stream.at.append(f.offset(self.laid_down[stream], step, stream.kind))
+                continue
             if stride.number == 0:
                 stream.at.append(now)
                 continue
@@ -539,13 +631,16 @@ class _KernelEmitter:
         """The stride along the vector axis, if vectors are being run; else 0."""
         if self.current_lanes == 1 or self.vector_axis < 0 or self.vector_axis not in self.index_of:
             return literal(0, "i64")
+        if stream in self.laid_down:
+            return literal(1, "i64")
         return self.strides[stream][self.vector_axis]
 
     def _read(self, stream: Stream, at: Value) -> Value:
         """The element(s) of a stream where it is now."""
         stride, lanes = self._vector_stride(stream), self.current_lanes
         if stream.storage.kind != IOTA:
-            return lanes_of.read(self.code, at, stride, stream.kind, lanes, self.mask)
+            mask = None if stream in self.laid_down else self.mask
+            return lanes_of.read(self.code, at, stride, stream.kind, lanes, mask)
         steps = self.code.multiply(lanes_of.lane_numbers(lanes), stride) if stride.number != 0 else stride
         return self.code.convert(self.code.add(at, steps), stream.kind)
 
@@ -743,7 +838,7 @@ class _KernelEmitter:
             self._leave(level)
             return []
 
-        self._vector_loop(axis, [], body, *self._range(level))
+        self._vector_loop(axis, [], body, *self._range(axis))
 
     def _is_blocked_columns(self) -> bool:
         kept = self._kept()
@@ -763,7 +858,7 @@ class _KernelEmitter:
             return []
 
         if self.kernel.lost is None:
-            self._vector_loop(axis, [], clear, *self._range(0))
+            self._vector_loop(axis, [], clear, *self._range(axis))
 
         def block(start: Value, _: list[Value]) -> list[Value]:
             stop = self._minimum(self._binary("add", start, literal(BLOCK, "i64")), self.extents[first])
@@ -791,7 +886,7 @@ class _KernelEmitter:
                 self._leave(0)
                 return []
 
-            self._vector_loop(axis, [], column, *self._range(0))
+            self._vector_loop(axis, [], column, *self._range(axis))
             return []
 
         f.loop(zero, self.extents[first], literal(BLOCK, "i64"), [], block)
