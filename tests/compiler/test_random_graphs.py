@@ -62,6 +62,16 @@ def test_twice_one_over_a_number_whose_reciprocal_overflows() -> None:
         assert not list(disagreements(sg.Graph([x], [y]), SETS, seed=0))
 
 
+def test_constants_that_fail_do_so_in_a_call() -> None:
+    """Found by the campaign: to fold a power of integers to a negative one was an error of compiling."""
+    e = sg.arange(3) - 2
+    graph = sg.Graph([x := sg.vector("x", size=3)], [e**e, x + 1])
+    assert not list(disagreements(graph, SETS, seed=0))
+    for backend in ("llvm", "numpy"):
+        with pytest.raises(sg.ExecutionError, match="negative integer powers"):
+            sg.function([x], [e**e, x + 1], backend=backend)(np.ones(3))
+
+
 class Coverage:
     """Counts the graphs that each op is in."""
 

@@ -50,7 +50,14 @@ def _fold(node: Node) -> Tensor | None:
             return apply(Fill(operands[0].value, node.outputs[0].shape))
     if not can_evaluate(node):
         return None
-    if isinstance(node.op, Elementwise) and all(isinstance(op, Fill) for op in operands):
+    try:
+        return _value(node)
+    except (ArithmeticError, LookupError, ValueError):
+        return None  # it fails in each call, which says where
+
+
+def _value(node: Node) -> Tensor | None:
+    if isinstance(node.op, Elementwise) and all(isinstance(t.node.op, Fill) for t in node.inputs):
         return _fold_fills(node)
     shape = node.outputs[0].shape
     count = 1
