@@ -26,23 +26,21 @@ from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.backends.llvm import lanes as lanes_of
 from symgrad_compiler.backends.llvm import transposes, turns
-from symgrad_compiler.backends.llvm.axes import Stream, Streams, merge
+from symgrad_compiler.backends.llvm.axes import Stream
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.guard import Guard, KernelGuard
-from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.ir import BITS, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.kernel_memory import KernelMemory
 from symgrad_compiler.backends.llvm.maths import Maths
+from symgrad_compiler.backends.llvm.nest import LIGHT
 from symgrad_compiler.backends.llvm.pieces import two_sum
 from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
 from symgrad_compiler.backends.llvm.scalars import FLOATS, Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.splitting import RANGE, emit_kernel_call
-from symgrad_compiler.backends.llvm.structure import split
 from symgrad_compiler.plan.cost import is_costly
 from symgrad_compiler.plan.steps import (
-    IOTA,
-    Access,
-    Index,
     Kernel,
     Number,
     Reduction,
@@ -53,8 +51,6 @@ from symgrad_compiler.plan.steps import (
 
 #: Rounds of one accumulator before its value goes to the next level, and those of float32.
 BLOCK, SHORT_BLOCK = 128, 32
-#: What a division and a square root of a vector take, in simple operations.
-DIVISION, ROOT = 32, 48
 #: How an element of memory and an update give the new element; None: the update is it.
 COMBINE: dict[str, Callable[[Code, Value, Value], Value] | None] = {
     "set": None,
@@ -63,14 +59,8 @@ COMBINE: dict[str, Callable[[Code, Value, Value], Value] | None] = {
     "max": lambda code, x, v: code.call("maximum", x, v),
     "min": lambda code, x, v: code.call("minimum", x, v),
 }
-#: How many vectors are run side by side; half as many on machines that have 16 registers instead of 32, and a
-#: quarter there in kernels beyond this weight.
-MOST_VECTORS = 4
-MODERATE = 60
 #: Bytes of results from which they are written past the caches: those of a last-level cache's share.
 STREAMED = 16 * 1024 * 1024
-#: The masked end behind the main loop has vectors as wide in kernels up to this weight, else of one register.
-LIGHT = 120
 
 
 def emit_kernel(
@@ -95,7 +85,7 @@ def emit_kernel(
     emitter.run()
 
 
-class _KernelEmitter:
+class _KernelEmitter(KernelMemory):
     #: Looks at all values, in a guarded program.
     guard: KernelGuard | None = None
     #: Whether the loop that is being emitted writes past the caches; None for no.
@@ -112,26 +102,20 @@ class _KernelEmitter:
         is_shared: bool,
         splits: bool,
     ) -> None:
-        self.kernel = kernel
-        self.machine = machine
+        super().__init__(kernel, machine)
         self.is_shared = is_shared
-        self._collect()
-        self._order()
-        self._choose_lanes()
-        self.across = self._read_across()
         self.turners: dict[Stream, transposes.Turner] = {}
-        self.laid_down: dict[Stream, Value] = {}
-        self.block: tuple[Value, Value] | None = None
+        self.laid_down = {}
         self.streaming: list[Stream] = []
         self.turns = turns.groups(self.store_streams, self.vector_axis) if self.lanes > 1 else {}
         self.waiting: dict[Stream, Value] = {}
         self.splits = splits and bool(self.order) and not kernel.scatters
         self.splits = self.splits and not self.axes[self.order[0]].reduced
         if self.splits:
-            unit = self.lanes if self._outermost == self.vector_axis else 1
-            if self.across is not None and self._outermost == self.across.axis:
+            unit = self.lanes if self.outermost == self.vector_axis else 1
+            if self.across is not None and self.outermost == self.across.axis:
                 unit = self.across.block
-            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self._outermost].extent, unit)
+            emit_kernel_call(module, frame, kernel, name, is_shared, self.axes[self.outermost].extent, unit)
             name, parameters = f"{name}.range", RANGE
         else:
             parameters = [("frame", "ptr"), ("places", "ptr")] if is_shared else [("frame", "ptr")]
@@ -140,108 +124,7 @@ class _KernelEmitter:
         maths.inline = bool(kernel.space) and maths.may_inline(sum(is_costly(n.op) for n in kernel.nodes))
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
-        self.sums = Accumulators(self.code, kernel.reductions, self._position_kind())
-        self.pointers: dict[int, Value] = {}
-
-    # ---- frame --------------------------------------------------------------------------------------
-
-    def _word(self, index: int, kind: str) -> Value:
-        address = self.f.field(self.f.parameters["frame"], 8 * index)
-        return self.f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
-
-    def _size(self, name: str) -> Value:
-        return self._word(self.frame.size_word(name), "i64")
-
-    # ---- axes ---------------------------------------------------------------------------------------
-
-    def _collect(self) -> None:
-        """The streams, over merged axes."""
-        kernel = self.kernel
-        found = Streams.of(kernel)
-        self.axes, groups = merge(
-            kernel.space, found.reduced, [strides for _, strides, _ in found.layouts], self._positional()
-        )
-        streams = [
-            Stream(storage, tuple(strides[g] for g in groups), offset)
-            for storage, strides, offset in found.layouts
-        ]
-        self.streams = streams
-        self.source_streams = {t: streams[i] for t, i in found.sources.items()}
-        self.gather_streams = {
-            t: (streams[a], [streams[i] for i in b]) for t, (a, b) in found.gathers.items()
-        }
-        self.scatter_streams = [(streams[a], [streams[i] for i in b]) for a, b in found.scatters]
-        self.store_streams = [streams[i] for i in found.stores]
-        self.result_streams = [streams[i] for i in found.results]
-        self.lost_streams = {r: streams[i] for r, i in found.lost.items()}
-
-    def _positional(self) -> bool:
-        return any(r.kind.startswith("arg") for r in self.kernel.reductions)
-
-    def _position_kind(self) -> str:
-        """What positions along the reduced axis are counted in."""
-        extents = [a.extent for a in self.axes if a.reduced]
-        short = all(isinstance(e, int) and e < 2**31 for e in extents)
-        narrow = all(BITS[kind_of(r.value.dtype)] <= 32 for r in self.kernel.reductions)
-        return "i32" if short and narrow else "i64"
-
-    def _order(self) -> None:
-        """The loops from outside in, and which of them runs in vectors."""
-        count = len(self.axes)
-        reduced = [i for i, a in enumerate(self.axes) if a.reduced]
-        kept = [i for i, a in enumerate(self.axes) if not a.reduced]
-        self.columns = bool(reduced) and bool(kept) and kept[-1] == count - 1
-        self.order = [*kept, *reduced] if reduced else kept
-        self.vector_axis = count - 1 if count else -1
-        self.position = {axis: i for i, axis in enumerate(self.order)}
-
-    def _choose_lanes(self) -> None:
-        kernel = self.kernel
-        kinds = {s.kind for s in self.streams if s.storage.kind != IOTA}
-        for node in kernel.nodes:
-            kinds |= {kind_of(t.dtype) for t in (*node.inputs, *node.outputs)}
-        alone = (
-            self.vector_axis < 0
-            or bool(kinds & {"c64", "c128"})
-            or any(
-                base.strides[self.vector_axis] != 1 or any(i.strides[self.vector_axis] != 0 for i in indices)
-                for base, indices in self.scatter_streams
-            )
-        )
-        floats = kinds & {"f32", "f64"}
-        widest = max((BITS[k] // 8 or 1 for k in (floats or kinds)), default=8)
-        self.register_lanes = 1 if alone else max(2, self.machine.vector_bytes // widest)
-        self.lanes = 1 if alone else self._wide(self.register_lanes)
-
-    def _wide(self, lanes: int) -> int:
-        """Several vectors side by side, so that their chains of operations overlap: not more than the axis is
-        long, and fewer where one needs many registers."""
-        extent = self.axes[self.vector_axis].extent
-        times = MOST_VECTORS
-        if not self.machine.has_avx512:
-            times //= 2 if self.kernel.weight <= MODERATE else 4
-        while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
-            times //= 2
-        return lanes * times
-
-    def _read_across(self) -> transposes.Across | None:
-        """What is turned in blocks of its axis, which is then the innermost loop, see `transposes.py`."""
-        kernel = self.kernel
-        if self.lanes == 1 or kernel.reductions or kernel.scatters or kernel.gathers:
-            return None
-        extent = self.axes[self.vector_axis].extent
-        lanes = self.lanes
-        if isinstance(extent, int):  # a short vector that it fills
-            lanes = min(lanes, max(2, 1 << (extent - 1).bit_length()))
-        least = transposes.LEAST if self.machine.has_masks else lanes  # elements left over are scalars
-        found = transposes.read_across(
-            self.axes, self.source_streams.values(), self.vector_axis, lanes, least
-        )
-        if found is not None:
-            self.lanes, self.register_lanes = lanes, min(lanes, self.register_lanes)
-            self.order = [*(a for a in self.order if a != found.axis), found.axis]
-            self.position = {axis: i for i, axis in enumerate(self.order)}
-        return found
+        self.sums = Accumulators(self.code, kernel.reductions, self.position_kind())
 
     def choose_streaming(self, unread: Collection[Storage]) -> None:
         """The streams that are written past the caches where they are large: along the vector axis in whole
@@ -282,13 +165,8 @@ class _KernelEmitter:
         self.strides = {s: [self.sizes(d) for d in s.strides] for s in self.streams}
         self.values: dict[Tensor, Value] = {}
         self.indices: dict[Tensor, Value] = {}
-        self.depths = self._depths()
-        self._by_depth()
-        self.shared_divisors = self._shared_divisors()
-        self.quotients = Quotients(self.code, newton=self._divides_much(Counter(self.shared_divisors)))
-        self.current_lanes = 1
-        self.mask: Value | None = None
-        self.index_of: dict[int, Value] = {}
+        self.quotients = Quotients(self.code, newton=self.divides_much(Counter(self.shared_divisors)))
+        self.index_of = {}
         if self.guard is not None:
             self.guard.begin()
         if self.across is not None:
@@ -303,43 +181,6 @@ class _KernelEmitter:
         if self.guard is not None:
             self.guard.end(self.extents)
         f.do("ret void")
-
-    def _shared_divisors(self) -> set[Tensor]:
-        """What several quotients divide by: one reciprocal then serves all."""
-        if not self.machine.has_fma or self.lanes == 1:
-            return set()
-        numbers = {t for t, s in self.kernel.sources.items() if isinstance(s, Number)}
-        nodes = [n for n in self.kernel.nodes if n.op in (divide, reciprocal)]
-        nodes = [n for n in nodes if n.inputs[-1] not in numbers]
-        count = Counter(n.inputs[-1] for n in nodes)
-        if self._divides_much(count):
-            return set(count)
-        return {t for t, k in count.items() if k > 1}
-
-    def _divides_much(self, divisors: Counter[Tensor]) -> bool:
-        """Whether the divider would hold up everything else."""
-        roots = sum(n.op is sqrt for n in self.kernel.nodes)
-        return self.kernel.weight > LIGHT or DIVISION * len(divisors) + ROOT * roots > self.kernel.weight
-
-    def _depths(self) -> dict[Tensor, int]:
-        """The number of loops inside which a value is known."""
-        depths: dict[Tensor, int] = {}
-        for tensor, stream in self.source_streams.items():
-            depths[tensor] = self._depth(stream)
-        for tensor, source in self.kernel.sources.items():
-            if not isinstance(source, Access):
-                depths[tensor] = 0
-        for node in self.kernel.nodes:
-            out = node.outputs[0]
-            if out in self.gather_streams:
-                base, indices = self.gather_streams[out]
-                depths[out] = max(map(self._depth, (base, *indices)))
-            else:
-                depths[out] = max((depths[t] for t in node.inputs), default=0)
-        return depths
-
-    def _depth(self, stream: Stream) -> int:
-        return max((self.position[a] + 1 for a, s in enumerate(stream.strides) if s != 0), default=0)
 
     def _compute(self, depth: int) -> None:
         """Load and compute what is known now. In the innermost loop, values are loaded when they are first
@@ -401,56 +242,13 @@ class _KernelEmitter:
             values = [self.waiting.pop(s) for s in group]
             turns.store_in_turns(self.code, values, self._at(group[0]), self.current_lanes, self.mask)
 
-    def _start(self, stream: Stream) -> Value:
-        """The first element: its address, or the position of an iota."""
-        if stream.storage.kind == IOTA:
-            return self.sizes(stream.offset)
-        if self.is_shared:
-            base = self.sizes(split(stream.offset)[1])
-            pointer = self._from_table(self.streams.index(stream))
-        else:
-            base = self.sizes(stream.offset)
-            word, bytes_ = self.frame.place(stream.storage)
-            pointer = self._word(word, "ptr")
-            pointer = self.f.field(pointer, bytes_) if bytes_ else pointer
-        return pointer if base.number == 0 else self.f.offset(pointer, base, stream.kind)
-
-    def _from_table(self, number: int) -> Value:
-        """Where a stream starts in this one of the kernels that share the code: bytes behind a word."""
-        f = self.f
-        entry = f.field(f.parameters["places"], 16 * number)
-        word = f.emit(f"load i64, ptr {entry.text}, align 8", "i64")
-        bytes_ = f.emit(f"load i64, ptr {f.field(entry, 8).text}, align 8", "i64")
-        slot = f.emit(f"getelementptr i64, ptr %frame, i64 {word.text}", "ptr")
-        start = f.emit(f"load ptr, ptr {slot.text}, align 8", "ptr")
-        return f.emit(f"getelementptr i8, ptr {start.text}, i64 {bytes_.text}", "ptr")
-
-    def _at(self, stream: Stream) -> Value:
-        """Where a stream is now."""
-        return stream.at[-1] if stream.at else self._start(stream)
-
-    def _by_depth(self) -> None:
-        """What is loaded, computed and stored at which depth."""
-        kernel, innermost = self.kernel, len(self.order)
-        self.sources_at: list[list[Tensor]] = [[] for _ in range(innermost + 1)]
-        self.nodes_at: list[list[Node]] = [[] for _ in range(innermost + 1)]
-        for tensor in kernel.sources:
-            self.sources_at[self.depths[tensor]].append(tensor)
-        for node in kernel.nodes:
-            self.nodes_at[self.depths[node.outputs[0]]].append(node)
-        self.stores_of: dict[Tensor, list[Stream]] = {}
-        for (tensor, _), stream in zip(kernel.stores, self.store_streams, strict=True):
-            self.stores_of.setdefault(tensor, []).append(stream)
-        early = {n.outputs[0] for n in self.nodes_at[innermost]}
-        self.late_stores = [t for t in self.stores_of if t not in early]
-
     def _loops(self, level: int) -> None:
         """The loops from `level` on, without or before reductions."""
         reductions = self.kernel.reductions
-        if reductions and self.columns and level == len(self._kept()) - 1:
+        if reductions and self.columns and level == len(self.kept) - 1:
             self._column_loop(level)
             return
-        if reductions and level == len(self._kept()):
+        if reductions and level == len(self.kept):
             accumulators = self._reduce(level, self.sums.identities(1))
             self._finish_rows(accumulators)
             return
@@ -525,45 +323,11 @@ class _KernelEmitter:
 
         self.f.loop(*block, literal(1, "i64"), [], row)
 
-    @property
-    def _outermost(self) -> int:
-        """The axis of the outermost loop."""
-        return 0 if self.across is not None else self.order[0]
-
     def _range(self, axis: int) -> tuple[Value, Value]:
         """What the loop over an axis runs through: the outermost one, the part of this call."""
-        if self.splits and axis == self._outermost:
+        if self.splits and axis == self.outermost:
             return self.f.parameters["start"], self.f.parameters["stop"]
         return literal(0, "i64"), self.extents[axis]
-
-    def _kept(self) -> list[int]:
-        return [a for a in self.order if not self.axes[a].reduced]
-
-    def _enter(self, level: int, index: Value) -> None:
-        """Advance all streams to an index of the loop at `level`."""
-        axis = self.order[level]
-        self.index_of[axis] = index
-        f = self.f
-        for stream in self.streams:
-            stride = self.strides[stream][axis]
-            now = self._at(stream)
-            if stream in self.laid_down and self.block is not None:
-                vector = self._binary("sub", index, self.block[0])
-                step = self._binary("mul", vector, literal(self.current_lanes, "i64"))
-                stream.at.append(f.offset(self.laid_down[stream], step, stream.kind))
-                continue
-            if stride.number == 0:
-                stream.at.append(now)
-                continue
-            step = index if stride.number == 1 else f.emit(f"mul i64 {index.text}, {stride.text}", "i64")
-            if stream.storage.kind == IOTA:
-                stream.at.append(f.emit(f"add i64 {now.text}, {step.text}", "i64"))
-            else:
-                stream.at.append(f.offset(now, step, stream.kind))
-
-    def _leave(self, level: int) -> None:
-        for stream in self.streams:
-            stream.at.pop()
 
     # ---- vectors ------------------------------------------------------------------------------------
 
@@ -627,26 +391,6 @@ class _KernelEmitter:
         stream = self.source_streams[tensor]
         return self._read(stream, self._at(stream))
 
-    def _vector_stride(self, stream: Stream) -> Value:
-        """The stride along the vector axis, if vectors are being run; else 0."""
-        if self.current_lanes == 1 or self.vector_axis < 0 or self.vector_axis not in self.index_of:
-            return literal(0, "i64")
-        if stream in self.laid_down:
-            return literal(1, "i64")
-        return self.strides[stream][self.vector_axis]
-
-    def _read(self, stream: Stream, at: Value) -> Value:
-        """The element(s) of a stream where it is now."""
-        stride, lanes = self._vector_stride(stream), self.current_lanes
-        if stream.storage.kind != IOTA:
-            mask = None if stream in self.laid_down else self.mask
-            return lanes_of.read(self.code, at, stride, stream.kind, lanes, mask)
-        steps = self.code.multiply(lanes_of.lane_numbers(lanes), stride) if stride.number != 0 else stride
-        return self.code.convert(self.code.add(at, steps), stream.kind)
-
-    def _write(self, value: Value, stream: Stream, at: Value) -> None:
-        lanes_of.write(self.code, value, at, self._vector_stride(stream), self.current_lanes, self.mask)
-
     # ---- the innermost body -------------------------------------------------------------------------
 
     def _node(self, node: Node) -> None:
@@ -679,20 +423,6 @@ class _KernelEmitter:
         if along.number != 0:
             at = self.code.add(at, self.code.multiply(lanes_of.lane_numbers(at.lanes), along))
         return lanes_of.gather(self.code, self._at(base), at, base.kind, self.mask)
-
-    def _position_of(self, indices: Sequence[Index], streams: Sequence[Stream]) -> Value:
-        """The sum of (index, counted from the end where negative) * stride."""
-        code = self.code
-        total: Value | None = None
-        for index, stream in zip(indices, streams, strict=True):
-            size, stride = self.sizes(index.size), self.sizes(index.stride)
-            found = code.convert(self._read(stream, self._at(stream)), "i64")
-            negative = code.less(found, literal(0, "i64", found.lanes))
-            found = code.select(negative, code.add(found, size), found)
-            found = found if stride.number == 1 else code.multiply(found, stride)
-            total = found if total is None else code.add(total, found)
-        assert total is not None
-        return total
 
     def _innermost(self) -> None:
         for scatter, (base, streams) in zip(self.kernel.scatters, self.scatter_streams, strict=True):
@@ -791,13 +521,6 @@ class _KernelEmitter:
             return False
         return all(r.kind == "add" and r.value.dtype.kind == "float" for r in self.kernel.reductions)
 
-    def _binary(self, instruction: str, a: Value, b: Value) -> Value:
-        return self.f.emit(f"{instruction} i64 {a.text}, {b.text}", "i64")
-
-    def _minimum(self, a: Value, b: Value) -> Value:
-        first = self.f.emit(f"icmp slt i64 {a.text}, {b.text}", "i1")
-        return self.f.emit(f"select i1 {first.text}, i64 {a.text}, i64 {b.text}", "i64")
-
     def _finish_rows(self, accumulators: list[Value]) -> None:
         self._store_results(self.sums.results(accumulators))
 
@@ -841,7 +564,7 @@ class _KernelEmitter:
         self._vector_loop(axis, [], body, *self._range(axis))
 
     def _is_blocked_columns(self) -> bool:
-        kept = self._kept()
+        kept = self.kept
         first = self.order[len(kept)]
         return len(kept) == 1 and self._needs_blocks(first, BLOCK)
 
