@@ -336,3 +336,25 @@ def test_padding_that_meets_an_infinite_weight_is_left_open(
     run = Interpreter(values, {})
     run(graph)
     assert undefined(graph, run.values) == [is_open, False]
+
+
+def test_a_product_whose_positive_and_negative_terms_overflow_may_be_anything() -> None:
+    """Found by random graphs: infinite by fused multiplications, NaN by others."""
+    a, b = sg.tensor("a", (1, 2)), sg.tensor("b", (2, 1))
+    for huge, is_open in ((1e200, True), (1e100, False)):
+        run = Interpreter({a: np.array([[huge, -huge]]), b: np.array([[huge], [huge]])}, {})
+        graph = Graph([a, b], [a @ b])
+        known = estimate(graph, run)[0]
+        assert bool(np.isfinite(known.spread).all()) != is_open
+        found = agree("rounding", np.full((1, 1), -np.inf), np.full((1, 1), np.nan), lambda k=known: k)  # type: ignore[misc]
+        assert (found is None) == is_open
+
+
+def test_the_sign_of_nan_is_left_open() -> None:
+    """Found by random graphs: x + (-y) = x - y, but for the sign of NaN."""
+    v = sg.vector("v", size=2)
+    graph = Graph([v], [sg.signbit(v), v * 2])
+    for value, is_open in ((np.nan, True), (-1.0, False)):
+        run = Interpreter({v: np.array([1.0, value])}, {})
+        run(graph)
+        assert undefined(graph, run.values) == [is_open, False]

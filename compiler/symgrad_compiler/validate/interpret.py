@@ -32,6 +32,10 @@ class Disturbance(Protocol):
     def results(self, node: Node, operands: Sequence[Array], values: Sequence[Array]) -> Sequence[Array]: ...
 
 
+#: Ops that look at the signs of numbers, those of NaN too, which mean nothing.
+OF_SIGNS = frozenset({"copysign", "signbit"})
+
+
 class Interpreter:
     """Computes graphs that share leaves, for one set of values of those.
 
@@ -87,7 +91,8 @@ class Interpreter:
 def undefined(graph: Graph, values: Mapping[Tensor, Array]) -> list[bool]:
     """For each result whether it is left open. A complex number that is not finite is behind it, or in it:
     which of its parts are NaN depends on how products and quotients are written. Or the padding of a
-    convolution meets a number that is not finite: NaN, or no term of the sum."""
+    convolution meets a number that is not finite: NaN, or no term of the sum. Or the sign of NaN is asked
+    for."""
 
     def is_finite(tensor: Tensor) -> bool:
         return bool(numpy.isfinite(values[tensor]).all())
@@ -100,9 +105,14 @@ def undefined(graph: Graph, values: Mapping[Tensor, Array]) -> list[bool]:
         padded = isinstance(op, Convolution) and any(width > 0 for pair in op.padding for width in pair)
         return padded and not is_finite(node.inputs[1])
 
+    def asks_for_sign_of_nan(node: Node) -> bool:
+        floats = [values[t] for t in node.inputs if t.dtype.kind == "float"]
+        return node.op.name in OF_SIGNS and any(numpy.isnan(v).any() for v in floats)
+
     found = {t for t in (*graph.inputs, *graph.states) if spoils(t)}
     for node in graph.nodes:
-        if not found.isdisjoint(node.inputs) or any(map(spoils, node.outputs)) or pads(node):
+        open_ = any(map(spoils, node.outputs)) or pads(node) or asks_for_sign_of_nan(node)
+        if open_ or not found.isdisjoint(node.inputs):
             found.update(node.outputs)
     return [t in found for t in (*graph.outputs, *new_states(graph))]
 

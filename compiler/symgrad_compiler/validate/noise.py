@@ -37,7 +37,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
 from symgrad.ir.tensor import Node
 from symgrad.ops.kinds import Elementwise
-from symgrad_compiler.validate.interpret import Array, Interpreter, is_of_matrices
+from symgrad_compiler.validate.interpret import OF_SIGNS, Array, Interpreter, is_of_matrices
 
 #: How many times a graph is computed with noise; the first two runs move all results up, and down.
 RUNS = 5
@@ -58,7 +58,6 @@ EXACT = frozenset(
         *("cumulative_min", "negative", "abs", "sign", "copysign", "floor", "ceil", "trunc", "round"),
     }
 )
-_OF_SIGNS = frozenset({"copysign", "signbit"})
 _LARGER_OR_SMALLER = frozenset({"maximum", "minimum", "relu", "max", "min", "supremum"})
 #: Elementwise ops that give 0 for operands that are not 0 only where the result is exactly 0.
 _NEVER_UNDERFLOWS = frozenset({"add", "subtract", "remainder", "floor_divide", "log", "sin", "cos"})
@@ -162,7 +161,7 @@ class Noise:
     def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]:
         """Of an op that adds many numbers up, each moved, and in another order; of one that looks at signs,
         those of NaN, which mean nothing, one way and the other; of others, as they are."""
-        if node.op.name in _OF_SIGNS:
+        if node.op.name in OF_SIGNS:
             return [self._any_sign_of_nan(v) for v in values]
         if isinstance(node.op, Elementwise) or _is_exact(node):
             return values
@@ -203,6 +202,8 @@ class Noise:
             return [self._any_integer(operands[0], values[0])]
         if node.op.name in ("sum", "prod") and self.run < 2:
             values = [self._in_bad_order(node, operands[0], values[0])]
+        if node.op.name == "matmul" and self.run < 2:
+            values = [self._signs_apart(operands[0], operands[1], values[0])]
         if not isinstance(node.op, Elementwise) or node.op.name in _NEVER_UNDERFLOWS:
             everywhere = node.op.name in _SCALES
             moved = [self._move(v, everywhere | (v != 0)) for v in values]
@@ -268,6 +269,15 @@ class Noise:
         size = numpy.abs(x)
         part = numpy.multiply.reduce(numpy.where((size > 1) != bool(self.run), size, 1), axis=axes)
         return numpy.asarray(numpy.where(numpy.isinf(part) | (part == 0), part, value))
+
+    def _signs_apart(self, a: Array, b: Array, value: Array) -> Array:
+        """A matrix product where its positive terms alone overflow (run 0), or its negative ones (run 1)."""
+        if value.dtype.kind != "f" or not (numpy.isfinite(a).all() and numpy.isfinite(b).all()):
+            return value
+        left, right = ((numpy.maximum(x, 0), numpy.minimum(x, 0)) for x in (a, b))
+        with numpy.errstate(all="ignore"):
+            part = left[0] @ right[self.run] + left[1] @ right[1 - self.run]
+        return numpy.asarray(numpy.where(numpy.isinf(part), part, value))
 
     def _any_zero(self, value: Array) -> Array:
         """Zeros of either sign."""
