@@ -272,9 +272,10 @@ class Noise:
 
     def _signs_apart(self, a: Array, b: Array, value: Array) -> Array:
         """A matrix product where its positive terms alone overflow (run 0), or its negative ones (run 1)."""
-        if value.dtype.kind != "f" or not (numpy.isfinite(a).all() and numpy.isfinite(b).all()):
+        if value.dtype.kind != "f" or numpy.isnan(a).any() or numpy.isnan(b).any():
             return value
-        left, right = ((numpy.maximum(x, 0), numpy.minimum(x, 0)) for x in (a, b))
+        most = numpy.finfo(value.dtype).max  # the largest numbers, moved, are infinite
+        left, right = ((numpy.clip(x, 0, most), numpy.clip(x, -most, 0)) for x in (a, b))
         with numpy.errstate(all="ignore"):
             part = left[0] @ right[self.run] + left[1] @ right[1 - self.run]
         return numpy.asarray(numpy.where(numpy.isinf(part), part, value))
