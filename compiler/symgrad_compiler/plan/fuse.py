@@ -4,7 +4,7 @@
     nodes     how each node becomes steps
     moves     ... those that move elements
     updates   how states get their new values
-    turns     what is computed from interleaved tensors, in parts
+    in_parts  what is computed from tensors that take turns, in parts
     epilogues  which kernels end a convolution
     rows      which kernels go through the same rows together
     order     in which nodes and steps come

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from symgrad_compiler.backends.llvm.contract.request import WORDS, Request
-from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS
+from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS, frame_word
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
 from symgrad_compiler.backends.llvm.scalars import Code
 from symgrad_compiler.backends.llvm.steps import StepEmitter
@@ -177,8 +177,8 @@ class Blocked:
         def call() -> None:
             for word in Request:
                 self.f.store(words.get(word, _ZERO), self.f.field(self.request, 8 * word))
-            function = self.host.emitter.word(PRODUCTS[self.kind], "ptr")
-            pool = self.host.emitter.word(POOL, "ptr")
+            function = frame_word(self.host.emitter.f, PRODUCTS[self.kind], "ptr")
+            pool = frame_word(self.host.emitter.f, POOL, "ptr")
             self.f.do(f"call void {function.text}(ptr {pool.text}, ptr {self.request.text})")
 
         some = self.code.logical_and(self.code.less(_ZERO, rows), self.code.less(_ZERO, columns))

@@ -16,7 +16,7 @@ from symgrad.ops.cholesky import Cholesky, CholeskyInverse
 from symgrad.ops.solve import LUFactor
 from symgrad.ops.triangular import SolveTriangular
 from symgrad_compiler.backends.llvm.blocked import Blocked
-from symgrad_compiler.backends.llvm.frame import LAPACK
+from symgrad_compiler.backends.llvm.frame import LAPACK, frame_word
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Value, literal
 from symgrad_compiler.backends.llvm.names import ROUTINES
 from symgrad_compiler.backends.llvm.scalars import kind_of
@@ -94,7 +94,7 @@ class _Factor:
 
     def call(self, routine: str, *arguments: Value) -> None:
         index = 2 * ROUTINES.index(routine) + (self.kind == "f64")
-        table = self.emitter.word(LAPACK, "ptr")
+        table = frame_word(self.emitter.f, LAPACK, "ptr")
         function = self.f.volatile(f"load ptr, ptr {self.f.field(table, 8 * index).text}, align 8", "ptr")
         listed = ", ".join(f"ptr {a.text}" for a in arguments)
         self.f.do(f"call void {function.text}({listed})")

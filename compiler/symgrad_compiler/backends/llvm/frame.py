@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Value
 from symgrad_compiler.plan.steps import (
     ARENA,
     CHUNK,
@@ -113,6 +114,12 @@ class Frame:
     def size_word(self, name: str) -> int:
         """The word that holds a symbolic size."""
         return self.loop + LOOP.index(name) if name in LOOP else self.sizes + self.size_names.index(name)
+
+
+def frame_word(f: Function, index: int, kind: str) -> Value:
+    """A word of the frame, read in a function that has it as a parameter."""
+    address = f.field(f.parameters["frame"], 8 * index)
+    return f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
 
 
 def _with_words(plan: Plan) -> set[int]:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from symgrad_compiler.backends.llvm import lanes as lanes_of
 from symgrad_compiler.backends.llvm.axes import Stream
-from symgrad_compiler.backends.llvm.frame import Frame
-from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Value, literal
+from symgrad_compiler.backends.llvm.frame import Frame, frame_word
+from symgrad_compiler.backends.llvm.ir import Function, Value, literal
 from symgrad_compiler.backends.llvm.nest import Nest
 from symgrad_compiler.backends.llvm.scalars import Code
 from symgrad_compiler.backends.llvm.sizes import Sizes
-from symgrad_compiler.backends.llvm.structure import split
+from symgrad_compiler.backends.llvm.structure import from_table, split
 from symgrad_compiler.plan.steps import IOTA, Index
 
 
@@ -35,12 +35,8 @@ class KernelMemory(Nest):
     block: tuple[Value, Value] | None = None
     laid_down: dict[Stream, Value]
 
-    def _word(self, index: int, kind: str) -> Value:
-        address = self.f.field(self.f.parameters["frame"], 8 * index)
-        return self.f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
-
     def _size(self, name: str) -> Value:
-        return self._word(self.frame.size_word(name), "i64")
+        return frame_word(self.f, self.frame.size_word(name), "i64")
 
     def _start(self, stream: Stream) -> Value:
         """The first element: its address, or the position of an iota."""
@@ -48,23 +44,13 @@ class KernelMemory(Nest):
             return self.sizes(stream.offset)
         if self.is_shared:
             base = self.sizes(split(stream.offset)[1])
-            pointer = self._from_table(self.streams.index(stream))
+            pointer = from_table(self.f, 2 * self.streams.index(stream))
         else:
             base = self.sizes(stream.offset)
             word, bytes_ = self.frame.place(stream.storage)
-            pointer = self._word(word, "ptr")
+            pointer = frame_word(self.f, word, "ptr")
             pointer = self.f.field(pointer, bytes_) if bytes_ else pointer
         return pointer if base.number == 0 else self.f.offset(pointer, base, stream.kind)
-
-    def _from_table(self, number: int) -> Value:
-        """Where a stream starts in this one of the kernels that share the code: bytes behind a word."""
-        f = self.f
-        entry = f.field(f.parameters["places"], 16 * number)
-        word = f.emit(f"load i64, ptr {entry.text}, align 8", "i64")
-        bytes_ = f.emit(f"load i64, ptr {f.field(entry, 8).text}, align 8", "i64")
-        slot = f.emit(f"getelementptr i64, ptr %frame, i64 {word.text}", "ptr")
-        start = f.emit(f"load ptr, ptr {slot.text}, align 8", "ptr")
-        return f.emit(f"getelementptr i8, ptr {start.text}, i64 {bytes_.text}", "ptr")
 
     def _at(self, stream: Stream) -> Value:
         """Where a stream is now."""

@@ -12,7 +12,7 @@ from symgrad.dims import Dim
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.contract.request import WORDS, Request
 from symgrad_compiler.backends.llvm.finite import all_finite
-from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS
+from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS, frame_word
 from symgrad_compiler.backends.llvm.ir import Value, literal
 from symgrad_compiler.backends.llvm.scalars import kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
@@ -107,8 +107,8 @@ class _MatMul:
     def _multiply(self, request: Value, pointers: Sequence[Value]) -> None:
         for word, pointer in zip((Request.A, Request.B, Request.C), pointers, strict=True):
             self._put(request, word, pointer)
-        function = self.emitter.word(PRODUCTS[self.kind], "ptr")
-        pool = self.emitter.word(POOL, "ptr")
+        function = frame_word(self.emitter.f, PRODUCTS[self.kind], "ptr")
+        pool = frame_word(self.emitter.f, POOL, "ptr")
         self.f.do(f"call void {function.text}(ptr {pool.text}, ptr {request.text})")
 
     # ---- strong zeros -------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from symgrad.dims import Dim, product
 from symgrad_compiler.backends.llvm.clock import Clocks
 from symgrad_compiler.backends.llvm.convolve.step import emit_convolution_step
 from symgrad_compiler.backends.llvm.factors import emit_factor
-from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.frame import Frame, frame_word
 from symgrad_compiler.backends.llvm.guard import Guard
-from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.kernels import emit_kernel
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.matmul import emit_matmul
@@ -187,38 +187,40 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
         name = f"step{number}.{_title(step)}"
         check = None if guard is None else guard.behind(step, number)
         if isinstance(step, Kernel):
-            calls.append(_timed(clocks, kernels.call(step, name), number))
-            calls += [_Call(check, True)] if check else []
-            continue
-        if isinstance(step, RowLoop):
+            call = kernels.call(step, name)
+        elif isinstance(step, RowLoop):
             body = _body(step, kernels, matrices, name, number, clocks)
             emit_rows(module, frame, step, name, body, None if guard is None else guard.word)
-            calls.append(_timed(clocks, _Call(name, False), number))
-            calls += [_Call(check, True)] if check else []
-            continue
-        if isinstance(step, (MatMulStep, MatrixStep)):
-            calls.append(_timed(clocks, matrices.call(step, name, number), number))
-            calls += [_Call(check, True)] if check else []
-            continue
-        emitter = StepEmitter(module, frame, name, number)
-        if isinstance(step, ConvolutionStep):
-            emit_convolution_step(emitter, step, machine)
-        elif isinstance(step, ScanStep):
-            emit_scan(emitter, step, machine)
-        elif isinstance(step, BoundsCheck):
-            emitter.check(step)
-        elif isinstance(step, FillStep):
-            emitter.zeros(step)
-        elif isinstance(step, SortStep):
-            emit_sort(emitter, step)
+            call = _Call(name, False)
+        elif isinstance(step, (MatMulStep, MatrixStep)):
+            call = matrices.call(step, name, number)
         else:
-            emitter.callback(step, callbacks)
-            callbacks += 1
-        calls.append(_timed(clocks, _Call(name, True), number))
-        calls += [_Call(check, True)] if check else []
+            _emit_alone(StepEmitter(module, frame, name, number), step, machine, callbacks)
+            callbacks += isinstance(step, Callback)
+            call = _Call(name, True)
+        calls.append(_timed(clocks, call, number))
+        if check:
+            calls.append(_Call(check, True))
     _program(module, frame, plan, calls)
     _layout(module, plan)
     return module.text() if clocks is None else clocks.text(module)
+
+
+def _emit_alone(emitter: StepEmitter, step: Step, machine: Machine, callback: int) -> None:
+    """A step that shares its code with no other; `callback` is the number of the next one."""
+    if isinstance(step, ConvolutionStep):
+        emit_convolution_step(emitter, step, machine)
+    elif isinstance(step, ScanStep):
+        emit_scan(emitter, step, machine)
+    elif isinstance(step, BoundsCheck):
+        emitter.check(step)
+    elif isinstance(step, FillStep):
+        emitter.zeros(step)
+    elif isinstance(step, SortStep):
+        emit_sort(emitter, step)
+    else:
+        assert isinstance(step, Callback)
+        emitter.callback(step, callback)
 
 
 def _body(
@@ -291,16 +293,12 @@ def _calls(f: Function, calls: list[_Call]) -> None:
 
 def _place_slots(f: Function, frame: Frame, plan: Plan) -> None:
     """Write the addresses of slots that have a word into the frame."""
-
-    def word(index: int, kind: str) -> Value:
-        address = f.field(f.parameters["frame"], 8 * index)
-        return f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
-
     arena = plan.arena
     if not any(index != frame.arena for index, _ in frame.slot_places):
         return
-    sizes = Sizes(f, lambda name: word(frame.size_word(name), "i64"))
-    starts = [word(frame.arena, "ptr"), f.field(word(frame.arena, "ptr"), arena.fixed_bytes)]
+    sizes = Sizes(f, lambda name: frame_word(f, frame.size_word(name), "i64"))
+    start = frame_word(f, frame.arena, "ptr")
+    starts = [start, f.field(start, arena.fixed_bytes)]
     for region in arena.regions[1:-1]:
         starts.append(_further(f, starts[-1], sizes(region.size), region.slack))
     for slot, (index, _) in zip(arena.slots, frame.slot_places, strict=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from symgrad.dims import Dim, product
-from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS, Frame
+from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS, Frame, frame_word
 from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.pool import SPLIT_FROM
 from symgrad_compiler.backends.llvm.sizes import Sizes
@@ -80,12 +80,7 @@ def emit_kernel_call(
 
 def _sizes(f: Function, frame: Frame) -> Sizes:
     """Sizes, read from the frame."""
-
-    def read(name: str) -> Value:
-        address = f.field(f.parameters["frame"], 8 * frame.size_word(name))
-        return f.emit(f"load i64, ptr {address.text}, align 8", "i64")
-
-    return Sizes(f, read)
+    return Sizes(f, lambda name: frame_word(f, frame.size_word(name), "i64"))
 
 
 # ---- loops over rows ----------------------------------------------------------------------------------

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 from symgrad.dims import Dim
 from symgrad.ops.strided import Strided
-from symgrad_compiler.backends.llvm.frame import CALLBACK, Frame
+from symgrad_compiler.backends.llvm.frame import CALLBACK, Frame, frame_word
 from symgrad_compiler.backends.llvm.ir import (
-    LLVM_TYPES,
     Function,
     Module,
     Value,
@@ -16,7 +15,12 @@ from symgrad_compiler.backends.llvm.ir import (
 )
 from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.backends.llvm.sizes import Sizes
-from symgrad_compiler.backends.llvm.structure import access_place, split
+from symgrad_compiler.backends.llvm.structure import (
+    access_place,
+    from_table,
+    split,
+    table_word,
+)
 from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     Access,
@@ -50,35 +54,20 @@ class StepEmitter:
         self.code = Code(self.f)
         self.sizes = Sizes(self.f, self._size)
 
-    def word(self, index: int, kind: str) -> Value:
-        address = self.f.field(self.f.parameters["frame"], 8 * index)
-        return self.f.emit(f"load {LLVM_TYPES[kind]}, ptr {address.text}, align 8", kind)
-
     def _size(self, name: str) -> Value:
-        return self.word(self.frame.size_word(name), "i64")
+        return frame_word(self.f, self.frame.size_word(name), "i64")
 
     def pointer(self, access: Access) -> Value:
         """The first element."""
         if self._places:
-            start = self._by_table(self._places.index(access_place(access, self.frame)))
+            start = from_table(self.f, 1 + 2 * self._places.index(access_place(access, self.frame)))
             offset = self.sizes(split(access.layout.offset)[1])
         else:
             word, bytes_ = self.frame.place(access.storage)
-            start = self.word(word, "ptr")
+            start = frame_word(self.f, word, "ptr")
             start = self.f.field(start, bytes_) if bytes_ else start
             offset = self.sizes(access.layout.offset)
         return start if offset.number == 0 else self.f.offset(start, offset, kind_of(access.storage.dtype))
-
-    def _by_table(self, place: int) -> Value:
-        """Where the memory of a place of the table starts."""
-        word, bytes_ = (self._in_table(1 + 2 * place + i) for i in range(2))
-        frame = self.f.offset(self.f.parameters["frame"], word, "i64")
-        start = self.f.emit(f"load ptr, ptr {frame.text}, align 8", "ptr")
-        return self.f.bytes_on(start, bytes_)
-
-    def _in_table(self, index: int) -> Value:
-        at = self.f.field(self.f.parameters["places"], 8 * index)
-        return self.f.emit(f"load i64, ptr {at.text}, align 8", "i64")
 
     def finish(self) -> None:
         self.f.do("ret i32 0")
@@ -87,7 +76,7 @@ class StepEmitter:
         """Where the condition holds: record the error, return."""
 
         def record() -> None:
-            number = self._in_table(0) if self._places else literal(self.number, "i64")
+            number = table_word(self.f, 0) if self._places else literal(self.number, "i64")
             words = [number, literal(what, "i64"), *numbers]
             for i, value in enumerate(words):
                 address = self.f.field(self.f.parameters["frame"], 8 * (self.frame.error + i))
@@ -188,7 +177,7 @@ class StepEmitter:
         self.nest([layout.shape[i] for i in axes], one)
 
     def callback(self, step: Callback, index: int) -> None:
-        function = self.word(CALLBACK, "ptr")
+        function = frame_word(self.f, CALLBACK, "ptr")
         frame = self.f.parameters["frame"]
         status = self.f.volatile(f"call i32 {function.text}(ptr {frame.text}, i32 {index})", "i32")
         failed = self.code.logical_not(self.code.equal(status, literal(0, "i32")))

@@ -13,6 +13,7 @@ from symgrad.dims import Dim, Size
 from symgrad.ir.tensor import Tensor
 from symgrad_compiler.backends.llvm.axes import Streams
 from symgrad_compiler.backends.llvm.frame import Frame
+from symgrad_compiler.backends.llvm.ir import Function, Value
 from symgrad_compiler.plan.steps import IOTA, Access, Index, Kernel, MatMulStep, MatrixStep, Number
 
 
@@ -75,6 +76,19 @@ def structure(kernel: Kernel, frame: Frame) -> Any:
         tuple(kernel.reductions.index(r) for r, _ in kernel.results),
         None if kernel.lost is None else tuple(kernel.reductions.index(r) for r in kernel.lost),
     )
+
+
+def table_word(f: Function, index: int) -> Value:
+    """A word of the table."""
+    return f.emit(f"load i64, ptr {f.field(f.parameters['places'], 8 * index).text}, align 8", "i64")
+
+
+def from_table(f: Function, entry: int) -> Value:
+    """Where memory starts in this one of the steps that share the code: bytes behind what a word points to.
+    The two are in the table, one after the other."""
+    word, bytes_ = (table_word(f, entry + i) for i in range(2))
+    slot = f.offset(f.parameters["frame"], word, "i64")
+    return f.bytes_on(f.emit(f"load ptr, ptr {slot.text}, align 8", "ptr"), bytes_)
 
 
 def accesses(step: MatMulStep | MatrixStep) -> tuple[Access, ...]:

@@ -14,9 +14,9 @@ from symgrad_compiler.backends.llvm.contract.words import call, every
 from symgrad_compiler.backends.llvm.convolve.emit import emit_convolution
 from symgrad_compiler.backends.llvm.convolve.tile import Epilogue
 from symgrad_compiler.backends.llvm.finite import all_finite
-from symgrad_compiler.backends.llvm.frame import POOL
+from symgrad_compiler.backends.llvm.frame import POOL, frame_word
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
-from symgrad_compiler.backends.llvm.kernels import number
+from symgrad_compiler.backends.llvm.kernel_body import number
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.epilogues import is_full
@@ -39,7 +39,7 @@ def emit_convolution_step(emitter: StepEmitter, step: ConvolutionStep, machine: 
     room = Value("null", "ptr")
     if step.room is not None:
         room = emitter.pointer(Access(step.room, Strided.contiguous((step.room.size,))))
-    call(f, made.name, emitter.word(POOL, "ptr"), a, b, out, images, room, *rest)
+    call(f, made.name, frame_word(f, POOL, "ptr"), a, b, out, images, room, *rest)
     if step.strong:
         count = emitter.sizes(product(step.out.layout.shape))
         finite = all_finite(f, out, count, spec.kind)
