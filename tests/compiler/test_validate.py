@@ -17,10 +17,11 @@ from symgrad.ops.reduce import Sum
 from symgrad.ops.transcendental import sech_squared
 from symgrad_compiler.rewrite import rule, var
 from symgrad_compiler.rewrite.rules import function_rule
-from symgrad_compiler.validate import Estimate, Interpreter, agree, estimate
+from symgrad_compiler.validate import Estimate, Estimates, Interpreter, agree, estimate
 from symgrad_compiler.validate.compare import same_bits
 from symgrad_compiler.validate.inputs import arguments
 from symgrad_compiler.validate.interpret import undefined
+from symgrad_compiler.validate.noise import MANY
 
 x, y, z = var("x"), var("y"), var("z")
 
@@ -349,6 +350,30 @@ def test_a_product_whose_positive_and_negative_terms_overflow_may_be_anything() 
         assert bool(np.isfinite(known.spread).all()) != is_open
         found = agree("rounding", np.full((1, 1), -np.inf), np.full((1, 1), np.nan), lambda k=known: k)  # type: ignore[misc]
         assert (found is None) == is_open
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_few_runs_say_is_wrong_is_looked_at_again(seed: int) -> None:
+    """Found by random graphs: a product is 0 or 2e-308 by the order of its terms; 5 runs may all say 0."""
+    largest, tiny = np.finfo(np.float64).max, np.finfo(np.float64).tiny
+    a, b = sg.tensor("a", (1, 3)), sg.tensor("b", (3, 1))
+    graph = Graph([a, b], [sg.where(a @ b > 0, sg.log(a @ b), 0.0)])
+    estimates = Estimates(
+        Interpreter({a: np.array([[-largest, 1, -1]]), b: np.array([[-1], [tiny], [largest]])}, {}), seed
+    )
+
+    def found(before: Any, after: float) -> object:
+        return agree(
+            "rounding",
+            np.asarray(before),
+            np.full((1, 1), after),
+            lambda: estimates(graph)[0],
+            again=lambda: estimates(graph, MANY)[0],
+        )
+
+    assert found(np.zeros((1, 1)), np.log(tiny)) is None
+    estimates = Estimates(Interpreter({a: np.array([[1.0, 2, 3]]), b: np.array([[2.0], [1], [1]])}, {}), seed)
+    assert found(estimates(graph)[0].value, np.log(6.99)) is not None
 
 
 def test_the_sign_of_nan_is_left_open() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
-from symgrad_compiler.backends.llvm import kernels
+from symgrad_compiler.backends.llvm import kernel_body
 from symgrad_runtime import threads
 
 
@@ -26,7 +26,7 @@ def placed(shape: tuple[int, ...], dtype: str, offset: int) -> Any:
 def test_results_wherever_they_start(
     offset: int, columns: int, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "STREAMED", 100_000)
+    monkeypatch.setattr(kernel_body, "STREAMED", 100_000)
     monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
     monkeypatch.setattr(threads.pool(), "threads", sg.get_num_threads())
     x = sg.tensor("x", shape=("n", columns), dtype=dtype)

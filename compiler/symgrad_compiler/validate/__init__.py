@@ -12,7 +12,17 @@ Nothing here knows a backend: a graph evaluated here is what both backends are m
 from symgrad_compiler.validate.compare import Verdict, agree
 from symgrad_compiler.validate.inputs import Arguments, arguments
 from symgrad_compiler.validate.interpret import Interpreter
-from symgrad_compiler.validate.noise import Estimate, estimate
+from symgrad_compiler.validate.noise import Estimate, Estimates, estimate
 from symgrad_compiler.validate.validator import Validator
 
-__all__ = ["Arguments", "Estimate", "Interpreter", "Validator", "Verdict", "agree", "arguments", "estimate"]
+__all__ = [
+    "Arguments",
+    "Estimate",
+    "Estimates",
+    "Interpreter",
+    "Validator",
+    "Verdict",
+    "agree",
+    "arguments",
+    "estimate",
+]

@@ -38,6 +38,7 @@ def agree(
     after: Array,
     estimate: Callable[[], Estimate],
     *,
+    again: Callable[[], Estimate] | None = None,
     ordinary: bool = True,
     moderate: bool = True,
 ) -> Verdict | None:
@@ -47,6 +48,8 @@ def agree(
         kind: "exact", "rounding", "stable" or "fast".
         before, after: of one shape and dtype.
         estimate: makes the estimate of `before`, when it is needed.
+        again: makes one of many more runs, which is asked before anything is said to be wrong: where
+            rounding decides a comparison, a few runs may all decide alike.
         ordinary, moderate: what the arguments are, see `inputs.Arguments`.
 
     >>> import numpy
@@ -61,7 +64,16 @@ def agree(
         return _verdict(~same, before, after, None)
     if (same | within_ulps(before, after)).all():  # whatever the estimate is
         return None
-    known = estimate()
+    verdict = _by(estimate(), kind, before, after, same, moderate)
+    if verdict is not None and again is not None:
+        verdict = _by(again(), kind, before, after, same, moderate)
+    return verdict
+
+
+def _by(
+    known: Estimate, kind: str, before: Array, after: Array, same: Array, moderate: bool
+) -> Verdict | None:
+    """What an estimate says of results that differ, other than where they are the same."""
     if before.dtype.kind not in "fc":
         if kind == "stable":  # what decided it may not have been accurate: log(1 + exp(-40)) is 0, a tie
             return None

@@ -39,8 +39,9 @@ from symgrad.ir.tensor import Node
 from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.validate.interpret import OF_SIGNS, Array, Interpreter, is_of_matrices
 
-#: How many times a graph is computed with noise; the first two runs move all results up, and down.
-RUNS = 5
+#: How many times a graph is computed with noise; the first two runs move all results up, and down. And how
+#: many times before a result is said to be wrong.
+RUNS, MANY = 5, 100
 FACTOR = 128.0
 ULPS = 64.0
 
@@ -108,17 +109,16 @@ class Estimates:
     def __init__(self, plain: Interpreter, seed: int = 0, runs: int = RUNS, *, stable: bool = False) -> None:
         self.plain = plain
         self.seed, self.runs, self.stable = seed, runs, stable
-        self._noisy: list[Interpreter] | None = None
+        self._noisy: list[Interpreter] = []
 
-    def __call__(self, graph: Graph) -> list[Estimate]:
+    def __call__(self, graph: Graph, runs: int = 0) -> list[Estimate]:
+        """The results of a graph, by at least `runs` runs."""
         values = self.plain(graph)
-        if self._noisy is None:
-            leaves = [t for t in (*graph.inputs, *graph.states) if t in self.plain.values]
-            given = {t: self.plain.values[t] for t in leaves}
-            self._noisy = [
-                Interpreter(given, self.plain.sizes, Noise(k, self.seed, self.stable))
-                for k in range(self.runs)
-            ]
+        leaves = [t for t in (*graph.inputs, *graph.states) if t in self.plain.values]
+        given = {t: self.plain.values[t] for t in leaves}
+        for k in range(len(self._noisy), max(runs, self.runs)):
+            noise = Noise(k, self.seed, self.stable)
+            self._noisy.append(Interpreter(given, self.plain.sizes, noise))
         found: list[list[Array] | None] = []
         for run in self._noisy:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy
 
@@ -19,7 +19,7 @@ from symgrad_compiler.rewrite.rules import KINDS, Rule
 from symgrad_compiler.validate.compare import agree
 from symgrad_compiler.validate.inputs import Arguments, arguments
 from symgrad_compiler.validate.interpret import Array, Interpreter, new_states, undefined
-from symgrad_compiler.validate.noise import Estimate, Estimates
+from symgrad_compiler.validate.noise import MANY, Estimate, Estimates
 
 #: Larger graphs are not evaluated: nodes, and elements of all their tensors (a symbolic size counted as 4)
 #: with the products in matrix products, of which 16 count as one.
@@ -113,12 +113,13 @@ class _Set:
             self.run(step.after)
         except (SymgradError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise self._fails(step, error) from error
-        estimates: list[Estimate] = []
 
-        def estimate(i: int) -> Estimate:
-            if not estimates:
-                estimates.extend(self.estimates[step.kind](step.before))
-            return estimates[i]
+        @cache
+        def estimates(runs: int) -> list[Estimate]:
+            return self.estimates[step.kind](step.before, runs)
+
+        def estimate(i: int, runs: int) -> Estimate:
+            return estimates(runs)[i]
 
         is_open = undefined(step.before, self.run.values)
         for i, (old, tensor) in enumerate(zip(before, step.results(), strict=True)):
@@ -131,7 +132,8 @@ class _Set:
                 step.kind,
                 old,
                 new,
-                partial(estimate, i),
+                partial(estimate, i, RUNS),
+                again=partial(estimate, i, MANY),
                 ordinary=self.given.ordinary,
                 moderate=self.given.moderate,
             )
