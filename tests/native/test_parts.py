@@ -77,9 +77,34 @@ def test_parts_work_together(short: None, most: int, monkeypatch: pytest.MonkeyP
     assert main(-1.5, 1) == 4.5
 
 
-def test_variables_are_not_doubled(short: None) -> None:
-    text = TEXT + "@count = internal global i64 0\n"
-    assert parts(text, 3) == [text]
+COUNTING = """
+@count = internal global i64 0
+define i64 @next() {
+  %x = load i64, ptr @count
+  %y = add i64 %x, 1
+  store i64 %y, ptr @count
+  ret i64 %y
+}
+define i64 @now() {
+  %x = load i64, ptr @count
+  ret i64 %x
+}
+"""
+
+
+def test_variables_are_where_all_functions_are_that_use_them(short: None) -> None:
+    found = parts(TEXT + COUNTING, 3)
+    assert [part.count("@count = internal global") for part in found] == [1, 0, 0]
+    code = native.compile_objects(TEXT + COUNTING, native.host())
+    engine = native.Engine(code, native.host())
+    following, now = (native.function_at(engine.address(n), ctypes.c_int64) for n in ("next", "now"))
+    assert [following(), following(), now()] == [1, 2, 2]
+
+
+def test_variables_that_several_parts_use_keep_a_text_together(short: None) -> None:
+    user = "define i64 @user() {\n  %x = call i64 @now() alwaysinline\n  ret i64 %x\n}\n"
+    text = user + COUNTING + TEXT
+    assert parts(text, 4) == [text]
 
 
 def test_parts_too_far_from_each_other_are_not_run(short: None, monkeypatch: pytest.MonkeyPatch) -> None:

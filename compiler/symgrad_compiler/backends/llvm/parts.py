@@ -2,6 +2,7 @@
 
 A part has some functions, one after the other in the text, copies of the constants and of the functions to be
 inlined that they use, and declarations of those that they call in other parts. These are no longer internal.
+Variables are in the first part, with all functions that use them.
 So that the loader can be asked where a part is, each part has a function of its own, named by `marker`.
 """
 
@@ -27,7 +28,7 @@ def marker(number: int) -> str:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A function, or the line of a constant."""
+    """A function, or the line of a constant or a variable."""
 
     text: str
 
@@ -55,7 +56,7 @@ class _Piece:
         return self.text.count("\n") + 1
 
     @property
-    def is_constant(self) -> bool:
+    def is_global(self) -> bool:
         return self.head.startswith(_GLOBAL)
 
     @property
@@ -65,17 +66,19 @@ class _Piece:
 
 
 def parts(text: str, most: int) -> list[str]:
-    """The text in at most so many parts of about the same length; itself where it is short, or has variables
-    of its own, which no two parts may have."""
+    """The text in at most so many parts of about the same length; itself where it is short, or where more
+    than a part of it uses its variables."""
     count = min(most, text.count("\n") // LEAST)
     if count < 2:
         return [text]
     rest, pieces = _read(text)
-    if any(p.is_constant and not _CONSTANT.match(p.head) for p in pieces):
-        return [text]
     by_name = {p.name: p for p in pieces}
-    owned = _shares([p for p in pieces if not p.is_constant], count)
+    variables = frozenset(p.name for p in pieces if p.is_global and not _CONSTANT.match(p.head))
+    functions = sorted((p for p in pieces if not p.is_global), key=lambda f: not f.names & variables)
+    owned = _shares(functions, count)
     used = [_used(own, by_name) for own in owned]
+    if any(not variables.isdisjoint(copied) for copied, _ in used[1:]):
+        return [text]
     shared = frozenset().union(*(also for _, also in used))
     return [
         "\n".join([*rest, *_part(number, own, copied, also, by_name, shared)])
@@ -114,7 +117,7 @@ def _shares(functions: list[_Piece], count: int) -> list[list[_Piece]]:
 
 
 def _used(own: list[_Piece], by_name: dict[str, _Piece]) -> tuple[list[str], set[str]]:
-    """What a part has copies of: constants, and functions to be inlined; and what it has from other parts."""
+    """What a part has copies of: globals and functions to be inlined; and what it has from other parts."""
     mine = {f.name for f in own}
     copied: dict[str, None] = {}
     also: set[str] = set()
@@ -124,7 +127,7 @@ def _used(own: list[_Piece], by_name: dict[str, _Piece]) -> tuple[list[str], set
         for name in piece.names - mine:
             if name not in by_name:
                 continue  # a function of LLVM's, declared for all
-            if not by_name[name].is_constant and name not in piece.inlined:
+            if not by_name[name].is_global and name not in piece.inlined:
                 also.add(name)
             elif name not in copied:
                 copied[name] = None
