@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +149,25 @@ def test_reciprocal_roots(dtype: str) -> None:
     f = sg.function([x], sg.rsqrt(x), backend="llvm")
     a = np.abs(np.random.default_rng(4).normal(size=COUNT)).astype(dtype)
     assert error(f(a), 1 / np.sqrt(a.astype(np.longdouble))) <= 1.5
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["exp", "exp2", "expm1", "sigmoid", "silu", "gelu", "ndtr", "erfc"])
+def test_what_vanishes_takes_no_longer(name: str, dtype: str) -> None:
+    """Masked scores, of -inf or -1e9: to underflow takes processors many times as long as to give 0."""
+    x = sg.vector("x", size=8192, dtype=dtype)
+    f = sg.function([x], getattr(sg, name)(x), backend="llvm")
+    result, times = (
+        np.empty(8192, dtype),
+        {-1.0: math.inf, -1e9: math.inf, 1e9: math.inf, -math.inf: math.inf},
+    )
+    arguments = {value: np.full(8192, value, dtype) for value in times}
+    for _ in range(40):
+        for value, array in arguments.items():
+            start = time.perf_counter()
+            f.into(result, array)
+            times[value] = min(times[value], time.perf_counter() - start)
+    assert max(times.values()) < 2 * times[-1.0]
 
 
 def test_tails() -> None:

@@ -7,6 +7,7 @@
     in_parts  what is computed from tensors that take turns, in parts
     epilogues  which kernels end a convolution
     rows      which kernels go through the same rows together
+    join      which of those become one
     order     in which nodes and steps come
     memory    which slots of the arena, and of what offsets (`arena`)
 

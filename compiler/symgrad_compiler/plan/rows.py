@@ -23,6 +23,7 @@ from symgrad.dims import Dim, Shape, floordiv, maximum, product
 from symgrad.ir.values import Scalar
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan import row_products
+from symgrad_compiler.plan.join import joined
 from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     ARENA,
@@ -403,7 +404,10 @@ def _common(a: Shape, b: Shape) -> Shape:
 def _as_loop(group: _Group, alone: Collection[Storage]) -> list[Step]:
     """The group as a loop, if it is one and gains from it; else its steps. `alone` is what nothing else
     touches."""
-    steps = list(group.steps.values())
+    steps = joined(list(group.steps.values()), alone)
+    if len(steps) < len(group.steps):
+        group = _Group.of(group.key, dict(enumerate(steps)), group.rows, {})
+        alone = [s for s in alone if s in group.uses]
     if len(steps) == 1 and not _is_long_reduction(steps[0], len(group.rows)):
         return steps
     rows = product(group.rows)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.pieces import (
+    GONE,
+    GONE_SINGLE,
     LN2_HIGH,
     LN2_LOW,
     clamp,
@@ -54,7 +56,7 @@ _SINH = (
 )  # fmt: skip
 _SINH_SINGLE = (0.16666666646842135, 0.00833333967591706, 0.00019838101968683888, 2.8062802582276946e-06)
 #: Beyond, exp is 0 or infinite.
-EXP_RANGE = (-750.0, 712.0)
+EXP_RANGE = (-760.0, 712.0)
 SINGLE_RANGE = (-200.0, 200.0)
 LOG2_E = 1.4426950408889634
 #: Added and taken away, this rounds to sixteenths, which are then in the low bits.
@@ -72,6 +74,8 @@ class Exponential:
     tail: Value
     whole: Value
     n: Value | None
+    #: Where n is less, it is 0.
+    least: float = GONE
 
     def sum(self, b: Code, more: Value | None = None) -> Value:
         """head + middle + tail + more; where that is near 0, so is head + more."""
@@ -93,9 +97,9 @@ class Exponential:
     def scaled(self, b: Code, x: Value, by: int = 0) -> Value:
         """x 2^(n + by)."""
         if by == 0:
-            return scale(b, x, self.n, self.whole)
+            return scale(b, x, self.n, self.whole, self.least)
         n = None if self.n is None else b.add(self.n, integer(x, by))
-        return scale(b, x, n, b.add(self.whole, like(x, by)))
+        return scale(b, x, n, b.add(self.whole, like(x, by)), self.least)
 
     def at_least(self, b: Code, least: float) -> tuple[Exponential, Value]:
         """The same with n not below `least`, and 2^-n; n at most 60 in that."""
@@ -103,7 +107,8 @@ class Exponential:
         whole = b.select(b.less(self.whole, limit), limit, self.whole)
         if self.n is None:
             floor = b.call("floor", whole)
-            down = scalef(b, like(whole, 1), b.negative(floor))
+            most = like(whole, 60)
+            down = scalef(b, like(whole, 1), b.negative(b.select(b.less(most, floor), most, floor)))
             return Exponential(self.head, self.middle, self.tail, floor, None), down
         lowest, highest = integer(self.n, int(least)), integer(self.n, 60)
         n = b.select(b.less(self.n, lowest), lowest, self.n)
@@ -121,7 +126,7 @@ def exponential(b: Code, x: Value, single: bool, low: Value | None = None) -> Ex
     if single:
         r = r if low is None else b.add(r, low)
         tail = b.muladd(b.multiply(r, r), b.polynomial(r, _EXP_SINGLE), r)
-        return Exponential(like(x, 1), None, tail, whole, n)
+        return Exponential(like(x, 1), None, tail, whole, n, GONE_SINGLE)
     lost = b.multiply(whole, like(x, LN2_LOW))
     lost = lost if low is None else b.subtract(lost, low)
     near = b.subtract(r, lost)
@@ -141,7 +146,7 @@ def _by_table(b: Code, x: Value, single: bool, low: Value | None) -> Exponential
     head = lookup(b, index, _ROOTS, "f64")
     rest = b.fma(b.multiply(r, r), b.polynomial(r, _EXP_NEAR_SINGLE if single else _EXP_NEAR), r)
     if single:
-        return Exponential(head, None, b.multiply(head, rest), whole, None)
+        return Exponential(head, None, b.multiply(head, rest), whole, None, GONE_SINGLE)
     return Exponential(head, None, b.fma(head, rest, lookup(b, index, _ROOTS_LOW, "f64")), whole, None)
 
 
@@ -149,7 +154,8 @@ def exp(b: Code, x: Value, single: bool, low: Value | None = None) -> Value:
     """exp(x + low)."""
     e = exponential(b, x, single, low)
     if single and e.n is not None:  # the result is far from the limits of float64
-        return b.multiply(e.sum(b), power_of_two(b, e.n))
+        gone = b.less(e.whole, like(x, e.least))
+        return b.multiply(e.sum(b), b.select(gone, like(x, 0), power_of_two(b, e.n)))
     return e.scaled(b, e.sum(b))
 
 
@@ -181,8 +187,8 @@ def _exp2_by_table(b: Code, x: Value, single: bool) -> Value:
     head = lookup(b, index, _ROOTS, "f64")
     rest = b.fma(b.multiply(r, r), b.polynomial(r, _EXP_NEAR_SINGLE if single else _EXP_NEAR), r)
     if single:
-        return scalef(b, b.fma(head, rest, head), whole)
-    return scalef(b, b.add(head, b.fma(head, rest, lookup(b, index, _ROOTS_LOW, "f64"))), whole)
+        return scale(b, b.fma(head, rest, head), None, whole, GONE_SINGLE)
+    return scale(b, b.add(head, b.fma(head, rest, lookup(b, index, _ROOTS_LOW, "f64"))), None, whole)
 
 
 # ---- hyperbolic -------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from symgrad_compiler.backends.llvm.ir import Value, literal
 from symgrad_compiler.backends.llvm.registers import estimate, scalef, whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
@@ -36,15 +38,20 @@ def power_of_two(b: Code, n: Value) -> Value:
     return b.bits(b.shift_left(b.add(n, integer(n, 1023)), 52), "f64")
 
 
-def scale(b: Code, x: Value, n: Value | None, whole: Value) -> Value:
+#: x 2^n is 0 for |x| < 2^9 and n below this; and as a float32.
+GONE, GONE_SINGLE = -1085.0, -160.0
+
+
+def scale(b: Code, x: Value, n: Value | None, whole: Value, least: float = GONE) -> Value:
     """x 2^n, right also where 2^n or the result is subnormal or too large; `whole` is n as a float, or n its
-    floor."""
+    floor. 0 where n is less than `least`: to underflow takes some processors a hundred times as long."""
+    gone = b.less(whole, like(x, least))
     if whole_registers(b, x):
-        return scalef(b, x, whole)
+        return scalef(b, x, b.select(gone, like(x, -math.inf), whole))
     assert n is not None
     half = b.shift_right(n, 1)
-    rest = b.subtract(n, half)
-    return b.multiply(b.multiply(x, power_of_two(b, half)), power_of_two(b, rest))
+    rest = power_of_two(b, b.subtract(n, half))
+    return b.multiply(b.multiply(x, power_of_two(b, half)), b.select(gone, like(x, 0), rest))
 
 
 def clamp(b: Code, x: Value, low: float, high: float) -> Value:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symgrad_compiler.backends.llvm.ir import Value
-from symgrad_compiler.backends.llvm.pieces import clamp, like, ratio
+from symgrad_compiler.backends.llvm.pieces import GONE_SINGLE, clamp, like, ratio, scale
 from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, normal_tail, tanh_by_pieces
-from symgrad_compiler.backends.llvm.registers import scalef, whole_registers
+from symgrad_compiler.backends.llvm.registers import whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
 
 #: (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2
@@ -18,7 +18,7 @@ _LN2_HIGH, _LN2_LOW = 0.6931471824645996, -1.9046542121259336e-09
 _LOG2_E = 1.4426950408889634
 _ROUNDER = 1.5 * 2.0**23
 #: Beyond, exp is 0 or infinite.
-_EXP_RANGE = (-104.0, 89.0)
+_EXP_RANGE = (-120.0, 89.0)
 #: From here on a exp(-a^2 / 2) is 0.
 _TAIL_END = 15.2
 
@@ -40,10 +40,17 @@ def exp(b: Code, x: Value) -> Value:
     rest, whole, bits = _exponential(b, clamp(b, x, *_EXP_RANGE))
     y = b.add(like(x, 1), rest)
     if whole_registers(b, x):
-        return scalef(b, y, whole)
+        return _scaled(b, y, whole)
     n = b.subtract(bits, b.constant(0x4B400000, bits))
     half = b.shift_right(n, 1)
-    return b.multiply(b.multiply(y, _power_of_two(b, half)), _power_of_two(b, b.subtract(n, half)))
+    rest = _power_of_two(b, b.subtract(n, half))
+    rest = b.select(b.less(whole, like(x, GONE_SINGLE)), like(x, 0), rest)
+    return b.multiply(b.multiply(y, _power_of_two(b, half)), rest)
+
+
+def _scaled(b: Code, x: Value, whole: Value) -> Value:
+    """x 2^whole, see `pieces.scale`."""
+    return scale(b, x, None, whole, GONE_SINGLE)
 
 
 def _power_of_two(b: Code, n: Value) -> Value:
@@ -64,8 +71,8 @@ def _sigmoid_parts(b: Code, x: Value) -> tuple[Value, Value, Value]:
     one, zero = like(x, 1), like(x, 0)
     rest, whole, _ = _exponential(b, clamp(b, b.negative(b.call("absolute", x)), _SILU_END, 0.0))
     head = b.add(one, rest)
-    e = scalef(b, head, whole)
-    low = scalef(b, b.add(b.subtract(one, head), rest), whole)
+    e = _scaled(b, head, whole)
+    low = _scaled(b, b.add(b.subtract(one, head), rest), whole)
     bottom = b.add(one, e)
     bottom_low = b.add(b.add(b.subtract(one, bottom), e), low)
     left = b.less(x, zero)
@@ -78,7 +85,7 @@ def silu(b: Code, x: Value) -> Value:
     gate, head, whole = _sigmoid_parts(b, x)
     end = like(x, _SILU_END)
     bounded = b.select(b.less(x, end), end, x)
-    far = scalef(b, b.multiply(bounded, head), whole)
+    far = _scaled(b, b.multiply(bounded, head), whole)
     return b.select(b.less(x, like(x, _SUBNORMAL_FROM)), far, b.multiply(x, gate))
 
 
@@ -103,21 +110,21 @@ def _tail(b: Code, x: Value, is_slope: bool) -> tuple[Value, Value, Value]:
 def ndtr(b: Code, x: Value) -> Value:
     """The tail on the left, 1 less that on the right."""
     _, t, n = _tail(b, x, False)
-    tail = scalef(b, t, n)
+    tail = _scaled(b, t, n)
     return b.select(b.less(like(x, 0), x), b.subtract(like(x, 1), tail), tail)
 
 
 def gelu(b: Code, x: Value) -> Value:
     """max(x, 0) - |x| ndtr(-|x|)."""
     size, t, n = _tail(b, x, False)
-    left = scalef(b, b.multiply(b.negative(size), t), n)
+    left = _scaled(b, b.multiply(b.negative(size), t), n)
     return b.call("copysign", b.add(left, b.select(b.less(like(x, 0), x), x, like(x, 0))), x)
 
 
 def gelu_derivative(b: Code, x: Value) -> Value:
     """exp(-a^2 / 2) (exp(a^2 / 2) ndtr(-a) - a / sqrt(2 pi)) on the left, 1 less that on the right."""
     _, t, n = _tail(b, x, True)
-    tail = scalef(b, t, n)
+    tail = _scaled(b, t, n)
     return b.select(b.less(x, like(x, 0)), tail, b.subtract(like(x, 1), tail))
 
 
