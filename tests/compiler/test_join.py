@@ -7,6 +7,9 @@ import pytest
 
 import symgrad as sg
 from symgrad.ir.tensor import Tensor
+from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.join import joined
+from symgrad_compiler.plan.steps import ARENA, INPUT, Access, Kernel, Storage
 
 ROWS = 100_000
 
@@ -54,6 +57,30 @@ def test_what_reads_a_sum_of_the_same_row_waits_for_it() -> None:
     e = sg.sqrt(x)
     plan = plan_of([x], [e / sg.sum(e, axis=1, keepdims=True)])
     assert plan.count("kernel over (rows of the loop, 64)") == 2
+
+
+def test_what_the_first_reads_and_the_second_computes_is_read() -> None:
+    """Cheap things are done again, each time in the kernel that needs them."""
+    x, y, z = (sg.vector(name, size=8) for name in "xyz")
+    doubled = x + x
+    first_made, second_made = y + doubled, z - doubled
+    total = first_made * second_made
+    layout = Strided.contiguous((8,))
+    given = {t: Access(Storage(INPUT, t.dtype, 8, i), layout) for i, t in enumerate((x, y, z))}
+    kept, handed_over, result = (Access(Storage(ARENA, x.dtype, 8), layout) for _ in range(3))
+    first, second = Kernel((8,)), Kernel((8,))
+    first.sources = {y: given[y], doubled: kept}
+    first.add(first_made.node)
+    first.stores = [(first_made, handed_over)]
+    second.sources = {x: given[x], z: given[z], first_made: handed_over}
+    for tensor in (doubled, second_made, total):
+        second.add(tensor.node)
+    second.stores = [(total, result)]
+    (both,) = joined([first, second], {handed_over.storage})
+    assert isinstance(both, Kernel)
+    assert both.nodes == [first_made.node, second_made.node, total.node]
+    assert set(both.sources) == {y, z, doubled}
+    assert both.stores == [(total, result)]
 
 
 @pytest.mark.parametrize("count", [3, 30])

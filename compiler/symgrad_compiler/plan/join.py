@@ -71,13 +71,15 @@ def _both(first: Kernel, second: Kernel, dropped: Collection[Storage]) -> Kernel
     """What both do, but for stores to `dropped`."""
     made = Kernel(first.space, weight=first.weight + second.weight)
     for node in (*first.nodes, *second.nodes):
-        if not made.computes(node.outputs[0]):
+        (value,) = node.outputs
+        if not made.computes(value) and value not in first.sources:  # else it is known, computed or read
             made.add(node)
     sources = {**first.sources, **second.sources}
     made.sources = {t: s for t, s in sources.items() if not made.computes(t)}
-    made.gathers = {**first.gathers, **second.gathers}
+    made.gathers = {t: g for t, g in {**first.gathers, **second.gathers}.items() if made.computes(t)}
     made.reductions = [*first.reductions, *second.reductions]
     stores = [s for s in first.stores if s[1].storage not in dropped]
     made.stores = [*stores, *second.stores]
     made.results = [*first.results, *second.results]
+    made.prune()
     return made
