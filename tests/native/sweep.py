@@ -219,12 +219,34 @@ def _gelu_derivative(w: Wide, x: str) -> str:
     return w.select(w.emit(f"fcmp uno {w.type} {x}, {x}"), x, result)
 
 
+def _cubic(w: Wide, x: str) -> tuple[str, str]:
+    """z = sqrt(8 / pi) (x + 0.044715 x^3), and its slope."""
+    scale, square = w.number(np.sqrt(8 / np.pi)), w("fmul", x, x)
+    z = w("fmul", w("fmul", scale, x), w("fadd", w.number(1), w("fmul", w.number(0.044715), square)))
+    slope = w("fmul", scale, w("fadd", w.number(1), w("fmul", w.number(3 * 0.044715), square)))
+    return z, slope
+
+
+def _gelu_tanh_derivative(w: Wide, x: str) -> str:
+    """s (1 + x z' (1 - s)), s = sigmoid(z)."""
+    end = w.number(19)
+    size = w("fabs", x)
+    size = w.select(w.less(end, size), end, size)
+    bounded = w.select(w.less(x, w.number(0)), w("fsub", w.number(-0.0), size), size)
+    z, slope = _cubic(w, bounded)
+    left, right = _sigmoid(w, z), _sigmoid(w, w("fsub", w.number(-0.0), z))
+    factor = w("fadd", w.number(1), w("fmul", w("fmul", bounded, slope), right))
+    return w.select(w.emit(f"fcmp uno {w.type} {x}, {x}"), x, w("fmul", left, factor))
+
+
 #: Those of float32 alone: in float64 the references would not do.
 IN_FLOAT32: dict[str, Callable[..., str]] = {
     "ndtr": _ndtr,
     "silu": _gate(_sigmoid, -700.0),
     "gelu": _gate(_ndtr, -35.0),
     "gelu_derivative": _gelu_derivative,
+    "gelu_tanh": _gate(lambda w, x: _sigmoid(w, _cubic(w, x)[0]), -19.0),
+    "gelu_tanh_derivative": _gelu_tanh_derivative,
 }
 #: B_2k / (2 k), the coefficients of the asymptotic series of digamma.
 _BERNOULLI = ((1, 12), (-1, 120), (1, 252), (-1, 240), (1, 132), (-691, 32760), (1, 12), (-3617, 8160))

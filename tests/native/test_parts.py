@@ -135,6 +135,16 @@ def test_a_program_of_parts_gives_the_same(short: None, monkeypatch: pytest.Monk
         np.testing.assert_array_equal(a, b)
 
 
+def test_names_of_any_letters(short: None) -> None:
+    """Found by random graphs: functions whose names hold numbers below 0."""
+    text = TEXT.replace("@small", "@f.-1.0e-05").replace("@twice", "@f.-2.0").replace("@thrice", "@f.-3.0")
+    code = native.compile_objects(text, native.host())
+    assert len(code) > 1
+    engine = native.Engine(code, native.host())
+    main = native.function_at(engine.address("main"), ctypes.c_double, ctypes.c_double, ctypes.c_int64)
+    assert [main(-1.5, 0), main(-1.5, 1)] == [3.0, 4.5]
+
+
 def test_programs_are_compiled_at_the_same_time(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
 

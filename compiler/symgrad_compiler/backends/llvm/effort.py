@@ -22,7 +22,7 @@ _LANES = 8
 _SLOW = {"fdiv": 16, "sqrt": 16}
 _VECTOR = re.compile(r"<(\d+) x (double|float|i64|i32|i16|i8)>")
 _BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4, "i16": 2, "i8": 1}
-_CALL = re.compile(r"call [^@]*@([\w.]+)\(")
+_CALL = re.compile(r"call [^@]*@([-\w.$]+)\(")
 
 
 def effort(node: Node) -> float:

@@ -16,9 +16,9 @@ from functools import cached_property
 #: Lines of a part, at least: below, LLVM starts longer than it works.
 LEAST = 600
 _DEFINE, _END, _GLOBAL = "define ", "}", "@"
-_NAME = re.compile(r"@([\w.]+)")
-_INLINED = re.compile(r"@([\w.]+)\([^\n]*\) alwaysinline")
-_CONSTANT = re.compile(r"@[\w.]+ = private (unnamed_addr )?constant ")
+_NAME = re.compile(r"@([-\w.$]+)")
+_INLINED = re.compile(r"@([-\w.$]+)\([^\n]*\) alwaysinline")
+_CONSTANT = re.compile(r"@[-\w.$]+ = private (unnamed_addr )?constant ")
 
 
 def marker(number: int) -> str:

@@ -14,6 +14,9 @@ from symgrad_compiler.backends.llvm.piecewise_tables import (
     ERFCX,
     ERFCX_SINGLE,
     ERFCX_UNIT,
+    GATE_SINGLE,
+    GATE_SLOPE_SINGLE,
+    GATE_UNIT,
     TAIL_SINGLE,
     TAIL_SLOPE_SINGLE,
     TAIL_UNIT,
@@ -74,8 +77,18 @@ def erfcx_by_pieces(b: Code, size: Value, single: bool) -> Value:
 
 def normal_tail(b: Code, size: Value, is_slope: bool) -> Value:
     """exp(a^2 / 2) ndtr(-a) of float32 for 0 <= a <= 14.5; less a / sqrt(2 pi), if `is_slope`."""
-    scaled = b.fma(size, like(size, TAIL_UNIT), like(size, 2))
+    return _by_octaves(b, size, TAIL_UNIT, TAIL_SLOPE_SINGLE if is_slope else TAIL_SINGLE)
+
+
+def gate(b: Code, size: Value, is_slope: bool) -> Value:
+    """g(a) = sigmoid(z) of float32 for 0 <= a <= 12, z = sqrt(8 / pi) (a + 0.044715 a^3); g (1 - a z' g), if
+    `is_slope`."""
+    return _by_octaves(b, size, GATE_UNIT, GATE_SLOPE_SINGLE if is_slope else GATE_SINGLE)
+
+
+def _by_octaves(b: Code, size: Value, unit: float, pieces: Pieces) -> Value:
+    """By eight intervals an octave of unit x + 2, four of them; of float32."""
+    scaled = b.fma(size, like(size, unit), like(size, 2))
     index = b.shift_right(b.bits(scaled, "u32"), 20)
-    pieces = TAIL_SLOPE_SINGLE if is_slope else TAIL_SINGLE
     t, q = _offset(b, size, index, pieces)
     return b.fma(t, q, lookup(b, index, pieces.values, "f32"))

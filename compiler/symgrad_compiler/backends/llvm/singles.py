@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symgrad_compiler.backends.llvm.ir import Value
-from symgrad_compiler.backends.llvm.pieces import GONE_SINGLE, clamp, like, ratio, scale
-from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, normal_tail, tanh_by_pieces
+from symgrad_compiler.backends.llvm.pieces import GONE_SINGLE, clamp, like, ratio, scale, two_sum
+from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, gate, normal_tail, tanh_by_pieces
 from symgrad_compiler.backends.llvm.registers import whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
 
@@ -19,8 +19,12 @@ _LOG2_E = 1.4426950408889634
 _ROUNDER = 1.5 * 2.0**23
 #: Beyond, exp is 0 or infinite.
 _EXP_RANGE = (-120.0, 89.0)
-#: From here on a exp(-a^2 / 2) is 0.
-_TAIL_END = 15.2
+#: From here on a exp(-a^2 / 2) is 0; and a exp(-z), see `_gate_tail`.
+_TAIL_END, _GATE_END = 15.2, 11.5
+#: sqrt(8 / pi) and 0.044715 times that, each the sum of two float32.
+_LINEAR, _CUBIC = (1.5957692, -4.534068e-08), (0.071354814, 2.3988325e-09)
+#: (a, t, n): beside a = |x|, a function of it that is t 2^n.
+Tail = tuple[Value, Value, Value]
 
 
 def _exponential(b: Code, x: Value, low: Value | None = None) -> tuple[Value, Value, Value]:
@@ -95,7 +99,7 @@ _SILU_END = -120.0
 _SUBNORMAL_FROM = -40.0
 
 
-def _tail(b: Code, x: Value, is_slope: bool) -> tuple[Value, Value, Value]:
+def _tail(b: Code, x: Value, is_slope: bool) -> Tail:
     """exp(-a^2 / 2) f(a) = t 2^n, a = |x|, f of `normal_tail`: (a, t, n)."""
     size = b.call("absolute", x)
     size = b.select(b.less(like(x, _TAIL_END), size), like(x, _TAIL_END), size)
@@ -114,18 +118,53 @@ def ndtr(b: Code, x: Value) -> Value:
     return b.select(b.less(like(x, 0), x), b.subtract(like(x, 1), tail), tail)
 
 
+def _gate_tail(b: Code, x: Value, is_slope: bool) -> Tail:
+    """exp(-z) f(a) = t 2^n, a = |x|, z = sqrt(8 / pi) (a + 0.044715 a^3), f of `gate`: (a, t, n)."""
+    size = b.call("absolute", x)
+    size = b.select(b.less(like(x, _GATE_END), size), like(x, _GATE_END), size)
+    square = b.multiply(size, size)
+    lost = b.fma(size, size, b.negative(square))
+    (linear, linear_low), (cubic, cubic_low) = ((like(x, v) for v in pair) for pair in (_LINEAR, _CUBIC))
+    term = b.multiply(square, cubic)
+    lost = b.fma(lost, cubic, b.fma(square, cubic, b.negative(term)))
+    lost = b.fma(square, cubic_low, b.add(lost, linear_low))
+    factor, rounded = two_sum(b, linear, term)
+    z = b.multiply(size, factor)
+    low = b.fma(size, b.add(rounded, lost), b.fma(size, factor, b.negative(z)))
+    rest, whole, _ = _exponential(b, b.negative(z), b.negative(low))
+    found = gate(b, size, is_slope)
+    return size, b.fma(found, rest, found), whole
+
+
 def gelu(b: Code, x: Value) -> Value:
     """max(x, 0) - |x| ndtr(-|x|)."""
-    size, t, n = _tail(b, x, False)
+    return _less_tail(b, x, _tail(b, x, False))
+
+
+def gelu_tanh(b: Code, x: Value) -> Value:
+    """max(x, 0) - |x| sigmoid(-|z|)."""
+    return _less_tail(b, x, _gate_tail(b, x, False))
+
+
+def _less_tail(b: Code, x: Value, tail: Tail) -> Value:
+    size, t, n = tail
     left = _scaled(b, b.multiply(b.negative(size), t), n)
     return b.call("copysign", b.add(left, b.select(b.less(like(x, 0), x), x, like(x, 0))), x)
 
 
 def gelu_derivative(b: Code, x: Value) -> Value:
     """exp(-a^2 / 2) (exp(a^2 / 2) ndtr(-a) - a / sqrt(2 pi)) on the left, 1 less that on the right."""
-    _, t, n = _tail(b, x, True)
-    tail = _scaled(b, t, n)
-    return b.select(b.less(x, like(x, 0)), tail, b.subtract(like(x, 1), tail))
+    return _of_both_sides(b, x, _tail(b, x, True))
+
+
+def gelu_tanh_derivative(b: Code, x: Value) -> Value:
+    """sigmoid(-z) (1 - a z' sigmoid(z)) on the left, 1 less that on the right."""
+    return _of_both_sides(b, x, _gate_tail(b, x, True))
+
+
+def _of_both_sides(b: Code, x: Value, tail: Tail) -> Value:
+    left = _scaled(b, tail[1], tail[2])
+    return b.select(b.less(x, like(x, 0)), left, b.subtract(like(x, 1), left))
 
 
 IN_REGISTERS: dict[str, Callable[[Code, Value], Value]] = {
@@ -136,6 +175,8 @@ IN_REGISTERS: dict[str, Callable[[Code, Value], Value]] = {
     "ndtr": ndtr,
     "gelu": gelu,
     "gelu_derivative": gelu_derivative,
+    "gelu_tanh": gelu_tanh,
+    "gelu_tanh_derivative": gelu_tanh_derivative,
 }
 
 
