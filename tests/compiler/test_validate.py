@@ -21,7 +21,7 @@ from symgrad_compiler.validate import Estimate, Estimates, Interpreter, agree, e
 from symgrad_compiler.validate.compare import same_bits
 from symgrad_compiler.validate.inputs import arguments
 from symgrad_compiler.validate.interpret import undefined
-from symgrad_compiler.validate.noise import MANY
+from symgrad_compiler.validate.noise import MANY, RUNS
 
 x, y, z = var("x"), var("y"), var("z")
 
@@ -190,11 +190,11 @@ def test_sizes_that_must_be_equal_or_large() -> None:
     assert len(list(arguments(Graph([a], a[6])))) >= 5
 
 
-def estimated(build: Callable[..., Any], *values: Any) -> Any:
+def estimated(build: Callable[..., Any], *values: Any, runs: int = RUNS) -> Any:
     arrays = [np.asarray(v) for v in values]
     xs = [sg.tensor(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
     run = Interpreter(dict(zip(xs, arrays, strict=True)), {})
-    return estimate(Graph(xs, build(*xs)), run)[0]
+    return estimate(Graph(xs, build(*xs)), run, runs=runs)[0]
 
 
 @pytest.mark.parametrize(
@@ -374,6 +374,16 @@ def test_what_few_runs_say_is_wrong_is_looked_at_again(seed: int) -> None:
     assert found(np.zeros((1, 1)), np.log(tiny)) is None
     estimates = Estimates(Interpreter({a: np.array([[1.0, 2, 3]]), b: np.array([[2.0], [1], [1]])}, {}), seed)
     assert found(estimates(graph)[0].value, np.log(6.99)) is not None
+
+
+@pytest.mark.parametrize("comparison", [sg.equal, sg.not_equal, sg.less, sg.greater_equal])
+def test_whether_what_cancels_is_equal_is_left_open(comparison: Callable[..., Tensor]) -> None:
+    """Found by random graphs: a difference that is 0 in one program, 1e-17 in another, 0 in no noisy run."""
+    x = np.array([0.1, 0.7, 3.3])
+    for build in (lambda v: v / 3 - v * (1 / 3.0), lambda v: (v + 1) - v - 1):
+        assert np.isinf(estimated(lambda v, b=build: comparison(b(v), 0.0), x, runs=MANY).spread).all()
+    assert (estimated(lambda v: comparison(v * 3.1, 0.3), x, runs=MANY).spread == 0).all()
+    assert (estimated(lambda v: comparison(v, 0.1), x, runs=MANY).spread == 0).all()
 
 
 def test_the_sign_of_nan_is_left_open() -> None:

@@ -18,8 +18,9 @@ say the same differ by at most
 
 FACTOR is so large because few runs tell a spread only to within a digit or so, and because the functions of
 libraries are off by several units, and sums by more. Where runs do not even agree on whether the element is
-finite, the spread is infinite. Integers and bools that differ between runs (comparisons of nearly equal
-numbers, roundings, orders of nearly equal numbers) are open.
+finite, the spread is infinite. Integers and bools that differ between runs (roundings, orders of nearly equal
+numbers) are open; so are comparisons of numbers whose difference changes by a part in FACTOR of it, since no
+run may hit upon two that are equal, as another program does.
 
 Two things that C leaves open are open here, too: the integer that a float outside its range becomes, and the
 sign of a zero that is the larger of 0 and -0, or a sum of several.
@@ -27,7 +28,7 @@ sign of a zero that is the larger of 0 and -0, or a sum of several.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ import numpy
 
 from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
-from symgrad.ir.tensor import Node
+from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.validate.interpret import OF_SIGNS, Array, Interpreter, is_of_matrices
 
@@ -60,6 +61,7 @@ EXACT = frozenset(
     }
 )
 _LARGER_OR_SMALLER = frozenset({"maximum", "minimum", "relu", "max", "min", "supremum"})
+_COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
 #: Elementwise ops that give 0 for operands that are not 0 only where the result is exactly 0.
 _NEVER_UNDERFLOWS = frozenset({"add", "subtract", "remainder", "floor_divide", "log", "sin", "cos"})
 
@@ -117,7 +119,7 @@ class Estimates:
         leaves = [t for t in (*graph.inputs, *graph.states) if t in self.plain.values]
         given = {t: self.plain.values[t] for t in leaves}
         for k in range(len(self._noisy), max(runs, self.runs)):
-            noise = Noise(k, self.seed, self.stable)
+            noise = Noise(k, self.seed, self.stable, self.plain.values)
             self._noisy.append(Interpreter(given, self.plain.sizes, noise))
         found: list[list[Array] | None] = []
         for run in self._noisy:
@@ -154,8 +156,12 @@ class Noise:
     run: a comparison may hide that it is no good (exp(800) / exp(800) > 0 is false).
     """
 
-    def __init__(self, run: int, seed: int, stable: bool = False) -> None:
+    def __init__(
+        self, run: int, seed: int, stable: bool = False, plain: Mapping[Tensor, Array] | None = None
+    ) -> None:
         self.run, self.stable = run, stable
+        #: What all tensors are without noise.
+        self.plain = plain or {}
         self._rng = numpy.random.default_rng([seed, run])
 
     def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]:
@@ -196,6 +202,8 @@ class Noise:
             values = [self._any_number(node, operands, v) for v in values]
         if node.op.name in _LARGER_OR_SMALLER:
             return [self._any_zero(values[0])]
+        if node.op.name in _COMPARISONS:
+            return [self._other_if_close(node, operands, values[0])]
         if _is_exact(node):
             return values
         if node.op.name == "astype" and values[0].dtype.kind in "iu":
@@ -279,6 +287,17 @@ class Noise:
         with numpy.errstate(all="ignore"):
             part = left[0] @ right[self.run] + left[1] @ right[1 - self.run]
         return numpy.asarray(numpy.where(numpy.isinf(part), part, value))
+
+    def _other_if_close(self, node: Node, operands: Sequence[Array], value: Array) -> Array:
+        """A comparison; where noise changes the difference by that much, another result than without."""
+        known = all(t in self.plain for t in (*node.inputs, *node.outputs))
+        if operands[0].dtype.kind not in "fc" or not known:
+            return value
+        a, b = (self.plain[t] for t in node.inputs)
+        with numpy.errstate(all="ignore"):
+            now, then = operands[0] - operands[1], a - b
+            close = (now != then) & (FACTOR * numpy.abs(now - then) >= numpy.abs(then))
+        return numpy.asarray(numpy.where(close, ~self.plain[node.outputs[0]], value))
 
     def _any_zero(self, value: Array) -> Array:
         """Zeros of either sign."""
