@@ -289,11 +289,20 @@ def _sample(pool: Pool) -> Any:
     return sample.build(*operands)
 
 
+_COSTS: tuple[Callable[[Any], Any], ...] = (
+    lambda t: t,
+    sg.square,
+    sg.tanh,
+    lambda t: sg.conj(t) * t,
+    sg.checkpoint(lambda t: sg.tanh(t) * t),
+)
+
+
 def _gradient(pool: Pool) -> Any:
     """The gradient of a number made of a tensor, or of its product with itself, at one of its float
     leaves."""
     y = pool.pick("float", "complex")
-    cost = sg.sum(sg.real(pool.choose([lambda t: t, sg.square, sg.tanh, lambda t: sg.conj(t) * t])(y)))
+    cost = sg.sum(sg.real(pool.choose(_COSTS)(y)))
     leaves = [t for n in ancestors([cost]) for t in n.outputs if not n.inputs and t.dtype.is_differentiable]
     leaves = [t for t in leaves if t.node.op.name in ("input", "shared")]
     if not leaves:
