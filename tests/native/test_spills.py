@@ -17,7 +17,7 @@ def normal(z: Tensor) -> Tensor:
 
 
 def test_vectors_are_spilled_to_aligned_memory() -> None:
-    """Across lines of the cache, they made this program 1.8 times as slow, in two processes of five."""
+    """Across lines of the cache, they cost a kernel of this size some 5 %."""
     S, K, T, r, v = xs = [sg.vector(name, size="n") for name in "SKTrv"]
     d = (sg.log(S / K) + (r + v * v / 2) * T) / (v * sg.sqrt(T))
     price = sg.sum(S * normal(d) - K * sg.exp(-r * T) * normal(d - v * sg.sqrt(T)))

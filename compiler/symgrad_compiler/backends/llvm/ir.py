@@ -71,7 +71,7 @@ def literal(value: float | int, kind: str, lanes: int = 1) -> Value:
 
 
 #: On x86, callers align the stack to 16 bytes only: without this, spilled vectors lie across lines of the
-#: cache, and loops that spill take almost twice as long, or not, by what called them.
+#: cache, and kernels that spill much take some 5 % longer, or not, by what called them.
 _ALIGNED = '"stackrealign"'
 
 
