@@ -16,7 +16,7 @@ the result is the same for every number of threads. A long reduction is such a l
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from symgrad.dims import Dim, Shape, floordiv, maximum, product
@@ -24,14 +24,19 @@ from symgrad.ir.values import Scalar
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan import row_products
 from symgrad_compiler.plan.join import joined
-from symgrad_compiler.plan.proofs import is_never_negative
+from symgrad_compiler.plan.row_uses import (
+    Use,
+    most_row_axes,
+    reductions_by_row,
+    row_stride,
+    space_of,
+    uses_of,
+)
 from symgrad_compiler.plan.steps import (
     ARENA,
     CHUNK,
-    IOTA,
     ROW,
     ROWS,
-    STATE,
     Access,
     FillStep,
     Gather,
@@ -71,148 +76,6 @@ def over_rows(steps: Sequence[Step], needs: Sequence[Sequence[int]]) -> list[Ste
     return _Grouping(steps, needs).run()
 
 
-# ---- how a step touches memory ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Use:
-    """How the rows of a step touch a storage: row i lies within [i stride, (i + 1) stride), or not."""
-
-    storage: Storage
-    writes: bool
-    stride: Dim
-    is_own: bool
-
-
-def _space(step: Step) -> Shape:
-    if isinstance(step, Kernel):
-        return step.space
-    if isinstance(step, MatMulStep):
-        return () if row_products.role_of(step) is None else (row_products.rows_of(step),)
-    return step.out.layout.shape if isinstance(step, FillStep) else ()
-
-
-def _reductions_by_row(kernel: Kernel, k: int) -> bool | None:
-    """Whether reductions keep the first k axes, or (False) reduce over all of them; None for neither."""
-    if not kernel.reductions:
-        return True
-    axes = set(kernel.reductions[0].axes)
-    inside = sum(a in axes for a in range(k))
-    return True if inside == 0 else False if inside == k else None
-
-
-def _most_row_axes(step: Step) -> int:
-    """How many leading axes can be one axis of rows."""
-    space = _space(step)
-    if isinstance(step, MatMulStep):
-        return len(space)
-    if isinstance(step, FillStep):
-        whole = step.out.layout.is_contiguous and step.out.layout.offset == 0
-        return len(space) if whole and all(map(is_never_negative, space)) else 0
-    if not isinstance(step, Kernel) or any(r.kind.startswith("arg") and 0 in r.axes for r in step.reductions):
-        return 0
-    if any(a.storage.kind == STATE for a in step.writes()):
-        return 0
-    k = len(space)
-    if not all(map(is_never_negative, space)):  # the product of two negative sizes is positive
-        k = min(k, 1)
-    while k and _reductions_by_row(step, k) is None:
-        k -= 1
-    for layout in _layouts(step, k):
-        k = min(k, _joinable(layout, k))
-    return k
-
-
-def _layouts(kernel: Kernel, k: int) -> Iterator[Strided]:
-    """The layouts over the space, and those of results that have the rows."""
-    for source in kernel.sources.values():
-        if isinstance(source, Access):
-            yield source.layout
-    indexed: list[Gather | Scatter] = [*kernel.gathers.values(), *kernel.scatters]
-    for each in indexed:
-        yield each.layout
-        yield from (i.access.layout for i in each.indices)
-    yield from (access.layout for _, access in kernel.stores)
-    if _reductions_by_row(kernel, k):
-        yield from (access.layout for _, access in kernel.results)
-
-
-def _joinable(layout: Strided, k: int) -> int:
-    """How many of the first k axes advance as one."""
-    last: tuple[Dim, Dim] | None = None
-    for axis in reversed(range(k)):
-        size, stride = layout.shape[axis], layout.strides[axis]
-        if size == 1:
-            continue
-        if last is not None and stride != last[1] * last[0]:
-            k, last = axis + 1, None
-        last = (size, stride)
-    return k
-
-
-def _row_stride(layout: Strided, k: int) -> Dim:
-    """How far the joined axes advance."""
-    return next((layout.strides[a] for a in reversed(range(k)) if layout.shape[a] != 1), 0)
-
-
-def _uses(step: RowStep, k: int) -> list[_Use]:
-    """How a step touches memory, if its first k axes are the rows."""
-    rows = product(_space(step)[:k])
-    found: list[_Use] = []
-
-    def add(storage: Storage, layout: Strided, writes: bool, further: Dim = 0) -> None:
-        stride = _row_stride(layout, k)
-        inside = layout.offset
-        for size, step_ in zip(layout.shape[k:], layout.strides[k:], strict=True):
-            inside = inside + (size - 1) * step_
-        own = (
-            stride != 0
-            and storage.size == rows * stride
-            and all(is_never_negative(s) for s in layout.strides[k:])
-            and is_never_negative(layout.offset)
-            and is_never_negative(stride - 1 - inside - further)
-        )
-        found.append(_Use(storage, writes, stride, own))
-
-    if isinstance(step, FillStep):
-        add(step.out.storage, step.out.layout, True)
-        return found
-    if isinstance(step, MatMulStep):
-        for access, writes in row_products.by_row(step):
-            add(access.storage, access.layout, writes)
-        found += [_Use(access.storage, writes, 0, False) for access, writes in row_products.beside(step)]
-        return found
-    for source in step.sources.values():
-        if isinstance(source, Access) and source.storage.kind != IOTA:
-            add(source.storage, source.layout, False)
-    for gather in step.gathers.values():
-        add(gather.storage, gather.layout, False, _reach(gather.indices))
-    for scatter in step.scatters:
-        add(scatter.storage, scatter.layout, True, _reach(scatter.indices))
-    indexed: list[Gather | Scatter] = [*step.gathers.values(), *step.scatters]
-    for each in indexed:
-        for index in each.indices:
-            if index.access.storage.kind != IOTA:
-                add(index.access.storage, index.access.layout, False)
-    for _, access in step.stores:
-        add(access.storage, access.layout, True)
-    by_row = _reductions_by_row(step, k)
-    for _, access in step.results:
-        if by_row:
-            add(access.storage, access.layout, True)
-        else:
-            found.append(_Use(access.storage, True, 0, False))
-    return found
-
-
-def _reach(indices: Sequence[Index]) -> Dim:
-    """How far indices may lead."""
-    total: Dim = 0
-    for index in indices:
-        total = total + (index.size - 1) * index.stride
-    return total
-
-
 # ---- groups -------------------------------------------------------------------------------------------
 
 
@@ -225,9 +88,9 @@ class _Group:
     steps: dict[int, Step]
     rows: Shape
     #: How steps touch memory, by number and count of row axes, as far as it is known.
-    known: dict[tuple[int, int], list[_Use]]
+    known: dict[tuple[int, int], list[Use]]
     #: How its steps touch each storage.
-    uses: dict[Storage, list[_Use]] = field(default_factory=dict)
+    uses: dict[Storage, list[Use]] = field(default_factory=dict)
     #: Whether it has been moved before another, where it must stay.
     fixed: bool = False
 
@@ -237,7 +100,7 @@ class _Group:
         key: tuple[int, int, int],
         steps: dict[int, Step],
         rows: Shape,
-        known: dict[tuple[int, int], list[_Use]],
+        known: dict[tuple[int, int], list[Use]],
     ) -> _Group:
         made = cls(key, {}, rows, known)
         made.add(steps)
@@ -253,7 +116,7 @@ class _Group:
         for number, step in steps.items() if k else ():
             uses = self.known.get((number, k))
             if uses is None:
-                uses = self.known[number, k] = _uses(step, k)  # type: ignore[arg-type]
+                uses = self.known[number, k] = uses_of(step, k)  # type: ignore[arg-type]
             for use in uses:
                 self.uses.setdefault(use.storage, []).append(use)
 
@@ -268,7 +131,7 @@ class _Grouping:
         #: The group of each step.
         self.of: list[_Group] = []
         self.open: list[_Group] = []
-        self.known: dict[tuple[int, int], list[_Use]] = {}
+        self.known: dict[tuple[int, int], list[Use]] = {}
 
     def run(self) -> list[Step]:
         for number, step in enumerate(self.steps):
@@ -285,7 +148,7 @@ class _Grouping:
         return result
 
     def _group(self, number: int, step: Step) -> _Group:
-        space = _space(step)[: _most_row_axes(step)]
+        space = space_of(step)[: most_row_axes(step)]
         while space and space[-1] == 1:
             space = space[:-1]
         made = _Group.of((number, 1, 0), {number: step}, space, self.known)
@@ -435,7 +298,7 @@ def _is_long_reduction(step: Step, k: int) -> bool:
         return False
     if step.scatters:
         return all(_is_small_sum(s) for s in step.scatters)
-    if _reductions_by_row(step, k) is not False:
+    if reductions_by_row(step, k) is not False:
         return False
     kept = [product(access.layout.shape) for _, access in step.results]
     return all(not isinstance(size, int) or size <= MOST_KEPT for size in kept)
@@ -484,7 +347,7 @@ class _Cutter:
         kernels = [s for s in group.steps.values() if isinstance(s, Kernel)]
         common = [s for kernel in kernels for s in kernel.scatters if not self._keeps_to_rows(s)]
         self.splits = all(map(_is_small_sum, common))
-        sums = bool(common) or any(_reductions_by_row(s, self.k) is False for s in kernels)
+        sums = bool(common) or any(reductions_by_row(s, self.k) is False for s in kernels)
         sums = sums or any(row_products.role_of(s) == "sum" for s in group.steps.values())
         self.chunk = _chunk(rows, block) if sums else block
         known = isinstance(rows, int) and isinstance(self.chunk, int)
@@ -512,7 +375,7 @@ class _Cutter:
             return step, FillStep(self._access(step.out))
         if isinstance(step, MatMulStep):
             return row_products.cut(step, self._access, self.chunks, self.before, self.after)
-        k, by_row = self.k, _reductions_by_row(step, self.k)
+        k, by_row = self.k, reductions_by_row(step, self.k)
         cut = Kernel((self.count, *step.space[k:]))
         for node in step.nodes:
             cut.add(node)
@@ -608,7 +471,7 @@ class _Cutter:
     def _layout(self, storage: Storage, layout: Strided) -> Strided:
         """The layout of a block: its rows are one axis, and start at the block's first, in memory for all
         rows."""
-        stride = _row_stride(layout, self.k)
+        stride = row_stride(layout, self.k)
         offset = layout.offset if storage in self.own else layout.offset + ROW * stride
         shape, strides = layout.shape[self.k :], layout.strides[self.k :]
         return Strided((self.count, *shape), (stride, *strides), offset)
