@@ -120,6 +120,16 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], list[float]]]
         [40.0, 1.0, -3.0],
     ),
     "1 - erfc": (lambda x: 1 - sg.special.erfc(x), mpmath.erf, [1e-20, 0.5]),
+    "normal distribution": (
+        lambda x: 0.5 * (1 + sg.erf(x / 2**0.5)),
+        mpmath.ncdf,
+        [-30.0, -37.0, 3.0],
+    ),
+    "gelu by hand": (
+        lambda x: 0.5 * x * (1 + sg.erf(x * 0.5**0.5)),
+        lambda x: x * mpmath.ncdf(x),
+        [-30.0, 2.0],
+    ),
     "logit(sigmoid)": (lambda x: sg.special.logit(sg.sigmoid(x)), lambda x: x, [40.0, 1.0]),
     "atanh(tanh)": (lambda x: sg.atanh(sg.tanh(x)), lambda x: x, [25.0, 1.0]),
     "asinh(sinh)": (lambda x: sg.asinh(sg.sinh(x)), lambda x: x, [800.0, 1.0]),
@@ -163,3 +173,14 @@ def test_accurate_where_the_naive_form_fails(name: str, backend: str) -> None:
                 assert error(value, reference) < 40, f"at {point}: {value}, not {mpmath.nstr(reference, 17)}"
             worst = max(worst, *(error(v, r) for v, r in zip(before, expected, strict=True)))
     assert worst > 100, "the naive form does not fail anywhere"
+
+
+@pytest.mark.parametrize(("x", "y"), [(1e-200, 1e200), (1e200, 1e-200), (3.0, 7.0)])
+def test_slopes_of_the_logarithm_of_a_ratio(x: float, y: float, backend: str) -> None:
+    """1 / x and -1 / y, where x / y overflows or underflows, too; and their slopes."""
+    a, b = sg.scalar("a"), sg.scalar("b")
+    cost = sg.log(a / b)
+    slopes = sg.grad(cost, [a, b])
+    second = [sg.grad(slopes[0], a), sg.grad(slopes[1], b)]
+    f = sg.function([a, b], [*slopes, *second], backend=backend)
+    np.testing.assert_allclose(f(x, y), [1 / x, -1 / y, -1 / x / x, 1 / y / y], rtol=1e-15)

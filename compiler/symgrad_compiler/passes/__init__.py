@@ -59,6 +59,7 @@ default = Pipeline(
         simplify_indices,
         stabilize,
         simplify,
+        merge,
         reduce_strength,
         simplify_sums,
         simplify_products,

@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 
+import numpy
+
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.traverse import ancestors
-from symgrad.ops.arithmetic import add, divide, log, multiply, negative
+from symgrad.ops.arithmetic import add, divide, log, multiply, negative, reciprocal
 from symgrad.ops.create import Constant, Fill, fill, fill_value
 from symgrad.ops.gather import Gather, Take, TakeAlongAxis
-from symgrad.ops.kinds import FLOATS
+from symgrad.ops.kinds import FLOATS, Elementwise
 from symgrad.ops.reduce import Sum
 from symgrad.ops.select import where
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
 from symgrad.ops.softmax import LogSumExp, Softmax
+from symgrad.ops.special import erfc, ndtr
 from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid
 from symgrad.registry import provide
 from symgrad_compiler.passes.canonicalize import BEFORE_DIFFERENTIATION
@@ -146,6 +149,78 @@ def log_of_one_minus_exp(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor
     return where(near, log(-expm1(beside)), log1p(-exp(below)))
 
 
+@function_rule(erfc, kind="stable")
+def erfc_of_deviations(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """erfc(-x / sqrt(2)) = 2 ndtr(x), which takes its exponential of x itself: rounding x / sqrt(2) alone
+    costs x^2 units in the last place."""
+    inner = tensor.node.inputs[0]
+    is_negative = inner.node.op is negative and inner not in barriers
+    if is_negative:
+        inner = inner.node.inputs[0]
+    x = None if inner in barriers else _over_root_two(inner)
+    if x is None:
+        return None
+    scaled, has_minus = x
+    return 2 * apply(ndtr, scaled if is_negative != has_minus else -scaled)
+
+
+def _over_root_two(tensor: Tensor) -> tuple[Tensor, bool] | None:
+    """x where the tensor is x / sqrt(2) or a product that says so, and whether it is -x / sqrt(2)."""
+    op = tensor.node.op
+    if op is not divide and op is not multiply:
+        return None
+    a, b = tensor.node.inputs
+    if op is multiply and fill_value(a) is not None:
+        a, b = b, a
+    c = fill_value(b)
+    if not isinstance(c, float) or tensor.dtype.kind not in FLOATS:
+        return None
+    wanted = math.sqrt(2) if op is divide else math.sqrt(0.5)
+    is_near = math.fabs(math.fabs(c) - wanted) <= float(numpy.finfo(tensor.dtype.numpy).eps)
+    return (a, c < 0) if is_near else None
+
+
+@function_rule(multiply, kind="stable", operands=(reciprocal, negative))
+def slope_of_log_ratio(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """p (1 / (x / y)) (1 / y) = p / x, and p (1 / (x / y)) (-(x / y) / y) = -p / y: the derivatives of
+    log(x / y), where 0 meets infinity as soon as x / y is one of them."""
+    for outer, inner in (tensor.node.inputs, tensor.node.inputs[::-1]):
+        if outer in barriers or inner in barriers:
+            continue
+        factors = outer.node.inputs if outer.node.op is multiply else (outer,)
+        for i, factor in enumerate(factors):
+            ratio = None if factor in barriers else _of(reciprocal, factor, barriers)
+            if ratio is None or ratio.node.op is not divide:
+                continue
+            x, y = ratio.node.inputs
+            slope: Tensor
+            if _of(reciprocal, inner, ()) is y:
+                slope = apply(reciprocal, x)
+            elif _is_slope_by_divisor(inner, ratio, y, barriers):
+                slope = -apply(reciprocal, y)
+            else:
+                continue
+            return apply(multiply, factors[1 - i], slope) if len(factors) == 2 else slope
+    return None
+
+
+def _of(op: Elementwise, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """x of op(x), where that may be looked at."""
+    if tensor.node.op is not op:
+        return None
+    (x,) = tensor.node.inputs
+    return None if x in barriers else x
+
+
+def _is_slope_by_divisor(tensor: Tensor, ratio: Tensor, y: Tensor, barriers: Collection[Tensor]) -> bool:
+    """Whether it is -(ratio / y), as the rule of division writes it."""
+    quotient = _of(negative, tensor, barriers)
+    if quotient is None or quotient.node.op is not multiply:
+        return False
+    a, b = quotient.node.inputs
+    return any(p is ratio and q not in barriers and _of(reciprocal, q, ()) is y for p, q in ((a, b), (b, a)))
+
+
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
 
 
@@ -156,7 +231,9 @@ RULES: list[Rule] = [
     *log_of_terms,
     *log_of_weighted_sum,
     *log_of_scaled_sum,
+    *slope_of_log_ratio,
     *[row for row in ROWS if row not in FIRST],
+    *erfc_of_deviations,
 ]
 NORMAL: list[Rule] = [*BEFORE, *INDICES, *RULES]
 _apply = Rewriting("stabilize", RULES, normal=NORMAL)

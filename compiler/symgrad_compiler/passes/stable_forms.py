@@ -157,6 +157,10 @@ ROWS: list[Rule] = [
     _stable(1 + erf(x), erfc(-x), "erfc_reflected"),
     _stable(1 - erfc(x), erf(x), "erf"),
     _stable(1 - ndtr(x), ndtr(-x), "ndtr"),
+    # as written, erfc / 2 is its half; the double may overflow
+    _stable(0.5 * (2 * x), x, "half_of_double"),
+    _stable((2 * x) / 2, x, "double_over_two"),
+    _stable((0.5 * x) * (2 * y), x * y, "half_times_double"),
     # 0 log 0 is NaN where its limit is 0
     _stable(x * log(x), xlogx(x), "xlogx"),
     _stable(-x * log(x), -xlogx(x), "xlogx_of_negative"),

@@ -34,6 +34,7 @@ from symgrad_compiler.rewrite.pattern import var
 from symgrad_compiler.rewrite.rules import Rule, function_rule, rule
 
 x, y = var("x"), var("y")
+REAL = (*FLOATS, "int")
 
 ROWS: list[Rule] = [
     # as both backends compute it
@@ -41,6 +42,11 @@ ROWS: list[Rule] = [
     rule(reciprocal(reciprocal(x)), x, "stable", "reciprocal_twice", dtypes=FLOATS),
     rule(x / reciprocal(y), x * y, "stable", "over_reciprocal", dtypes=FLOATS),
     rule(x * reciprocal(y), x / y, "stable", "times_reciprocal", unshared=True, dtypes=FLOATS),
+    # a sign goes outwards, to a sum or a number that takes it for nothing
+    rule(-x * y, -(x * y), name="product_with_negative", dtypes=REAL),
+    rule(-x / y, -(x / y), name="negative_over", dtypes=FLOATS),
+    rule(x / -y, -(x / y), name="over_negative", dtypes=FLOATS),
+    rule(-x - y, -(x + y), "rounding", "negative_minus", dtypes=REAL),  # of zeros, the sign
     rule(exp(x) * exp(y), exp(x + y), "stable", "product_of_exps", unshared=True, dtypes=FLOATS),
     rule(exp(x) / exp(y), exp(x - y), "stable", "ratio_of_exps", unshared=True, dtypes=FLOATS),
     rule(log(sqrt(x)), 0.5 * log(x), "rounding", "log_of_root", unshared=True, dtypes=FLOATS),

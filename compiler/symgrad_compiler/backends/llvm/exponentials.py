@@ -94,10 +94,10 @@ class Exponential:
         rest = b.multiply(x, self.rest(b)) if self.head.number is None else x
         return b.muladd(x, self.head if self.head.number is None else self.rest(b), rest)
 
-    def scaled(self, b: Code, x: Value, by: int = 0) -> Value:
-        """x 2^(n + by)."""
+    def scaled(self, b: Code, x: Value, by: int = 0, is_positive: bool = False) -> Value:
+        """x 2^(n + by); see `scale`."""
         if by == 0:
-            return scale(b, x, self.n, self.whole, self.least)
+            return scale(b, x, self.n, self.whole, self.least, is_positive)
         n = None if self.n is None else b.add(self.n, integer(x, by))
         return scale(b, x, n, b.add(self.whole, like(x, by)), self.least)
 
@@ -116,9 +116,12 @@ class Exponential:
         return Exponential(self.head, self.middle, self.tail, whole, n), power_of_two(b, down)
 
 
-def exponential(b: Code, x: Value, single: bool, low: Value | None = None) -> Exponential:
-    """exp(x + low), as parts."""
-    x = clamp(b, x, *(SINGLE_RANGE if single else EXP_RANGE))
+def exponential(
+    b: Code, x: Value, single: bool, low: Value | None = None, is_bounded: bool = False
+) -> Exponential:
+    """exp(x + low), as parts; `is_bounded`: x is known to be within -760 and 712."""
+    if not is_bounded:
+        x = clamp(b, x, *(SINGLE_RANGE if single else EXP_RANGE))
     if whole_registers(b, x):
         return _by_table(b, x, single, low)
     whole, n = nearest(b, x, LOG2_E)
@@ -156,7 +159,7 @@ def exp(b: Code, x: Value, single: bool, low: Value | None = None) -> Value:
     if single and e.n is not None:  # the result is far from the limits of float64
         gone = b.less(e.whole, like(x, e.least))
         return b.multiply(e.sum(b), b.select(gone, like(x, 0), power_of_two(b, e.n)))
-    return e.scaled(b, e.sum(b))
+    return e.scaled(b, e.sum(b), is_positive=True)
 
 
 def expm1(b: Code, x: Value, single: bool) -> Value:
@@ -187,8 +190,9 @@ def _exp2_by_table(b: Code, x: Value, single: bool) -> Value:
     head = lookup(b, index, _ROOTS, "f64")
     rest = b.fma(b.multiply(r, r), b.polynomial(r, _EXP_NEAR_SINGLE if single else _EXP_NEAR), r)
     if single:
-        return scale(b, b.fma(head, rest, head), None, whole, GONE_SINGLE)
-    return scale(b, b.add(head, b.fma(head, rest, lookup(b, index, _ROOTS_LOW, "f64"))), None, whole)
+        return scale(b, b.fma(head, rest, head), None, whole, GONE_SINGLE, True)
+    total = b.add(head, b.fma(head, rest, lookup(b, index, _ROOTS_LOW, "f64")))
+    return scale(b, total, None, whole, is_positive=True)
 
 
 # ---- hyperbolic -------------------------------------------------------------------------------------

@@ -42,13 +42,18 @@ def power_of_two(b: Code, n: Value) -> Value:
 GONE, GONE_SINGLE = -1085.0, -160.0
 
 
-def scale(b: Code, x: Value, n: Value | None, whole: Value, least: float = GONE) -> Value:
+def scale(
+    b: Code, x: Value, n: Value | None, whole: Value, least: float = GONE, is_positive: bool = False
+) -> Value:
     """x 2^n, right also where 2^n or the result is subnormal or too large; `whole` is n as a float, or n its
-    floor. 0 where n is less than `least`: to underflow takes some processors a hundred times as long."""
-    gone = b.less(whole, like(x, least))
+    floor. 0 where n is less than `least`: to underflow takes some processors a hundred times as long. Of an x
+    that `is_positive`, the sign of that 0 is known."""
     if whole_registers(b, x):
-        return scalef(b, x, b.select(gone, like(x, -math.inf), whole))
+        if is_positive:
+            return scalef(b, x, whole, least)
+        return scalef(b, x, b.select(b.less(whole, like(x, least)), like(x, -math.inf), whole))
     assert n is not None
+    gone = b.less(whole, like(x, least))
     half = b.shift_right(n, 1)
     rest = power_of_two(b, b.subtract(n, half))
     return b.multiply(b.multiply(x, power_of_two(b, half)), b.select(gone, like(x, 0), rest))

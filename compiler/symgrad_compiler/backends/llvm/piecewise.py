@@ -65,9 +65,8 @@ def tanh_by_pieces(b: Code, x: Value) -> Value:
 
 
 def erfcx_by_pieces(b: Code, size: Value, single: bool) -> Value:
-    """exp(x^2) erfc(x) for 0 <= x <= 27.3. The interval is in the last two bits of an exponent and the first
+    """exp(x^2) erfc(x) for 0 <= x < 27.42. The interval is in the last two bits of an exponent and the first
     two of its digits."""
-    size = _bounded(b, size, 27.3)
     scaled = b.fma(size, like(size, 1 / ERFCX_UNIT), like(size, 2))
     index = b.shift_right(b.bits(scaled, "u64"), 50)
     pieces = ERFCX_SINGLE if single else ERFCX

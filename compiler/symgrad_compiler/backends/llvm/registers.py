@@ -4,6 +4,8 @@ a float, estimates of a reciprocal. Their users ask `b.machine.has_avx512` and t
 
 from __future__ import annotations
 
+import math
+
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code, by_parts
 
@@ -41,9 +43,9 @@ def _constant(numbers: tuple[float, ...], kind: str) -> str:
     return f"<{', '.join(f'{LLVM_TYPES[kind]} {literal(v, kind).text}' for v in numbers)}>"
 
 
-def scalef(b: Code, x: Value, whole: Value) -> Value:
-    """x 2^floor(whole), rounded once."""
-    return _masked(b, "scalef", x, whole)
+def scalef(b: Code, x: Value, whole: Value, least: float = -math.inf) -> Value:
+    """x 2^floor(whole), rounded once; 0 where `whole` is less than `least`."""
+    return _masked(b, "scalef", x, whole, least=least)
 
 
 def exponent(b: Code, x: Value) -> Value:
@@ -68,7 +70,8 @@ def mantissa(b: Code, x: Value) -> Value:
 _THREE_QUARTERS, _NAN_IF_NEGATIVE = 3, 2 << 2
 
 
-def _masked(b: Code, instruction: str, *operands: Value) -> Value:
+def _masked(b: Code, instruction: str, *operands: Value, least: float = -math.inf) -> Value:
+    """An instruction; 0 in the lanes whose last operand is less than `least`."""
     kind = operands[0].kind
     lanes = _LANES[kind]
     type_, mask = vector_type(kind, lanes), f"i{lanes}"
@@ -76,10 +79,16 @@ def _masked(b: Code, instruction: str, *operands: Value) -> Value:
     types = ", ".join([type_] * (len(operands) + 1))
 
     def one(code: Code, *parts: Value) -> Value:
-        code.f.module.declare(f"declare {type_} @{name}({types}, {mask}, i32 immarg)")
+        f = code.f
+        f.module.declare(f"declare {type_} @{name}({types}, {mask}, i32 immarg)")
         listed = ", ".join(f"{type_} {p.text}" for p in parts)
-        listed = f"{listed}, {type_} zeroinitializer, {mask} -1, i32 {_ROUND}"
-        return code.f.emit(f"call {type_} @{name}({listed})", kind, lanes)
+        those = "-1"
+        if least != -math.inf:
+            last, bound = parts[-1], literal(least, kind, lanes)
+            kept = f.emit(f"fcmp uge {type_} {last.text}, {bound.text}", "i1", lanes)
+            those = f.emit(f"bitcast {kept.type} {kept.text} to {mask}", mask).text
+        listed = f"{listed}, {type_} zeroinitializer, {mask} {those}, i32 {_ROUND}"
+        return f.emit(f"call {type_} @{name}({listed})", kind, lanes)
 
     return by_parts(b, lanes, one, *operands)
 

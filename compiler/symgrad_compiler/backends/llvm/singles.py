@@ -44,7 +44,7 @@ def exp(b: Code, x: Value) -> Value:
     rest, whole, bits = _exponential(b, clamp(b, x, *_EXP_RANGE))
     y = b.add(like(x, 1), rest)
     if whole_registers(b, x):
-        return _scaled(b, y, whole)
+        return scale(b, y, None, whole, GONE_SINGLE, is_positive=True)
     n = b.subtract(bits, b.constant(0x4B400000, bits))
     half = b.shift_right(n, 1)
     rest = _power_of_two(b, b.subtract(n, half))

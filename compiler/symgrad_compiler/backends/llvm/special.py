@@ -24,35 +24,44 @@ from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 def gaussian(b: Code, s: Value, x: Value, single: bool) -> Value:
     """exp(-s x^2)."""
     e = _gaussian_parts(b, s, x, single)
-    return e.scaled(b, e.sum(b))
+    return e.scaled(b, e.sum(b), is_positive=True)
 
 
 def _gaussian_parts(b: Code, s: Value, x: Value, single: bool) -> Exponential:
     """exp(-s x^2), with what rounding its exponent lost; 0 comes of all x from where on it is 0."""
     size = b.call("absolute", x)
-    if s.number is not None and s.number > 0:
-        end = like(x, math.sqrt(800 / s.number))
-        size = b.select(b.less(end, size), end, size)
+    scale = 0.0 if s.number is None else max(0.0, float(s.number))
+    is_bounded = scale > 0
+    if is_bounded:
+        size = _at_most(b, size, _END / math.sqrt(scale))
     square = b.multiply(size, size)
     exponent = b.negative(b.multiply(s, square))
     if single:  # x^2 is exact
-        return exponential(b, exponent, single)
+        return exponential(b, exponent, single, is_bounded=is_bounded)
     lost = b.fma(size, size, b.negative(square))
     if s.number is None:
         lost = b.muladd(s, lost, b.fma(s, square, exponent))
     elif s.number != 1:  # a power of two
         lost = b.multiply(s, lost)
-    if s.number is None or not s.number > 0:
+    if not is_bounded:
         matters = b.less(b.call("absolute", exponent), like(x, 1024))
         lost = b.select(matters, lost, like(x, 0))
-    return exponential(b, exponent, single, b.negative(lost))
+    return exponential(b, exponent, single, b.negative(lost), is_bounded)
+
+
+#: From here on, exp(-x^2) is 0, also times 100. The tables of erfcx reach to 27.42.
+_END = 27.41
+
+
+def _at_most(b: Code, x: Value, most: float) -> Value:
+    """min(x, most); NaN stays."""
+    return b.select(b.less(like(x, most), x), like(x, most), x)
 
 
 def _erfcx(b: Code, size: Value, single: bool) -> Value:
-    """exp(size^2) erfc(size) for size >= 0."""
+    """exp(size^2) erfc(size) for 0 <= size <= 27.41; anything beyond."""
     if whole_registers(b, size):
         return erfcx_by_pieces(b, size, single)
-    size = b.select(b.less(like(size, 28), size), like(size, 28), size)
     t = b.subtract(like(size, 1), b.divide(like(size, 8), b.add(size, like(size, 4))))
     bottom = b.muladd(like(size, 2), size, like(size, 1))
     lost = None if single else b.fma(like(size, 2), size, b.subtract(like(size, 1), bottom))
@@ -60,14 +69,15 @@ def _erfcx(b: Code, size: Value, single: bool) -> Value:
 
 
 def _erfc_right(b: Code, size: Value, e: Exponential, single: bool) -> Value:
-    """erfc(size), size >= 0, from exp(-size^2)."""
+    """erfc(size), 0 <= size <= 27.41, from exp(-size^2)."""
     scaled = _erfcx(b, size, single)
-    return e.scaled(b, e.times(b, scaled))
+    return e.scaled(b, e.times(b, scaled), is_positive=True)
 
 
 def _erfc_of_size(b: Code, size: Value, single: bool) -> Value:
     """erfc(size), size >= 0."""
-    return _erfc_right(b, size, _gaussian_parts(b, like(size, 1), size, single), single)
+    e = _gaussian_parts(b, like(size, 1), size, single)
+    return _erfc_right(b, _at_most(b, size, _END), e, single)
 
 
 def _erf_near(b: Code, x: Value) -> Value:
@@ -101,12 +111,13 @@ def erfc(b: Code, x: Value, single: bool) -> Value:
 def ndtr(b: Code, x: Value, single: bool) -> Value:
     """erfc(-x / sqrt(2)) / 2, whose exponential is taken of x itself."""
     half = b.constant(0.5, x)
-    scaled = b.multiply(x, b.constant(math.sqrt(0.5), x))
-    size = b.call("absolute", scaled)
+    size = _at_most(b, b.call("absolute", x), _END / math.sqrt(0.5))
+    size = b.multiply(size, b.constant(math.sqrt(0.5), x))
     tail = b.multiply(half, _erfc_right(b, size, _gaussian_parts(b, half, x, single), single))
     far = b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
     if whole_registers(b, x):
         return far
+    scaled = b.multiply(x, b.constant(math.sqrt(0.5), x))
     return b.select(b.less(size, half), b.muladd(half, _erf_near(b, scaled), half), far)
 
 
@@ -187,7 +198,8 @@ def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
     the left, 1 less that on the right; beside its zero a fit."""
     zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
     size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
-    scaled = b.multiply(half, _erfcx(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), single))
+    deviations = _at_most(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), _END)
+    scaled = b.multiply(half, _erfcx(b, deviations, single))
     slope, slope_low = product(b, size, zero, *(b.constant(v, x) for v in fits.NORMAL_SCALE))
     inner = b.subtract(b.subtract(scaled, slope), slope_low)
     e = _gaussian_parts(b, half, size, single)
