@@ -151,3 +151,29 @@ def test_strong_zeros_join_a_loop_where_they_are_cheap() -> None:
     expected = value[:, :50].T @ mask.astype(float)
     np.testing.assert_allclose(dense(value[:, :50], mask, weights)[1], expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(gaps(value, mask, weights)[1], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("is_hidden", [False, True], ids=["seen", "hidden"])
+def test_infinities_meet_zeros_of_a_short_operand(dtype: str, is_hidden: bool, tiny_blocks: int) -> None:
+    """The short operand is looked through for zeros first: where a row of the mask hides what is not finite,
+    it adds nothing; where nothing is hidden, it is seen."""
+    k, w = sg.tensor("k", ("n", 3), "bool"), sg.tensor("w", (40, 3), dtype)
+    x = sg.tensor("x", ("n", 40), dtype)
+    total = sg.sum(sg.where(k, x @ w, 0))
+    f = sg.function([x, k, w], [total, sg.grad(total, w)], backend="llvm")
+    rng = np.random.default_rng(0)
+    value = rng.standard_normal((130, 40)).astype(dtype)
+    mask, weights = np.ones((130, 3), bool), rng.standard_normal((40, 3)).astype(dtype)
+    value[77, 5], value[3, 39] = np.inf, np.nan
+    if is_hidden:
+        mask[[3, 77]] = False
+        mask[77, 0] = True
+    _, found = f(value, mask, weights)
+    seen = [[5, 0]] if is_hidden else [[5, 0], [5, 1], [5, 2], [39, 0], [39, 1], [39, 2]]
+    assert np.argwhere(~np.isfinite(found)).tolist() == seen
+    fine = np.where(np.isfinite(value), value, 0).T @ mask.astype(dtype)
+    tolerance = 1e-4 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(
+        found[np.isfinite(found)], fine[np.isfinite(found)], rtol=tolerance, atol=tolerance
+    )

@@ -95,7 +95,7 @@ def cut(
     """The product over all rows, and over a block; `access` cuts what has the rows as its first axis."""
     if role_of(step) == "rows":
         step = _with_columns(step, before)
-        return step, replace(step, a=access(step.a), out=access(step.out))
+        return step, replace(step, a=access(step.a), out=access(step.out), tall="rows")
     (m, n), out = step.out.layout.shape, step.out
     assert isinstance(m, int)
     assert isinstance(n, int)
@@ -111,7 +111,7 @@ def cut(
     whole = replace(step, out=Access(partial, Strided((m, n), strides, 0)), factor=1.0)
     of_chunk = Access(partial, Strided((m, n), strides, CHUNK * (m * n)))
     a = _transposed(access(_transposed(step.a)))
-    return whole, replace(whole, a=a, b=access(step.b), out=of_chunk)
+    return whole, replace(whole, a=a, b=access(step.b), out=of_chunk, tall="sum")
 
 
 def _with_columns(step: MatMulStep, before: list[Step]) -> MatMulStep:

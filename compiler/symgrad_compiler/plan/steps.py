@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy
 
@@ -228,6 +228,9 @@ class MatMulStep:
     factor: float | None = None
     #: Not in a loop over rows: the whole result is looked at when the step is done.
     alone: bool = False
+    #: In a loop over rows: what the rows are to it (`row_products.Role`). Those of the next round lie behind
+    #: those of its tall operand.
+    tall: Literal["", "rows", "sum"] = ""
 
     def reads(self) -> Iterator[Access]:
         yield self.a

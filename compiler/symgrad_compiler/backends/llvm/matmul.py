@@ -11,7 +11,7 @@ from dataclasses import replace
 from symgrad.dims import Dim
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.contract.request import WORDS, Request
-from symgrad_compiler.backends.llvm.finite import all_finite
+from symgrad_compiler.backends.llvm.finite import all_finite, any_zero
 from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS, frame_word
 from symgrad_compiler.backends.llvm.ir import Value, literal
 from symgrad_compiler.backends.llvm.scalars import kind_of
@@ -19,6 +19,8 @@ from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.steps import Access, MatMulStep
 
 _ZERO, _ONE = literal(0, "i64"), literal(1, "i64")
+#: An operand that is so many times shorter than the other is looked through for zeros first.
+_SHORTER = 8
 
 
 def emit_matmul(emitter: StepEmitter, step: MatMulStep) -> None:
@@ -100,6 +102,10 @@ class _MatMul:
         words = {word: self.sizes(dim) for word, dim in dims.items()}
         words |= {Request.ROWS: self.m, Request.COLUMNS: self.n, Request.INNER: self.k}
         words[Request.ADDS] = _ZERO if step.factor is None else _ONE
+        if step.tall == "rows":
+            words[Request.A_AHEAD] = self.code.multiply(self.m, words[Request.A_ROW])
+        elif step.tall == "sum":  # b is the tall one, or as good
+            words[Request.B_AHEAD] = self.code.multiply(self.k, words[Request.B_ROW])
         words[Request.ALPHA] = literal(1 if step.factor is None else step.factor, self.kind)
         for word in Request:
             self._put(request, word, words.get(word, _ONE if word == Request.BATCH else _ZERO))
@@ -114,13 +120,26 @@ class _MatMul:
     # ---- strong zeros -------------------------------------------------------------------------------
 
     def _strong(self, request: Value, pointers: Sequence[Value]) -> None:
-        """Strong zeros matter where the other factor is not finite; then the product is not either."""
+        """Strong zeros matter where there are some and the other factor is not finite; then the product is
+        not either."""
         step = self.step
         other = {"a": 1, "b": 0}.get(step.strong)
         if other is not None and (step.a, step.b)[other].layout.is_dense:
-            rows, columns = (self.n, self.k) if other == 1 else (self.m, self.k)
-            finite = all_finite(self.f, pointers[other], self.code.multiply(rows, columns), self.kind)
-            self.f.either(finite, lambda: self._multiply(request, pointers), lambda: self._plain(pointers))
+
+            def numbers(which: int) -> Value:
+                return self.code.multiply((self.m, self.n)[which], self.k)
+
+            def looked_at() -> None:
+                finite = all_finite(self.f, pointers[other], numbers(other), self.kind)
+                self.f.either(
+                    finite, lambda: self._multiply(request, pointers), lambda: self._plain(pointers)
+                )
+
+            if not self._is_shorter(1 - other):
+                looked_at()
+                return
+            zero = any_zero(self.f, pointers[1 - other], numbers(1 - other), self.kind)
+            self.f.either(zero, looked_at, lambda: self._multiply(request, pointers))
             return
         if step.factor is not None:  # the product alone is not at hand
             self._plain(pointers)
@@ -128,6 +147,14 @@ class _MatMul:
         self._multiply(request, pointers)
         finite = all_finite(self.f, pointers[2], self.code.multiply(self.m, self.n), self.kind)
         self.f.when(self.code.logical_not(finite), lambda: self._plain(pointers))
+
+    def _is_shorter(self, which: int) -> bool:
+        """Whether an operand is far shorter than the other, and without gaps: worth a look for zeros."""
+        m, n = self.step.out.layout.shape[-2:]
+        mine, other = (m, n) if which == 0 else (n, m)
+        if not (isinstance(mine, int) and isinstance(other, int)):
+            return False
+        return _SHORTER * mine <= other and (self.step.a, self.step.b)[which].layout.is_dense
 
     def _plain(self, pointers: Sequence[Value]) -> None:
         """Three loops: for integers, and for products of numbers that are not finite with strong zeros."""

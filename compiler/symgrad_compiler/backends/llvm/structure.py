@@ -118,6 +118,6 @@ def matrix_structure(step: MatMulStep | MatrixStep, frame: Frame) -> Any:
         for access in accesses(step)
     )
     if isinstance(step, MatMulStep):
-        return "product", step.strong, step.factor, layouts
+        return "product", step.strong, step.factor, step.tall, layouts
     sources = tuple(t.type for t in step.node.inputs)
     return step.node.op, step.unrolled, step.scratch is None, sources, layouts

@@ -337,6 +337,7 @@ def _flip(request: Words, job: Words) -> None:
     job[Request.A], job[Request.B] = request.pointer(Request.B), request.pointer(Request.A)
     job[Request.A_ROW], job[Request.A_COLUMN] = request[Request.B_COLUMN], request[Request.B_ROW]
     job[Request.B_ROW], job[Request.B_COLUMN] = request[Request.A_COLUMN], request[Request.A_ROW]
+    job[Request.A_AHEAD] = job[Request.B_AHEAD] = 0
 
 
 class _Product(_Way):

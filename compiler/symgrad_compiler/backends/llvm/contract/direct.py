@@ -66,7 +66,10 @@ class _Direct(Loops):
                 width = (columns - column).at_most(tiles.columns)
                 kernel = f.load(f.offset(of_height, (width.up_over(tiles.lanes) - 1).value, "ptr"), "ptr")
                 from_, to = self.at(b, column), self.at(below, column)
-                call(f, kernel, here, a_row, a_step, from_, b_step, to, c_row, inner, alpha, adds, width, to)
+                ahead = self.at(from_, b_step * micro.FURTHER)
+                call(
+                    f, kernel, here, a_row, a_step, from_, b_step, to, c_row, inner, alpha, adds, width, ahead
+                )
 
             every(f, self.number(0), columns, tiles.columns, tile)
 

@@ -5,9 +5,9 @@
 A is read by `rows` numbers, a_row apart, and a_step from one step of the inner dimension to the next (a
 machine without scaled addresses reads rows of a packed panel only: a_row is 1); B by `vectors` registers in a
 row, b_step from one step to the next. C = alpha A B, or C += alpha A B if `adds`, in the first `columns`
-columns: they end in the last register. There is one function for each height up to that of a tile and each
-width, so that rows are never padded. Of tiles so small that their multiplications would wait for each other,
-several sums are under way, in turns.
+columns: they end in the last register. What lies as far behind B as `to` is asked for. There is one function
+for each height up to that of a tile and each width, so that rows are never padded. Of tiles so small that
+their multiplications would wait for each other, several sums are under way, in turns.
 
 Two more functions are of a full tile. One packs B on its way: what it read is put to `to`, a tile's columns a
 step. One, for large products, asks for C before it begins, and for what comes next from `to` on, two elements
@@ -23,8 +23,9 @@ from symgrad_compiler.backends.llvm.scalars import Code
 
 #: Multiplications that a processor has under way: two or four units, each with a latency of four.
 _UNDER_WAY = 8
-#: Loads that fit beside one multiplication; how many steps ahead panels are asked for; bytes of a cache line.
-_LOADS, _AHEAD, _LINE = 0.8, 16, 64
+#: Loads that fit beside one multiplication; how many steps ahead panels are asked for, mostly; bytes of a
+#: cache line.
+_LOADS, FURTHER, _LINE = 0.8, 16, 64
 #: Rows that are reached from one pointer: at 1, 2, 4 and 8 times four odd multiples of their distance.
 _REACH = 9
 #: Elements of the next panel of A that are asked for in a step.
@@ -85,6 +86,7 @@ class _Micro:
         before = literal((self.vectors - 1) * self.lanes, "i64")
         self.mask = lane_mask(self.code, before, self.f.parameters["columns"], self.lanes)
         streams = self._streams()
+        self.further = self._further_bytes()
         sums = self._one_sum(streams) if turns == 1 else self._sums(streams, turns)
         while len(sums) > count:
             half = len(sums) // 2
@@ -140,10 +142,16 @@ class _Micro:
         lines = -(-self.rows * bytes_ // _LINE), self.vectors * self.lanes * bytes_ // _LINE
         if self.rows + self.vectors + sum(lines) > _LOADS * self.rows * self.vectors:
             return
-        for start, step, count in ((a, p["a_step"], lines[0]), (b, p["b_step"], lines[1])):
-            ahead = self.code.multiply(step, literal(_AHEAD, "i64"))
+        ahead = f.offset(a, self.code.multiply(p["a_step"], literal(FURTHER, "i64")), self.kind)
+        for at, count in ((ahead, lines[0]), (f.bytes_on(b, self.further), lines[1])):
             for i in range(count):
-                self._ask(f.field(f.offset(start, ahead, self.kind), _LINE * i), False, 3)
+                self._ask(f.field(at, _LINE * i), False, 3)
+
+    def _further_bytes(self) -> Value:
+        """How far behind a row of B lies what is asked for."""
+        f, p = self.f, self.f.parameters
+        there, here = (f.emit(f"ptrtoint ptr {p[n].text} to i64", "i64") for n in ("to", "b"))
+        return self.code.subtract(there, here)
 
     def _ask(self, at: Value, writes: bool, near: int) -> None:
         """Ask for a line of memory, to be written or not; 3 is nearest."""
@@ -258,6 +266,9 @@ class _Micro:
 
 class _Further(_Micro):
     """One in which `to` goes on with each step too."""
+
+    def _further_bytes(self) -> Value:
+        return self.code.multiply(self.f.parameters["b_step"], literal(FURTHER * self.tiles.bytes, "i64"))
 
     def _streams(self) -> list[Value]:
         return [*super()._streams(), self.f.parameters["to"]]

@@ -228,22 +228,26 @@ class Pieces(Shared):
         full = self.select(leads, Value(f"@{micro.packing_name(tiles)}", "ptr"), ahead)
         after = self.at(a, inner * tiles.rows + tiles.lanes)
 
-        def tile(kernel: Value, panel: Int, width: Int, in_place: Value) -> None:
+        def tile(kernel: Value, panel: Int, width: Int, in_place: Value, is_normal: Value) -> None:
             there = block.packed(panel)
             b = self.select(in_place, block.source(panel), there)
-            to = self.select(leads, there, self.at(after, (panel - block.first) * inner * micro.AHEAD))
             b_step = job[Request.B_ROW].where(in_place, columns)
+            knows = self.both(in_place, job[Request.B_AHEAD].differs(0))
+            following = self.at(b, job[Request.B_AHEAD].where(knows, b_step * micro.FURTHER))
+            panel_ahead = self.at(after, (panel - block.first) * inner * micro.AHEAD)
+            to = self.select(is_normal, following, self.select(leads, there, panel_ahead))
             at = self.at(c, panel * columns)
             call(f, kernel, a, a_row, a_step, b, b_step, at, c_row, inner, alpha, adds, width, to)
 
         def full_tile(panel: Int) -> None:
-            tile(full, panel, self.number(columns), self.or_(leads, panel < job[Job.B_FROM]))
+            is_normal = self.not_(self.or_(leads, asks))
+            tile(full, panel, self.number(columns), self.or_(leads, panel < job[Job.B_FROM]), is_normal)
 
         def ragged() -> None:
             width = job[Request.COLUMNS] - block.whole * columns
             vectors = width.up_over(tiles.lanes)
             kernel = f.load(f.offset(here, (vectors - 1).value, "ptr"), "ptr")
-            tile(kernel, block.whole, width, block.whole < job[Job.B_FROM])
+            tile(kernel, block.whole, width, block.whole < job[Job.B_FROM], literal(1, "i1"))
 
         every(f, block.first, block.whole, 1, full_tile)
         f.when(block.whole < block.last, ragged)

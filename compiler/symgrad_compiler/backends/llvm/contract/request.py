@@ -25,6 +25,8 @@ class Request(IntEnum):
     A_BATCH = 14
     B_BATCH = 15
     C_BATCH = 16
+    A_AHEAD = 17  # how far behind rows of A those lie that will be needed next, another product's; 0: unknown
+    B_AHEAD = 18
 
 
 WORDS = len(Request)

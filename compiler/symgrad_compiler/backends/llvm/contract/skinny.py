@@ -35,7 +35,9 @@ def side(tiles: Tiles) -> int:
 
 
 def asked(rows: int) -> int:
-    """How many rows of the next tile a group of columns asks for: half, since there mostly are two groups."""
+    """How many rows of the next tile a group of columns asks for: half, since there mostly are two groups.
+    (Where the rows of the next round are known, all groups ask for the same half of these: who adds up these
+    rows asks for the others.)"""
     return rows - rows // 2
 
 
@@ -96,7 +98,8 @@ class _Skinny:
             words = (job[w] for w in (Request.A_ROW, Request.B_COLUMN, Request.C_ROW, Request.INNER))
             a_row, b_column, c_row, inner = words
             further = (number * (rows // 2)).at_most(rows // 2) + rows
-            ahead = self.at(a, a_row * further)
+            following = job[Request.A_AHEAD]
+            ahead = self.at(a, following.where(following.differs(0), a_row * further))
             call(f, kernel, a, a_row, b, b_column, to, c_row, inner, alpha, job[Request.ADDS], ahead)
 
         every(f, self.number(0), groups, 1, group)
