@@ -204,6 +204,7 @@ CASE_ROWS = [
 ]
 
 
+@pytest.mark.seen
 @pytest.mark.parametrize(("name", "sample"), CASE_ROWS)
 def test_samples_agree(name: str, sample: Sample) -> None:
     """Of sums of products, in units of the largest element: terms cancel, in another order."""

@@ -14,7 +14,7 @@ from symgrad_compiler.plan.steps import MatMulStep, RowLoop
 DTYPES = ("float32", "float64")
 
 
-@pytest.fixture(params=[1, 2, 5, 7, 64])
+@pytest.fixture(params=[1, *(pytest.param(n, marks=pytest.mark.seen) for n in (2, 5, 7, 64))])
 def tiny_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(rows, "LEAST_BYTES", -1)
     monkeypatch.setattr(rows, "_block", lambda n, *_: request.param if n != 0 else None)

@@ -16,7 +16,7 @@ from symgrad_compiler.plan.steps import RowLoop
 FEW = [1, 2, 3, 7]
 
 
-@pytest.fixture(params=FEW)
+@pytest.fixture(params=[FEW[0], *(pytest.param(n, marks=pytest.mark.seen) for n in FEW[1:])])
 def tiny_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Loops of blocks of a few rows, whatever the size of a row."""
     monkeypatch.setattr(rows, "LEAST_BYTES", -1)

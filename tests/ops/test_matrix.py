@@ -209,6 +209,7 @@ def identities(plan: Plan, at: dict[str, list[Any]], tolerance: float, what: str
 
 
 @pytest.mark.native
+@pytest.mark.seen
 @pytest.mark.parametrize("name", [n for n, row in SAMPLES.items() if any(_.smooth for _ in row)])
 def test_float32(name: str) -> None:
     keys = ("value", "vmap", "jvp", "vjp", "jvp of vjp")

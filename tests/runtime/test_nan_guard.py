@@ -265,6 +265,7 @@ SAMPLE_ROWS = [
 
 
 @pytest.mark.slow
+@pytest.mark.seen
 @pytest.mark.parametrize("sample", SAMPLE_ROWS)
 def test_samples_are_judged_alike(sample: Sample, backend: str) -> None:
     """Each op, and a division and a logarithm behind it, on arguments of which some are 0, huge or tiny: the
