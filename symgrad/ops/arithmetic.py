@@ -33,7 +33,7 @@ multiply: Elementwise = elementwise("multiply(x, y)", "x y", accepts=NUMBERS, co
 
 divide: Elementwise = elementwise("divide(x, y)", "x / y",
                      d_x=lambda x, y, out: reciprocal(y),
-                     d_y=lambda x, y, out: -(out * reciprocal(y)),
+                     d_y=lambda x, y, out: -(out / y),
                      numpy="numpy.divide({x}, {y}, out={out})", scalar=lambda b, x, y: b.divide(x, y))  # fmt: skip
 
 negative: Elementwise = elementwise("negative(x)", "-x", accepts=NUMBERS,

@@ -184,3 +184,11 @@ def test_slopes_of_the_logarithm_of_a_ratio(x: float, y: float, backend: str) ->
     second = [sg.grad(slopes[0], a), sg.grad(slopes[1], b)]
     f = sg.function([a, b], [*slopes, *second], backend=backend)
     np.testing.assert_allclose(f(x, y), [1 / x, -1 / y, -1 / x / x, 1 / y / y], rtol=1e-15)
+
+
+def test_slope_by_a_subnormal_divisor(backend: str) -> None:
+    """-(x / y) / y, not -(x / y) (1 / y): 1 / y is infinite here, which 0 must not meet."""
+    x, y = sg.scalar("x"), sg.scalar("y")
+    f = sg.function([x, y], sg.grad(x / y, [x, y]), backend=backend)
+    with np.errstate(all="ignore"):
+        assert f(0.0, 1e-310) == [np.inf, 0]

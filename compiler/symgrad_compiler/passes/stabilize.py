@@ -196,7 +196,7 @@ def slope_of_log_ratio(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor |
             slope: Tensor
             if _of(reciprocal, inner, ()) is y:
                 slope = apply(reciprocal, x)
-            elif _is_slope_by_divisor(inner, ratio, y, barriers):
+            elif _is_over(_of(negative, inner, barriers), ratio, y):
                 slope = -apply(reciprocal, y)
             else:
                 continue
@@ -212,13 +212,9 @@ def _of(op: Elementwise, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor
     return None if x in barriers else x
 
 
-def _is_slope_by_divisor(tensor: Tensor, ratio: Tensor, y: Tensor, barriers: Collection[Tensor]) -> bool:
-    """Whether it is -(ratio / y), as the rule of division writes it."""
-    quotient = _of(negative, tensor, barriers)
-    if quotient is None or quotient.node.op is not multiply:
-        return False
-    a, b = quotient.node.inputs
-    return any(p is ratio and q not in barriers and _of(reciprocal, q, ()) is y for p, q in ((a, b), (b, a)))
+def _is_over(tensor: Tensor | None, x: Tensor, y: Tensor) -> bool:
+    """Whether a tensor is x / y."""
+    return tensor is not None and tensor.node.op is divide and tensor.node.inputs == (x, y)
 
 
 _MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
