@@ -403,3 +403,19 @@ def test_levels(level: str) -> None:
     environment = {**os.environ, "SYMGRAD_CPU": level}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("what", ["forward", "input"])
+def test_pointwise_convolutions_are_products_into_their_result(what: str) -> None:
+    """What lies between, reshapes, axes of size 1 that move and slices of everything, leaves nothing to copy."""
+    x, w = sg.tensor("x", (2, 9, 7, 32), "float32"), sg.tensor("w", (1, 1, 32, 64), "float32")
+    y = sg.conv2d(x, w, channels="last")
+    g = sg.tensor("g", y.shape, "float32")
+    inputs, result = ([x, w], y) if what == "forward" else ([w, g], sg.vjp(y, [x], g)[0])
+    f = sg.function(inputs, result, backend="llvm")
+    steps = f._compiled._compilation.plan.steps
+    assert [type(step).__name__ for step in steps] == ["MatMulStep"]
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal([int(d) for d in t.shape]).astype("float32") for t in inputs)
+    expected = a @ b[0, 0] if what == "forward" else b @ a[0, 0].T
+    np.testing.assert_allclose(f(a, b), expected, rtol=1e-4, atol=1e-4)

@@ -25,8 +25,8 @@ from symgrad.ir.tensor import Node, Tensor, is_leaf
 from symgrad.ops.align import own_literals
 from symgrad.ops.contract import MatMul
 from symgrad.ops.scatter import Scatter
-from symgrad.ops.shape import Reshape
-from symgrad.ops.slices import SetSlice
+from symgrad.ops.shape import PermuteDims, Reshape
+from symgrad.ops.slices import SetSlice, Slice
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.dependencies import dependencies
@@ -77,6 +77,19 @@ def make_plan(graph: Graph, guarded: bool = False) -> Plan:
     return plans[other < WORTHWHILE * given]
 
 
+def _keeps_order(node: Node) -> bool:
+    """Whether it has the elements of its operand, all of them in their order."""
+    op = node.op
+    if isinstance(op, Reshape):
+        return True
+    if isinstance(op, PermuteDims):
+        moved = [axis for axis in op.axes if node.inputs[0].shape[axis] != 1]
+        return moved == sorted(moved)
+    if isinstance(op, Slice):
+        return node.output.shape == node.inputs[0].shape and all(step == 1 for step in op.steps)
+    return False
+
+
 def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | None, paired: bool) -> Plan:
     """The plan of a graph whose nodes are taken in this order."""
     p = Planner(graph, paired)
@@ -86,7 +99,7 @@ def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | N
         if not is_leaf(tensor):
             p.preferred.setdefault(tensor, storage)
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):
-        while isinstance(tensor.node.op, Reshape):  # what a result has the elements of lies where it does
+        while _keeps_order(tensor.node):  # what a result has the elements of lies where it does
             tensor = tensor.node.inputs[0]
             if not is_leaf(tensor):
                 p.preferred.setdefault(tensor, storage)

@@ -9,9 +9,9 @@ columns: they end in the last register. What lies as far behind B as `to` is ask
 for each height up to that of a tile and each width, so that rows are never padded. Of tiles so small that
 their multiplications would wait for each other, several sums are under way, in turns.
 
-Two more functions are of a full tile. One packs B on its way: what it read is put to `to`, a tile's columns a
-step. One, for large products, asks for C before it begins, and for what comes next from `to` on, two elements
-a step: several tiles together so fetch the next panel of A from the last cache.
+C is asked for before a sum begins. Two more functions are of a full tile. One packs B on its way: what it
+read is put to `to`, a tile's columns a step. One, for large products, asks for what comes next from `to` on,
+two elements a step: several tiles together so fetch the next panel of A from the last cache.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def packing_name(tiles: Tiles) -> str:
 
 
 def ahead_name(tiles: Tiles) -> str:
-    """The micro-kernel of a full tile that asks for C and for the next panel of A."""
+    """The micro-kernel of a full tile that asks for the next panel of A."""
     return f"{name(tiles, tiles.rows, tiles.vectors)}.ahead"
 
 
@@ -85,6 +85,8 @@ class _Micro:
             turns *= 2
         before = literal((self.vectors - 1) * self.lanes, "i64")
         self.mask = lane_mask(self.code, before, self.f.parameters["columns"], self.lanes)
+        if turns == 1:
+            self._ask_for_c()
         streams = self._streams()
         self.further = self._further_bytes()
         sums = self._one_sum(streams) if turns == 1 else self._sums(streams, turns)
@@ -146,6 +148,16 @@ class _Micro:
         for at, count in ((ahead, lines[0]), (f.bytes_on(b, self.further), lines[1])):
             for i in range(count):
                 self._ask(f.field(at, _LINE * i), False, 3)
+
+    def _ask_for_c(self) -> None:
+        """C comes while the sums are made: where the inner dimension is short, waiting for it would take as
+        long."""
+        f, p = self.f, self.f.parameters
+        row = p["c"]
+        for _ in range(self.rows):
+            for at in range(0, self._register(self.vectors), _LINE):
+                self._ask(f.field(row, at + _LINE - 1), True, 3)
+            row = f.offset(row, p["c_row"], self.kind)
 
     def _further_bytes(self) -> Value:
         """How far behind a row of B lies what is asked for."""
@@ -295,16 +307,7 @@ class _Packing(_Further):
 
 
 class _Ahead(_Further):
-    """The one that asks for C and for what comes next."""
-
-    def _streams(self) -> list[Value]:
-        f, p = self.f, self.f.parameters
-        row = p["c"]
-        for _ in range(self.rows):
-            for at in range(0, self._register(self.vectors), _LINE):
-                self._ask(f.field(row, at + _LINE - 1), True, 3)
-            row = f.offset(row, p["c_row"], self.kind)
-        return super()._streams()
+    """The one that asks for what comes next."""
 
     def _further(self, to: Value, b: Value) -> int:
         self._ask(to, False, 2)

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, heights
-from symgrad_compiler.backends.llvm.convolve.tile import Epilogue, Loop, Segment, Tile
+from symgrad_compiler.backends.llvm.convolve.tile import LINE, Epilogue, Loop, Segment, Tile
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.plan.geometry import Correlation
 
@@ -132,10 +132,29 @@ class Cutting:
                 tuple(self.tap_steps(i) for i in self.edged),
                 is_lanewise=self.x.is_depthwise,
                 reads_beyond=self.panels.is_packed,
+                asks_a=self._next_in_a,
+                asks_c=self._next_in_c,
                 epilogue=self.epilogue,
             )
             found.append(Placed(tile, a[0], c[0]))
         return found
+
+    @cached_property
+    def _next_in_a(self) -> tuple[int, ...]:
+        """From the rows of a depthwise tile to those that only the next unit reads: there is too little to do
+        with them for the processor to wait."""
+        if not (self.x.is_depthwise and self.outer):
+            return ()
+        axis, step = self.outer[-1], self.a_steps[len(self.outer) - 1]
+        last = axis.dilation * (axis.taps - 1)
+        return tuple((last + more) * step for more in range(1, axis.stride + 1))
+
+    @cached_property
+    def _next_in_c(self) -> tuple[int, ...]:
+        """The same of C; other tiles take long enough for their own to come meanwhile."""
+        if not (self.x.is_depthwise and self.outer):
+            return (0,) if self.panels.width.panel * self.x.bytes >= LINE else ()
+        return (self.outer[-1].step * self.c_steps[len(self.outer) - 1],)
 
     def _in_a(self, place: tuple[int, ...]) -> int:
         """Where tap 0 of a place of the unit is in A."""

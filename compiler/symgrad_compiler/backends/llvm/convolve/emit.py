@@ -9,6 +9,8 @@ of `forward` or `input`.
 
 from __future__ import annotations
 
+import math
+
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.convolve import packing, weights
 from symgrad_compiler.backends.llvm.convolve.correlate import Correlate
@@ -74,5 +76,6 @@ def _emit_correlations(
         units = images * cut.units
         blocks = units.up_over(made.block)
         job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value, *places])
-        work = images * max(1, c.work // len(xs))
+        moved = 2 * math.prod(a.out for a in x.axes) * x.features * x.groups  # numbers, of an image
+        work = images * max(moved, c.work // len(xs))
         share(f, f"{name}.{i}", job, blocks * made.groups, work)

@@ -13,6 +13,8 @@ from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine
 
 _LATENCY = 4
+#: The most vectors of a panel.
+_VECTORS = 4
 #: Cycles that loading a register of B takes, from the second cache and from the last one; bytes of a panel
 #: that stays in the second one.
 _SECOND, _LAST, _FITS = 1.5, 6.0, 700_000
@@ -82,8 +84,14 @@ def choose(
     """The width of panels, and the most rows of a tile, for `count` runs of `rows` rows each. `depth` is how
     many rows of B there are that each tile reads."""
     lanes = lanes_for(columns, kind, machine)
+    widths = range(1, _VECTORS + 1)
+    if (
+        is_lanewise
+    ):  # pixels that lie a power of two apart compete for places in the first cache: few at a time
+        widest = min(_VECTORS, max(1, columns // lanes))
+        widths = range(widest, widest + 1)
     best: tuple[float, Width, int] | None = None
-    for vectors in range(1, 5):
+    for vectors in widths:
         width = Width(lanes, vectors, columns)
         if vectors > 1 and width.panels == 1 and width.vectors_of(columns) < vectors:
             break

@@ -21,7 +21,7 @@ from symgrad_compiler.backends.llvm.scalars import Code, Machine
 _UNROLLED = 72
 #: How many steps ahead operands are asked for, read without gaps or with gaps; loads that fit beside one
 #: multiplication; bytes of a cache line.
-_FAR, _NEAR, _LOADS, _LINE = 16, 8, 0.8, 64
+_FAR, _NEAR, _LOADS, LINE = 16, 8, 0.8, 64
 _ONE, _ZERO = literal(1, "i64"), literal(0, "i64")
 
 
@@ -81,6 +81,9 @@ class Tile:
     is_lanewise: bool = False
     #: Whether columns of B beyond those of C may be read.
     reads_beyond: bool = True
+    #: How far behind the rows of A, and those of C, lie rows that are asked for.
+    asks_a: tuple[int, ...] = ()
+    asks_c: tuple[int, ...] = ()
     epilogue: Epilogue | None = None
 
 
@@ -110,6 +113,9 @@ class _Emitter:
 
     def emit(self) -> Function:
         tile, f = self.tile, self.f
+        for start, rows, further in (("a", tile.rows, tile.asks_a), ("c", tile.results, tile.asks_c)):
+            for at in (row + more + line for more in further for row in rows for line in self._lines()):
+                self._prefetch(f.parameters[start], at, near=2, writes=start == "c")
         nothing = literal(0, tile.kind, tile.lanes)
         sums = [nothing] * (len(tile.rows) * tile.vectors)
         made = self._around(0, f.parameters["a"], f.parameters["b"], sums)
@@ -203,8 +209,8 @@ class _Emitter:
         rows side by side."""
         tile = self.tile
         width = tile.vectors * tile.lanes * self.bytes
-        lines = -(-width // _LINE)
-        is_apart = loop.a >= _LINE and loop.b >= _LINE
+        lines = -(-width // LINE)
+        is_apart = loop.a >= LINE and loop.b >= LINE
         ends = {tile.rows[rows[0]], tile.rows[rows[-1]]} if is_apart else set()
         loads = len(rows) + tile.vectors + lines + len(ends)
         if loop.count < _NEAR or loads > _LOADS * len(rows) * tile.vectors:
@@ -212,14 +218,19 @@ class _Emitter:
         if is_apart or loop.b == width:
             ahead = i + (_NEAR if is_apart else _FAR)
             for line in range(lines):
-                self._prefetch(b, ahead * loop.b + line * _LINE)
+                self._prefetch(b, ahead * loop.b + line * LINE)
             for end in sorted(ends):
                 self._prefetch(a, ahead * loop.a + end)
 
-    def _prefetch(self, start: Value, bytes_: int) -> None:
+    def _lines(self) -> range:
+        """The lines of the cache that a row has, in bytes."""
+        return range(0, self.tile.vectors * self.tile.lanes * self.bytes, LINE)
+
+    def _prefetch(self, start: Value, bytes_: int, near: int = 3, writes: bool = False) -> None:
         f = self.f
         f.module.declare("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
-        f.do(f"call void @llvm.prefetch.p0(ptr {f.field(start, bytes_).text}, i32 0, i32 3, i32 1)")
+        at = f.field(start, bytes_)
+        f.do(f"call void @llvm.prefetch.p0(ptr {at.text}, i32 {int(writes)}, i32 {near}, i32 1)")
 
     # ---- one step -----------------------------------------------------------------------------------
 
