@@ -407,7 +407,7 @@ def test_levels(level: str) -> None:
 
 @pytest.mark.parametrize("what", ["forward", "input"])
 def test_pointwise_convolutions_are_products_into_their_result(what: str) -> None:
-    """What lies between, reshapes, axes of size 1 that move and slices of everything, leaves nothing to copy."""
+    """Reshapes, axes of size 1 that move and slices of everything leave nothing to copy."""
     x, w = sg.tensor("x", (2, 9, 7, 32), "float32"), sg.tensor("w", (1, 1, 32, 64), "float32")
     y = sg.conv2d(x, w, channels="last")
     g = sg.tensor("g", y.shape, "float32")
