@@ -394,3 +394,11 @@ def test_the_sign_of_nan_is_left_open() -> None:
         run = Interpreter({v: np.array([1.0, value])}, {})
         run(graph)
         assert undefined(graph, run.values) == [is_open, False]
+
+
+def test_the_logarithm_of_a_sum_of_nearly_one_is_as_accurate_as_one() -> None:
+    """Found by the campaign: log(1 + 2e-8) has eight digits on both backends, which are not the same."""
+    far = estimated(lambda v: sg.log_softmax(sg.stack([v, 0 * v]))[0], 17.66)
+    assert -3e-8 < far.value < -1e-8
+    assert 2**-53 < far.spread < 2**-50
+    assert estimated(lambda v: sg.logsumexp(sg.stack([v, 0 * v])), -17.66).spread > 2**-53

@@ -46,6 +46,9 @@ RUNS, MANY = 5, 100
 FACTOR = 128.0
 ULPS = 64.0
 
+#: Ops that take the logarithm of a sum of 1 and other numbers: where these are small, that rounds more than
+#: the result.
+_OF_SUMS = frozenset({"log_softmax", "logsumexp"})
 #: Ops on many numbers that multiply by one as well, so that small ones may become 0.
 _SCALES = frozenset({"fft", "ifft", "rfft", "irfft"})
 #: Ops whose results are not rounded: they move, choose, compare, or change a sign.
@@ -212,6 +215,8 @@ class Noise:
             values = [self._in_bad_order(node, operands[0], values[0])]
         if node.op.name == "matmul" and self.run < 2:
             values = [self._signs_apart(operands[0], operands[1], values[0])]
+        if node.op.name in _OF_SUMS:
+            values = [self._move_by_one(v) for v in values]
         if not isinstance(node.op, Elementwise) or node.op.name in _NEVER_UNDERFLOWS:
             everywhere = node.op.name in _SCALES
             moved = [self._move(v, everywhere | (v != 0)) for v in values]
@@ -241,6 +246,11 @@ class Noise:
                 step = self._signs(value.shape, part) + 1j * self._signs(value.shape, part)
                 moved = (value + unit * step).astype(value.dtype)
         return numpy.asarray(numpy.where(where, moved, value))
+
+    def _move_by_one(self, value: Array) -> Array:
+        """`value` up or down by what rounding 1 loses."""
+        with numpy.errstate(all="ignore"):
+            return numpy.asarray(value + self._signs(value.shape, value.dtype) * numpy.finfo(value.dtype).eps)
 
     def _move_matrix(self, value: Array) -> Array:
         """Each element by a unit of the largest of its matrix, at random in each run: a matrix that is moved
