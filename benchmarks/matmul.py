@@ -44,7 +44,7 @@ FORMS, DTYPES, PEERS = ("nn", "tn", "nt", "tt"), ("float32", "float64"), ("torch
 #: Sizes from here on have a geometric mean of their own.
 LARGE = 128
 #: The turns of the processor alone, and the multiply-adds of each sum in a call of theirs.
-PEAK, _STEPS = "peak", 20_000
+PEAK, _STEPS = "peak", 400_000
 _SHORT = 2e-4  # seconds; what is faster is timed several calls at once
 
 Call = Callable[[], Any]
