@@ -192,3 +192,10 @@ def test_slope_by_a_subnormal_divisor(backend: str) -> None:
     f = sg.function([x, y], sg.grad(x / y, [x, y]), backend=backend)
     with np.errstate(all="ignore"):
         assert f(0.0, 1e-310) == [np.inf, 0]
+
+
+def test_a_common_factor_below_one_stays_where_the_difference_may_overflow(backend: str) -> None:
+    """Found by the campaign: 0.1 (x - y) is infinite where 0.1 x - 0.1 y is not."""
+    x, y = sg.scalar("x"), sg.scalar("y")
+    f = sg.function([x, y], [0.1 * x - 0.1 * y, 0.1 * x + -0.1 * y], backend=backend)
+    assert np.isfinite(f(1.7e308, -1.7e308)).all()

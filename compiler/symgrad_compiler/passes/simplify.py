@@ -13,11 +13,13 @@ from symgrad.ops.arithmetic import add, multiply, negative, reciprocal, subtract
 from symgrad.ops.cast import AsType
 from symgrad.ops.create import Fill, SizeOf, fill, fill_value
 from symgrad.ops.gather import OneHot, ScatterAddAlongAxis
+from symgrad.ops.kinds import FLOATS, INEXACT
 from symgrad.ops.reduce import Sum
 from symgrad.ops.select import masked_multiply
-from symgrad.ops.shape import Broadcast, broadcast_to, reshape
+from symgrad.ops.shape import Broadcast, Reshape, broadcast_to, reshape
 from symgrad.ops.softmax import LogSoftmax, Softmax, SoftmaxFromLog, log_softmax, softmax
-from symgrad.ops.transcendental import exp
+from symgrad.ops.special import erf, erfc, ndtr
+from symgrad.ops.transcendental import cos, exp, sigmoid, sin, tanh
 from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.passes.stabilize import NORMAL as BEFORE
 from symgrad_compiler.rewrite.pattern import attribute, spread, var
@@ -48,20 +50,20 @@ def softmax_of_its_logarithm(tensor: Tensor, barriers: Collection[Tensor]) -> Te
 
 @function_rule(subtract, kind="rounding")
 def common_factor(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """c x - c y = c (x - y), for a number c."""
+    """c x - c y = c (x - y), for a number c, where x - y cannot overflow alone."""
     products = [t.node for t in tensor.node.inputs]
     if any(n.op is not multiply or n.output in barriers for n in products):
         return None
     for c in products[0].inputs:
         if _is_number(c) and any(_equal_numbers(c, d) for d in products[1].inputs):
-            rest = [_other(n.inputs, c) for n in products]
-            return apply(multiply, c, apply(subtract, *rest))
+            x, y = (_other(n.inputs, c) for n in products)
+            return apply(multiply, c, apply(subtract, x, y)) if _never_overflows(c, x, y) else None
     return None
 
 
 @function_rule(add, kind="rounding", operands=(multiply,))
 def opposite_factors(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """c x + (-c) y = c (x - y), for a number c."""
+    """c x + (-c) y = c (x - y), for a number c, where x - y cannot overflow alone."""
     products = [t.node for t in tensor.node.inputs]
     if any(n.op is not multiply or n.output in barriers for n in products):
         return None
@@ -72,7 +74,7 @@ def opposite_factors(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | N
             for d in second.inputs:
                 if _are_opposite(c, d):
                     x, y = _other(first.inputs, c), _other(second.inputs, d)
-                    return apply(multiply, c, apply(subtract, x, y))
+                    return apply(multiply, c, apply(subtract, x, y)) if _never_overflows(c, x, y) else None
     return None
 
 
@@ -96,6 +98,26 @@ def _is_number(tensor: Tensor) -> bool:
     """Whether the tensor is one number everywhere."""
     op = tensor.node.op
     return isinstance(op, Fill) or (isinstance(op, Broadcast) and not tensor.node.inputs[0].ndim)
+
+
+#: What these make is small.
+_SMALL = frozenset({sigmoid, tanh, sin, cos, erf, erfc, ndtr})
+
+
+def _never_overflows(c: Tensor, x: Tensor, y: Tensor) -> bool:
+    """Whether x - y overflows only where c x - c y does: c is no less than 1, or x or y is small."""
+    value = fill_value(c)
+    is_large = isinstance(value, (int, float)) and abs(value) >= 1
+    return is_large or c.dtype.kind not in FLOATS or _is_small(x) or _is_small(y)
+
+
+def _is_small(tensor: Tensor) -> bool:
+    while isinstance(tensor.node.op, (Broadcast, Reshape)):
+        tensor = tensor.node.inputs[0]
+    op = tensor.node.op
+    if isinstance(op, AsType):
+        return tensor.node.inputs[0].dtype.kind not in INEXACT
+    return op in _SMALL or isinstance(op, (Fill, OneHot, Softmax, SoftmaxFromLog))
 
 
 def _equal_numbers(a: Tensor, b: Tensor) -> bool:
