@@ -13,7 +13,7 @@ from symgrad.ops.arithmetic import add, multiply, negative, reciprocal, subtract
 from symgrad.ops.cast import AsType
 from symgrad.ops.create import Fill, SizeOf, fill, fill_value
 from symgrad.ops.gather import OneHot, ScatterAddAlongAxis
-from symgrad.ops.kinds import FLOATS, INEXACT
+from symgrad.ops.kinds import INEXACT
 from symgrad.ops.reduce import Sum
 from symgrad.ops.select import masked_multiply
 from symgrad.ops.shape import Broadcast, Reshape, broadcast_to, reshape
@@ -107,17 +107,19 @@ _SMALL = frozenset({sigmoid, tanh, sin, cos, erf, erfc, ndtr})
 def _never_overflows(c: Tensor, x: Tensor, y: Tensor) -> bool:
     """Whether x - y overflows only where c x - c y does: c is no less than 1, or x or y is small."""
     value = fill_value(c)
-    is_large = isinstance(value, (int, float)) and abs(value) >= 1
-    return is_large or c.dtype.kind not in FLOATS or _is_small(x) or _is_small(y)
+    is_large = value is not None and abs(value) >= 1
+    return is_large or c.dtype.kind not in INEXACT or _is_small(x) or _is_small(y)
 
 
 def _is_small(tensor: Tensor) -> bool:
     while isinstance(tensor.node.op, (Broadcast, Reshape)):
         tensor = tensor.node.inputs[0]
-    op = tensor.node.op
+    op, value = tensor.node.op, fill_value(tensor)
+    if value is not None:
+        return abs(value) <= 1
     if isinstance(op, AsType):
         return tensor.node.inputs[0].dtype.kind not in INEXACT
-    return op in _SMALL or isinstance(op, (Fill, OneHot, Softmax, SoftmaxFromLog))
+    return op in _SMALL or isinstance(op, (OneHot, Softmax, SoftmaxFromLog))
 
 
 def _equal_numbers(a: Tensor, b: Tensor) -> bool:

@@ -99,7 +99,7 @@ class Exponential:
         if by == 0:
             return scale(b, x, self.n, self.whole, self.least, is_positive)
         n = None if self.n is None else b.add(self.n, integer(x, by))
-        return scale(b, x, n, b.add(self.whole, like(x, by)), self.least)
+        return scale(b, x, n, b.add(self.whole, like(x, by)), self.least, is_positive)
 
     def at_least(self, b: Code, least: float) -> tuple[Exponential, Value]:
         """The same with n not below `least`, and 2^-n; n at most 60 in that."""

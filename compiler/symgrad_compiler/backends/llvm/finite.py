@@ -5,55 +5,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgrad_compiler.backends.llvm.ir import BITS, Function, Module, Value, literal, vector_type
+from symgrad_compiler.backends.llvm.ir import BITS, Function, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
-
-
-def all_finite(f: Function, pointer: Value, count: Value, kind: str) -> Value:
-    """Whether `count` numbers from a pointer on are neither infinite nor NaN."""
-    _emit(f.module, kind)
-    return f.volatile(f"call i1 @all_finite.{kind}(ptr {pointer.text}, i64 {count.text})", "i1")
-
-
-def any_zero(f: Function, pointer: Value, count: Value, kind: str) -> Value:
-    """Whether one of `count` numbers from a pointer on is 0."""
-    _emit_zero(f.module, kind)
-    return f.volatile(f"call i1 @any_zero.{kind}(ptr {pointer.text}, i64 {count.text})", "i1")
-
 
 #: Several registers, so that additions overlap; one or two.
 _WIDE, _NARROW = 64, 16
 
 
-def _emit(module: Module, kind: str) -> None:
-    """i1 all_finite.<kind>(ptr p, i64 n)"""
-    name = f"all_finite.{kind}"
-    if name in module.made:
-        return
-    f = module.made[name] = module.function(name, [("p", "ptr"), ("n", "i64")], "i1")
-    code = Code(f)
+def all_finite(f: Function, pointer: Value, count: Value, kind: str) -> Value:
+    """Whether `count` numbers from a pointer on are neither infinite nor NaN."""
 
-    def times_zero(x: Value, carried: Value) -> Value:
-        return code.muladd(x, literal(0, kind, x.lanes), carried)  # 0 x is NaN if x is not finite
+    def emit(code: Code) -> Value:
+        def times_zero(x: Value, carried: Value) -> Value:
+            return code.muladd(x, literal(0, kind, x.lanes), carried)  # 0 x is NaN if x is not finite
 
-    wide, narrow = _each(f, kind, _WIDE, times_zero, kind)
-    bad = code.logical_or(code.any(code.is_nan(wide)), code.is_nan(narrow))
-    f.do(f"ret i1 {code.logical_not(bad).text}")
+        wide, narrow = _each(code.f, kind, _WIDE, times_zero, kind)
+        return code.logical_not(code.logical_or(code.any(code.is_nan(wide)), code.is_nan(narrow)))
+
+    return _asked(f, f"all_finite.{kind}", emit, pointer, count)
 
 
-def _emit_zero(module: Module, kind: str) -> None:
-    """i1 any_zero.<kind>(ptr p, i64 n)"""
-    name = f"any_zero.{kind}"
-    if name in module.made:
-        return
-    f = module.made[name] = module.function(name, [("p", "ptr"), ("n", "i64")], "i1")
-    code = Code(f)
+def any_zero(f: Function, pointer: Value, count: Value, kind: str) -> Value:
+    """Whether one of `count` numbers from a pointer on is 0."""
 
-    def is_zero(x: Value, carried: Value) -> Value:
-        return code.logical_or(carried, code.equal(x, literal(0, kind, x.lanes)))
+    def emit(code: Code) -> Value:
+        def is_zero(x: Value, carried: Value) -> Value:
+            return code.logical_or(carried, code.equal(x, literal(0, kind, x.lanes)))
 
-    wide, narrow = _each(f, kind, _NARROW, is_zero, "i1")
-    f.do(f"ret i1 {code.logical_or(code.any(wide), narrow).text}")
+        wide, narrow = _each(code.f, kind, _NARROW, is_zero, "i1")
+        return code.logical_or(code.any(wide), narrow)
+
+    return _asked(f, f"any_zero.{kind}", emit, pointer, count)
+
+
+def _asked(f: Function, name: str, emit: Callable[[Code], Value], pointer: Value, count: Value) -> Value:
+    """What i1 name(ptr p, i64 n) says; the module makes it the first time."""
+    made = f.module.made
+    if name not in made:
+        made[name] = f.module.function(name, [("p", "ptr"), ("n", "i64")], "i1")
+        made[name].do(f"ret i1 {emit(Code(made[name])).text}")
+    return f.volatile(f"call i1 @{name}(ptr {pointer.text}, i64 {count.text})", "i1")
 
 
 def _each(

@@ -89,16 +89,14 @@ class Correlate:
             last = (first + self.block).at_most(units)
             panel = group * self.group
             end = (panel + self.group).at_most(self._all_panels)
+
+            def panels(first: Int, last: Int) -> None:
+                every(f, panel, end, 1, lambda p: self._panel(f, job, p, first, last))
+
             if self.x.is_depthwise:  # panels are of the image as well: those of a row lie side by side
-                every(
-                    f,
-                    first,
-                    last,
-                    1,
-                    lambda unit: every(f, panel, end, 1, lambda p: self._panel(f, job, p, unit, unit + 1)),
-                )
-                return
-            every(f, panel, end, 1, lambda p: self._panel(f, job, p, first, last))
+                every(f, first, last, 1, lambda unit: panels(unit, unit + 1))
+            else:
+                panels(first, last)
 
         every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, task)
         f.do("ret void")

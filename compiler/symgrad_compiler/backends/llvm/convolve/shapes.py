@@ -13,8 +13,8 @@ from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine
 
 _LATENCY = 4
-#: The most vectors of a panel.
-_VECTORS = 4
+#: The most vectors of a panel; pixels of a depthwise tile that share what is read of the weights, at least.
+_VECTORS, _FEW = 4, 4
 #: Cycles that loading a register of B takes, from the second cache and from the last one; bytes of a panel
 #: that stays in the second one.
 _SECOND, _LAST, _FITS = 1.5, 6.0, 700_000
@@ -85,11 +85,10 @@ def choose(
     many rows of B there are that each tile reads."""
     lanes = lanes_for(columns, kind, machine)
     widths = range(1, _VECTORS + 1)
-    if (
-        is_lanewise
-    ):  # pixels that lie a power of two apart compete for places in the first cache: few at a time
-        widest = min(_VECTORS, max(1, columns // lanes))
-        widths = range(widest, widest + 1)
+    if is_lanewise:
+        # wide, so few pixels at a time: those a power of two apart compete for places in the cache
+        fit = [v for v in widths if v * lanes <= columns and most_rows(v, machine, True) >= _FEW]
+        widths = range(max(fit, default=1), max(fit, default=1) + 1)
     best: tuple[float, Width, int] | None = None
     for vectors in widths:
         width = Width(lanes, vectors, columns)
