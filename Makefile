@@ -32,7 +32,7 @@ demo: $(STAMP) ## Train a small network on handwritten digits
 	@$(BIN)/python examples/digits_mlp.py
 
 test: $(STAMP) ## Run the tests and doctests, all but the campaigns
-	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not campaign"
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 check: $(STAMP) ## Format check, lint, types, tests; edits nothing
 	@$(BIN)/ruff format --check --quiet .

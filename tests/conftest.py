@@ -49,6 +49,11 @@ settings.register_profile(
 settings.load_profile(os.environ.get("SYMGRAD_TEST_PROFILE", "ci"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("SYMGRAD_TEST_PROFILE") != "campaign" and not config.option.markexpr:
+        config.option.markexpr = "not campaign"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden",
