@@ -237,6 +237,14 @@ def test_what_overflow_decides_is_open_to_stable_forms() -> None:
     assert (estimate(graph, run, stable=True)[0].spread[0] > 0).all()
 
 
+def test_a_division_by_what_rounding_makes_0_may_be_infinite() -> None:
+    """Found by the campaign: to stable forms as well, whatever order adds up 1e206, -1e206 and 1."""
+    x = sg.vector("x", size=3)
+    graph, run = Graph([x], [1 / sg.sum(x)]), Interpreter({x: np.array([1e206, -1e206, 1.0])}, {})
+    for stable in (False, True):
+        assert np.isinf(estimate(graph, run, runs=100, stable=stable)[0].spread).all()
+
+
 def test_the_softmax_of_nothing_is_no_nan() -> None:
     """Found by the campaign: exp(log_softmax) is NaN where all are -inf, and softmax is 0."""
     x = sg.vector("x", size=3)
