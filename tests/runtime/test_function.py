@@ -102,6 +102,23 @@ def test_elementwise_updates_that_read_each_other() -> None:
     np.testing.assert_array_equal(b.get(), [10.0, 40.0])
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_states_that_get_the_same_value(is_read: bool) -> None:
+    """Found by random graphs: the NumPy backend wrote it to one of them, and swapped the other's arrays."""
+    a, b, c = (sg.shared(np.full(3, v), n) for n, v in (("a", 1.0), ("b", 2.0), ("c", 4.0)))
+    x = sg.vector("x", size=3)
+    new = sg.exp(b * x)
+    f = sg.function([x], sg.sum(new) if is_read else [], updates={a: new, b: new, c: new + 1})
+    value = np.full(3, 2.0)
+    for x_ in (np.array([0.0, 1.0, -1.0]), np.array([0.5, 0.1, 0.2])):
+        value = np.exp(value * x_)
+        f(x_)
+        for state, wanted in ((a, value), (b, value), (c, value + 1)):
+            np.testing.assert_allclose(state.get(), wanted, rtol=1e-14)
+    a.set(np.zeros(3))
+    np.testing.assert_allclose(b.get(), value, rtol=1e-14)
+
+
 def test_momentum_step() -> None:
     w, v = sg.shared(np.array([1.0, 2.0]), "w"), sg.shared(np.zeros(2), "v")
     new = 0.9 * v - 0.1 * sg.grad(sg.sum(w * w), w)

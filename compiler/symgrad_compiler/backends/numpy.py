@@ -204,16 +204,17 @@ class _Emitter:
             tensor = tensor.node.inputs[0]
         return tensor
 
-    def _assign_spares(self) -> dict[Tensor, str]:
-        """New values that their step can write straight into the spare array of their state."""
-        found: dict[Tensor, str] = {}
+    def _assign_spares(self) -> dict[Tensor, tuple[Shared, str]]:
+        """New values that their step can write straight into the spare array of their state, or of one of
+        those whose new value it is."""
+        found: dict[Tensor, tuple[Shared, str]] = {}
         for state, value in self.graph.updates.items():
             op = value.node.op
             if value in self.in_place:
                 continue
             direct = isinstance(op, TensorOp) and "{out}" in op.numpy and value.ndim > 0
             if direct and value not in self.results and value not in found:
-                found[value] = self._claim(f"new_{self.graph.names[state]}")
+                found[value] = state, self._claim(f"new_{self.graph.names[state]}")
         return found
 
     # ---- statements ---------------------------------------------------------------------------------
@@ -244,8 +245,9 @@ class _Emitter:
 
     def _spare(self, state: Shared) -> str:
         value = self.graph.updates[state]
-        if value in self._spare_of:
-            return self._spare_of[value]
+        first, name = self._spare_of.get(value, (None, ""))
+        if first is state:
+            return name
         name = self._claim(f"new_{self.graph.names[state]}")
         self.ending.append(f"numpy.copyto({name}, {self._name(value)})")
         return name
@@ -327,7 +329,7 @@ class _Emitter:
         if tensor in self.in_place:
             return self._name(self.in_place[tensor])
         if tensor in self._spare_of:
-            return self._spare_of[tensor]
+            return self._spare_of[tensor][1]
         if tensor in self.results:
             return f"numpy.empty({self.sizes.shape(tensor.shape)}, {dtype_code(tensor.dtype)})"
         return self._buffer_name(self.buffers.of[tensor])
