@@ -8,6 +8,7 @@
     epilogues  which kernels end a convolution
     rows      which kernels go through the same rows together
     join      which of those become one
+    narrow    how their own memory lies, where rows are short
     order     in which nodes and steps come
     memory    which slots of the arena, and of what offsets (`arena`)
 

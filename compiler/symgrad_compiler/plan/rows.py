@@ -24,6 +24,7 @@ from symgrad.ir.values import Scalar
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan import row_products
 from symgrad_compiler.plan.join import joined
+from symgrad_compiler.plan.narrow import by_columns
 from symgrad_compiler.plan.row_uses import (
     Use,
     most_row_axes,
@@ -362,6 +363,7 @@ class _Cutter:
         for storage in self.own:
             storage.size = self.block * strides[storage]
         whole, body = zip(*steps, strict=True)
+        body = tuple(by_columns(body, {s: strides[s] for s in self.own}, self.count))
         loop = RowLoop(self.rows, self.block, self.chunk, whole, body, frozenset(self.own), self.splits)
         return [*self.before, loop, *self.after]
 

@@ -27,11 +27,12 @@ def emit_matmul(emitter: StepEmitter, step: MatMulStep) -> None:
     """The function of a step. Of a result whose rows have gaps and whose columns have none, the transpose is
     made: C^T = B^T A^T."""
     strides = step.out.layout.strides
-    if strides[-1] != 1 and strides[-2] == 1:
+    turned = strides[-1] != 1 and strides[-2] == 1
+    if turned:
         strong = {"a": "b", "b": "a"}.get(step.strong, step.strong)
         a, b, out = (_turned(access) for access in (step.b, step.a, step.out))
         step = replace(step, strong=strong, a=a, b=b, out=out)
-    _MatMul(emitter, step).emit()
+    _MatMul(emitter, step, turned).emit()
 
 
 def _turned(access: Access) -> Access:
@@ -43,8 +44,9 @@ def _turned(access: Access) -> Access:
 
 
 class _MatMul:
-    def __init__(self, emitter: StepEmitter, step: MatMulStep) -> None:
+    def __init__(self, emitter: StepEmitter, step: MatMulStep, turned: bool) -> None:
         self.emitter, self.step = emitter, step
+        self.turned = turned
         self.f, self.code, self.sizes = emitter.f, emitter.code, emitter.sizes
         self.kind = kind_of(step.out.storage.dtype)
         self.m, self.n = (self.sizes(d) for d in step.out.layout.shape[-2:])
@@ -102,7 +104,9 @@ class _MatMul:
         words = {word: self.sizes(dim) for word, dim in dims.items()}
         words |= {Request.ROWS: self.m, Request.COLUMNS: self.n, Request.INNER: self.k}
         words[Request.ADDS] = _ZERO if step.factor is None else _ONE
-        if step.tall == "rows":
+        if step.tall == "rows" and self.turned:
+            words[Request.B_AHEAD] = self.code.multiply(self.n, words[Request.B_COLUMN])
+        elif step.tall == "rows":
             words[Request.A_AHEAD] = self.code.multiply(self.m, words[Request.A_ROW])
         elif step.tall == "sum":  # b is the tall one, or as good
             words[Request.B_AHEAD] = self.code.multiply(self.k, words[Request.B_ROW])

@@ -85,10 +85,14 @@ class _One(_Way):
         rows, columns, inner = (request[w] for w in (Request.ROWS, Request.COLUMNS, Request.INNER))
         empty = self.code.logical_or(rows.equals(0), self.code.logical_or(columns.equals(0), inner.equals(0)))
 
+        def is_skinny(few: Int, many: Int, step: Request) -> Value:
+            dots = self.both(request[step].equals(1), inner >= LEAST_INNER)
+            return self.both(self.both(few <= MOST_COLUMNS, few < many), dots)
+
         def matrix() -> None:
-            few = self.both(columns <= MOST_COLUMNS, columns < rows)
-            by_rows = self.both(request[Request.A_COLUMN].equals(1), inner >= LEAST_INNER)
-            f.either(self.both(few, by_rows), lambda: self._skinny(request), lambda: self._matrix(request))
+            tall = is_skinny(columns, rows, Request.A_COLUMN)
+            either = self.code.logical_or(tall, is_skinny(rows, columns, Request.B_ROW))
+            f.either(either, lambda: self._skinny(request, tall), lambda: self._matrix(request))
 
         def some() -> None:
             is_row = rows.equals(1)
@@ -101,12 +105,22 @@ class _One(_Way):
     def _matrix(self, request: Words) -> None:
         call(self.f, single_name(self.tiles), self.f.parameters["pool"], request.at)
 
-    def _skinny(self, request: Words) -> None:
-        """Few columns: those of B without gaps, in a copy if they have gaps."""
+    def _skinny(self, request: Words, is_tall: Value) -> None:
+        """Few columns, or few rows: then C^T = B^T A^T. The columns of B without gaps, in a copy if they have
+        gaps."""
         f, tiles = self.f, self.tiles
-        rows, columns, inner = (request[w] for w in (Request.ROWS, Request.COLUMNS, Request.INNER))
+        job = self.copy(request)
 
-        def run(job: Words) -> None:
+        def across() -> None:
+            _flip(request, job)
+            job[Request.C_ROW], job[Request.C_COLUMN] = 1, request[Request.C_ROW]
+            job[Request.A_AHEAD] = request[Request.B_AHEAD]
+
+        job[Request.C_COLUMN] = 1
+        f.when(self.code.logical_not(is_tall), across)
+        rows, columns, inner = (job[w] for w in (Request.ROWS, Request.COLUMNS, Request.INNER))
+
+        def run() -> None:
             function = Value(f"@{skinny_name(tiles)}", "ptr")
             work = rows * columns * inner // 4
             unit = self.number(side(tiles))
@@ -117,7 +131,7 @@ class _One(_Way):
             room = f.volatile(f"call ptr @{TAKE}(i64 {(columns * length * tiles.bytes).value.text})", "ptr")
 
             def with_room() -> None:
-                b, steps = request.pointer(Request.B), (request[Request.B_ROW], request[Request.B_COLUMN])
+                b, steps = job.pointer(Request.B), (job[Request.B_ROW], job[Request.B_COLUMN])
 
                 def column(j: Int) -> None:
                     source, to = self.at(b, j * steps[1]), self.at(room, j * length)
@@ -130,15 +144,14 @@ class _One(_Way):
                     )
 
                 every(f, self.number(0), columns, 1, column)
-                job = self.copy(request)
                 job[Request.B], job[Request.B_ROW], job[Request.B_COLUMN] = room, 1, length
-                run(job)
+                run()
                 call(f, GIVE, room)
 
             got = f.emit(f"icmp ne ptr {room.text}, null", "i1")
             f.either(got, with_room, lambda: self._matrix(request))
 
-        f.either(request[Request.B_ROW].equals(1), lambda: run(request), copied)
+        f.either(job[Request.B_ROW].equals(1), run, copied)
 
     def _nothing(self, request: Words) -> None:
         """A sum of nothing is 0."""

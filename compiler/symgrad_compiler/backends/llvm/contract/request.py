@@ -27,6 +27,7 @@ class Request(IntEnum):
     C_BATCH = 16
     A_AHEAD = 17  # how far behind rows of A those lie that will be needed next, another product's; 0: unknown
     B_AHEAD = 18
+    C_COLUMN = 19  # of products of few columns, which the function itself sets
 
 
 WORDS = len(Request)

@@ -1,5 +1,5 @@
 """Products C = alpha A B, or C += alpha A B, of few columns, where rows of A and columns of B have no gaps:
-the elements of C are dot products, several rows by several columns at a time.
+the elements of C are dot products, several rows by several columns at a time. C itself may lie in any way.
 
     skinny(job, ..., start, stop)       rows from start to stop; the words of the job are those of a request
 
@@ -16,9 +16,10 @@ from symgrad_compiler.backends.llvm.contract.request import Request
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
 from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
-from symgrad_compiler.backends.llvm.lanes import lane_mask, read
+from symgrad_compiler.backends.llvm.lanes import lane_mask, read, write
 from symgrad_compiler.backends.llvm.scalars import Code
 from symgrad_compiler.backends.llvm.splitting import RANGE
+from symgrad_compiler.backends.llvm.turns import shuffled
 
 #: The most columns; the inner dimension from which on registers along it pay.
 MOST_COLUMNS, LEAST_INNER = 24, 64
@@ -94,28 +95,29 @@ class _Skinny:
             count = width + self.number(1).where(number < wider, 0)
             kernel = f.load(f.offset(table, (count - 1).value, "ptr"), "ptr")
             b = self.at(job.pointer(Request.B), first * job[Request.B_COLUMN])
-            to = self.at(c, first)
-            words = (job[w] for w in (Request.A_ROW, Request.B_COLUMN, Request.C_ROW, Request.INNER))
-            a_row, b_column, c_row, inner = words
+            to = self.at(c, first * job[Request.C_COLUMN])
+            a_row, b_column, inner = (job[w] for w in (Request.A_ROW, Request.B_COLUMN, Request.INNER))
+            c_row, c_column = job[Request.C_ROW], job[Request.C_COLUMN]
             further = (number * (rows // 2)).at_most(rows // 2) + rows
             following = job[Request.A_AHEAD]
             ahead = self.at(a, following.where(following.differs(0), a_row * further))
-            call(f, kernel, a, a_row, b, b_column, to, c_row, inner, alpha, job[Request.ADDS], ahead)
+            adds = job[Request.ADDS]
+            call(f, kernel, a, a_row, b, b_column, to, c_row, c_column, inner, alpha, adds, ahead)
 
         every(f, self.number(0), groups, 1, group)
 
 
 class _Tile:
-    """dots(a, a_row, b, b_column, c, c_row, inner, alpha, adds, ahead): a tile of C; some rows from `ahead`
-    on are asked for."""
+    """dots(a, a_row, b, b_column, c, c_row, c_column, inner, alpha, adds, ahead): a tile of C; some rows from
+    `ahead` on are asked for."""
 
     def __init__(self, module: Module, tiles: Tiles, rows: int, columns: int) -> None:
         self.tiles, self.rows, self.columns = tiles, rows, columns
         self.kind, self.lanes = tiles.kind, tiles.lanes
         self.asked = asked(rows)
         parameters = [("a", "ptr"), ("a_row", "i64"), ("b", "ptr"), ("b_column", "i64"), ("c", "ptr")]
-        parameters += [("c_row", "i64"), ("inner", "i64"), ("alpha", tiles.kind), ("adds", "i64")]
-        parameters.append(("ahead", "ptr"))
+        parameters += [("c_row", "i64"), ("c_column", "i64"), ("inner", "i64"), ("alpha", tiles.kind)]
+        parameters += [("adds", "i64"), ("ahead", "ptr")]
         name = f"contract.dots.{tiles.kind}.{rows}x{columns}"
         self.f: Function = module.function(name, parameters, linkage="internal ")
         self.code = Code(self.f, machine=tiles.machine)
@@ -162,11 +164,8 @@ class _Tile:
         """The sum of the lanes of each: halves of pairs are put side by side and added, until a register
         holds as many totals as it has lanes."""
         f, lanes = self.f, self.lanes
-        parts, width = (
-            sums,
-            lanes,
-        )  # each register of `parts` holds lanes / width values, in `width` lanes each
-        while width > 1:
+        parts, width = sums, lanes
+        while width > 1:  # each register holds lanes / width values, in `width` lanes each
             half = width // 2
             made = []
             for i in range(0, len(parts), 2):
@@ -176,17 +175,12 @@ class _Tile:
                 second = f.emit(_shuffle(x, y, [k + half for k in low]), self.kind, lanes)
                 made.append(self.code.add(first, second))
             parts, width = made, half
-        totals = []
-        for number in range(len(sums)):
-            lane, register = self._place(number, len(sums))
-            x = parts[register]
-            totals.append(f.emit(f"extractelement {x.type} {x.text}, i64 {lane}", self.kind))
-        return totals
+        return parts
 
-    def _place(self, number: int, count: int) -> tuple[int, int]:
-        """The lane and the register in which the total of a sum ends."""
-        holds, lanes = [[i] * self.lanes for i in range(count)], self.lanes
-        width = lanes
+    def _places(self) -> list[tuple[int, int]]:
+        """The register and the lane in which the total of each sum ends."""
+        count, lanes = self.rows * self.columns, self.lanes
+        holds, width = [[i] * lanes for i in range(count)], lanes
         while width > 1:
             half = width // 2
             low = [k for k in range(2 * lanes) if k % width < half]
@@ -195,24 +189,64 @@ class _Tile:
                 both = holds[i] + holds[min(i + 1, len(holds) - 1)]
                 made.append([both[k] for k in low])
             holds, width = made, half
-        return next(
-            (lane, r) for r, held in enumerate(holds) for lane in range(lanes) if held[lane] == number
-        )
+        return [
+            next((r, lane) for r, held in enumerate(holds) for lane in range(lanes) if held[lane] == number)
+            for number in range(count)
+        ]
 
     def _store(self, totals: list[Value]) -> None:
+        """What has no gaps in C, a row's elements or a column's, is stored at once."""
         f, code, p = self.f, self.code, self.f.parameters
-        adds = f.emit(f"icmp ne i64 {p['adds'].text}, 0", "i1")
-        scaled = [code.multiply(p["alpha"], total) for total in totals]
+        places = self._places()
+        alpha = code.splat(p["alpha"], self.lanes)
+        scaled = [code.multiply(alpha, total) for total in totals]
+        rows = [[places[i * self.columns + j] for j in range(self.columns)] for i in range(self.rows)]
+        columns = [list(column) for column in zip(*rows, strict=True)]
 
-        def store(adding: bool) -> None:
-            for i in range(self.rows):
-                row = f.offset(p["c"], (Int(f, p["c_row"]) * i).value, self.kind)
-                for j in range(self.columns):
-                    at = f.field(row, j * self.tiles.bytes)
-                    value = scaled[i * self.columns + j]
-                    f.store(code.add(f.load(at, self.kind), value) if adding else value, at)
+        def store(runs: list[list[tuple[int, int]]], apart: Value, adding: bool) -> None:
+            for number, run in enumerate(runs):
+                at = f.offset(p["c"], (Int(f, apart) * number).value, self.kind)
+                self._store_run(scaled, run, at, adding)
 
-        f.either(adds, lambda: store(True), lambda: store(False))
+        def either_way(adding: bool) -> None:
+            by_rows = Int(f, p["c_column"]).equals(1)
+            f.either(
+                by_rows,
+                lambda: store(rows, p["c_row"], adding),
+                lambda: store(columns, p["c_column"], adding),
+            )
+
+        adds = Int(f, p["adds"]).differs(0)
+        f.either(adds, lambda: either_way(True), lambda: either_way(False))
+
+    def _store_run(self, registers: list[Value], run: list[tuple[int, int]], at: Value, adding: bool) -> None:
+        """Store lanes of registers one behind the other."""
+        f, code, kind, lanes = self.f, self.code, self.kind, self.lanes
+        if self.tiles.machine.has_masks and 1 < len(run) <= lanes:
+            value = self._side_by_side(registers, run)
+            mask = Value(f"<{', '.join(f'i1 {int(k < len(run))}' for k in range(lanes))}>", "i1", lanes)
+            if adding:
+                value = code.add(read(code, at, _ONE, kind, lanes, mask), value)
+            write(code, value, at, _ONE, lanes, mask)
+            return
+        for number, (register, lane) in enumerate(run):
+            x, to = registers[register], f.field(at, number * self.tiles.bytes)
+            total = f.emit(f"extractelement {x.type} {x.text}, i64 {lane}", kind)
+            f.store(code.add(f.load(to, kind), total) if adding else total, to)
+
+    def _side_by_side(self, registers: list[Value], run: list[tuple[int, int]]) -> Value:
+        """Lanes of registers in the first lanes of one."""
+        lanes, rest = self.lanes, [None] * (self.lanes - len(run))
+        first, *others = sorted({register for register, _ in run})
+        found: list[int | None] = [lane if register == first else None for register, lane in run]
+        value = registers[first]
+        for other in others or [first]:
+            for place, (register, lane) in enumerate(run):
+                if register == other != first:
+                    found[place] = lanes + lane
+            value = shuffled(self.code, value, registers[other], [*found, *rest])
+            found = list(range(len(run)))
+        return value
 
 
 def _shuffle(x: Value, y: Value, lanes: Sequence[int]) -> str:
