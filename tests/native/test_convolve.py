@@ -94,14 +94,14 @@ class Compiled:
         emit_convolution(module, c, host().machine, "conv", linkage="")
         self._engine = Engine([compile_object(module.text(), host(), simplify=False)], host())
         pointer, number = ctypes.c_void_p, ctypes.c_int64
-        kinds = (pointer, pointer, pointer, pointer, number, pointer)
+        kinds = (pointer, pointer, pointer, pointer, number, pointer, number)
         self._function = ctypes.CFUNCTYPE(None, *kinds)(self._engine.address("conv"))
         self._room = aligned(c.room + LINE, np.uint8)
         self._room[c.room :] = 3
 
-    def __call__(self, a: Array, b: Array, out: Array, images: int) -> None:
+    def __call__(self, a: Array, b: Array, out: Array, images: int, streams: bool = False) -> None:
         places = [x.ctypes.data for x in (a, b, out)]
-        self._function(threads.pool().address, *places, images, self._room.ctypes.data)
+        self._function(threads.pool().address, *places, images, self._room.ctypes.data, streams)
         assert (self._room[-LINE:] == 3).all(), "written beyond the room"
 
 
@@ -115,12 +115,12 @@ def check(rng: np.random.Generator, c: Convolution, *batches: int) -> None:
         a, b = (rng.standard_normal(given[k]).astype(dtype) for k in names[:2])
         exact, size = reference(c, a, b, n), reference(c, np.abs(a), np.abs(b), n)
         found = []
-        for count in (1, 2, 3):
+        for count in (1, 2, 3):  # once past the caches
             sg.set_num_threads(count)
             around = aligned(exact.size + 2 * LINE, dtype)
             around[:] = 7
             out = around[LINE : LINE + exact.size].reshape(exact.shape)
-            run(a, b, out, n)
+            run(a, b, out, n, streams=count == 2)
             assert (around[:LINE] == 7).all(), f"written before: {c}"
             assert (around[LINE + exact.size :] == 7).all(), f"written behind: {c}"
             found.append(out)

@@ -9,6 +9,7 @@ import pytest
 
 import symgrad as sg
 from symgrad_compiler.backends.llvm import kernel_body
+from symgrad_compiler.backends.llvm.convolve import step
 from symgrad_runtime import threads
 
 
@@ -53,3 +54,30 @@ def test_what_is_read_again_is_not_written_past_the_caches() -> None:
     y = sg.exp(x)
     f = sg.function([x], [y, sg.cumsum(y, axis=0)], backend="llvm")
     assert "nontemporal" not in f.code("llvm")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [64, 80, 17])
+@pytest.mark.parametrize("offset", [0, 16])
+def test_depthwise_results_wherever_they_start(
+    offset: int, channels: int, stride: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "STREAMED", 1000)
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    x, w = sg.tensor("x", ("n", 9, 12, channels), dtype), sg.tensor("w", (3, 3, 1, channels), dtype)
+    y = sg.conv2d(x, w, stride=stride, padding=1, groups=channels, channels="last")
+    g = sg.grad(sg.sum(y * y), x)
+    f, plain = (sg.function([x, w], [sg.relu(y + 1), g], backend=b) for b in ("llvm", "numpy"))
+    if channels == 64:
+        assert "movnt" in f.code("asm") or "stnp" in f.code("asm")
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=s).astype(dtype) for s in ((5, 9, 12, channels), (3, 3, 1, channels)))
+    expected = plain(a, b)
+    results = [placed(e.shape, dtype, offset) for e in expected]
+    for count in (1, 3):
+        sg.set_num_threads(count)
+        f.into(results, a, b)
+        for found in (results, f(a, b)):
+            for u, v in zip(found, expected, strict=True):
+                np.testing.assert_allclose(u, v, rtol=1e-4 if dtype == "float32" else 1e-12, atol=1e-4)

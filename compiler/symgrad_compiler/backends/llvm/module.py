@@ -7,6 +7,7 @@ void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimen
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -195,7 +196,7 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
         elif isinstance(step, (MatMulStep, MatrixStep)):
             call = matrices.call(step, name, number)
         else:
-            _emit_alone(StepEmitter(module, frame, name, number), step, machine, callbacks)
+            _emit_alone(StepEmitter(module, frame, name, number), step, machine, kernels.unread, callbacks)
             callbacks += isinstance(step, Callback)
             call = _Call(name, True)
         calls.append(_timed(clocks, call, number))
@@ -206,10 +207,13 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
     return module.text() if clocks is None else clocks.text(module)
 
 
-def _emit_alone(emitter: StepEmitter, step: Step, machine: Machine, callback: int) -> None:
-    """A step that shares its code with no other; `callback` is the number of the next one."""
+def _emit_alone(
+    emitter: StepEmitter, step: Step, machine: Machine, unread: Collection[Storage], callback: int
+) -> None:
+    """A step that shares its code with no other; `unread` is what the program does not read, `callback` the
+    number of the next call into NumPy."""
     if isinstance(step, ConvolutionStep):
-        emit_convolution_step(emitter, step, machine)
+        emit_convolution_step(emitter, step, machine, unread)
     elif isinstance(step, ScanStep):
         emit_scan(emitter, step, machine)
     elif isinstance(step, BoundsCheck):

@@ -34,7 +34,8 @@ class Job(IntEnum):
     C = 2
     UNITS = 3
     BLOCKS = 4
-    PLACES = 5  # and beyond: of the operands and results of the epilogue
+    STREAMS = 5  # whether C is written past the caches
+    PLACES = 6  # and beyond: of the operands and results of the epilogue
 
 
 class Correlate:
@@ -114,10 +115,11 @@ class Correlate:
         a = f.offset(job.pointer(Job.A), in_a.value, "i8")
         words = (Job.C, *[Job.PLACES + i for i in range(len(self.is_full) - 1)])
         cs = [f.offset(job.pointer(word), in_c.value, "i8") for word in words]
+        flags = [job[Job.STREAMS]] if self.cut.may_stream else []
 
         def units(columns: int) -> None:
             tiles = self.cut.tiles(columns)
-            every(f, first, last, 1, lambda unit: self._unit(f, unit, tiles, a, b, cs))
+            every(f, first, last, 1, lambda unit: self._unit(f, unit, tiles, a, b, cs, flags))
 
         if width.last == width.panel:
             units(width.panel)
@@ -131,7 +133,16 @@ class Correlate:
         """C and what lies as it does, so many bytes further."""
         return [f.offset(c, by.value, "i8") if full else c for c, full in zip(cs, self.is_full, strict=True)]
 
-    def _unit(self, f: Function, unit: Int, tiles: list[Placed], a: Value, b: Value, cs: list[Value]) -> None:
+    def _unit(
+        self,
+        f: Function,
+        unit: Int,
+        tiles: list[Placed],
+        a: Value,
+        b: Value,
+        cs: list[Value],
+        flags: list[Int],
+    ) -> None:
         cut, rest = self.cut, unit
         counts: list[Int] = []
         for i, axis in reversed(list(enumerate(cut.outer))):
@@ -147,7 +158,7 @@ class Correlate:
         a = f.offset(a, (rest * cut.a_steps[-1]).value, "i8")
         cs = self._moved(f, cs, rest * cut.c_steps[-1])
         for placed, count, a_step, c_step in runs(tiles):
-            self._tiles(f, placed, count, (a, b, cs), (a_step, c_step), counts)
+            self._tiles(f, placed, count, (a, b, cs), (a_step, c_step), [*flags, *counts])
 
     def _tiles(
         self,
@@ -156,16 +167,16 @@ class Correlate:
         count: int,
         operands: tuple[Value, Value, list[Value]],
         steps: tuple[int, int],
-        counts: list[Int],
+        numbers: list[Int],
     ) -> None:
-        """Some equal tiles."""
+        """Some equal tiles; `numbers` are what their function is also called with."""
         name = tile_function(self.module, placed.tile, self.machine)
         a, b, cs = operands
 
         def one(i: Int) -> None:
             at = f.offset(a, (i * steps[0] + placed.a).value, "i8")
             to = self._moved(f, cs, i * steps[1] + placed.c)
-            call(f, name, at, b, to[0], *counts, *to[1:])
+            call(f, name, at, b, to[0], *numbers, *to[1:])
 
         if count == 1:
             one(Int(f, literal(0, "i64")))

@@ -79,8 +79,10 @@ def _flat_axes(x: Correlation, most: int) -> int:
 class Cutting:
     """One correlation, with panels of this width and tiles of at most `most` rows."""
 
-    def __init__(self, x: Correlation, panels: Panels, most: int, epilogue: Epilogue | None = None) -> None:
-        self.x, self.panels, self.most, self.epilogue = x, panels, most, epilogue
+    def __init__(
+        self, x: Correlation, panels: Panels, most: int, machine: Machine, epilogue: Epilogue | None = None
+    ) -> None:
+        self.x, self.panels, self.most, self.machine, self.epilogue = x, panels, most, machine, epilogue
         self.flat = _flat_axes(x, most)
         #: The axes of units, and those inside a unit.
         self.outer, self.inner = x.axes[: -self.flat], x.axes[-self.flat :]
@@ -132,12 +134,21 @@ class Cutting:
                 tuple(self.tap_steps(i) for i in self.edged),
                 is_lanewise=self.x.is_depthwise,
                 reads_beyond=self.panels.is_packed,
+                may_stream=self.may_stream,
                 asks_a=self._next_in_a,
                 asks_c=self._next_in_c,
                 epilogue=self.epilogue,
             )
             found.append(Placed(tile, a[0], c[0]))
         return found
+
+    @cached_property
+    def may_stream(self) -> bool:
+        """Whether C can be written past the caches: whole registers, of a depthwise convolution, which has
+        little else to do."""
+        x, width, register = self.x, self.panels.width, self.machine.vector_bytes
+        whole = width.lanes * x.bytes == register and x.features * x.groups * x.bytes % register == 0
+        return x.is_depthwise and whole and (self.epilogue is None or self.epilogue.writes == 1)
 
     @cached_property
     def _next_in_a(self) -> tuple[int, ...]:

@@ -1,10 +1,11 @@
 """The function of a convolution:
 
-    void name(ptr pool, ptr a, ptr b, ptr c, i64 images, ptr room[, ptr place ...])
+    void name(ptr pool, ptr a, ptr b, ptr c, i64 images, ptr room, i64 streams[, ptr place ...])
 
 A and B are x and w of `forward`, g and w of `input`, x and g of `weights`; C is the result. The room is
-`convolution.room` bytes of memory that nothing else uses in the meantime. The places are those of an epilogue
-of `forward` or `input`.
+`convolution.room` bytes of memory that nothing else uses in the meantime. `streams` is 1 if C may be written
+past the caches: large, read by nobody soon, and where registers fit. The places are those of an epilogue of
+`forward` or `input`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from symgrad_compiler.plan.geometry import (
     with_two_axes,
 )
 
-PARAMETERS = [("pool", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("images", "i64"), ("room", "ptr")]
+PARAMETERS = [
+    *[("pool", "ptr"), ("a", "ptr"), ("b", "ptr"), ("c", "ptr"), ("images", "i64"), ("room", "ptr")],
+    ("streams", "i64"),
+]
 
 
 def emit_convolution(
@@ -70,12 +74,12 @@ def _emit_correlations(
         share(f, f"{name}.pack", job, number(pieces), number(c.weights))
         weights_at = p["room"]
     for i, x in enumerate(xs):
-        cut = Cutting(x, panels, most, epilogue)
+        cut = Cutting(x, panels, most, machine, epilogue)
         made = Correlate(module, machine, cut)
         made.emit(f"{name}.{i}")
         units = images * cut.units
         blocks = units.up_over(made.block)
-        job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value, *places])
+        job = job_of(f, [p["a"], weights_at, p["c"], units.value, blocks.value, p["streams"], *places])
         moved = 2 * math.prod(a.out for a in x.axes) * x.features * x.groups  # numbers, of an image
         work = images * max(moved, c.work // len(xs))
         share(f, f"{name}.{i}", job, blocks * made.groups, work)

@@ -4,8 +4,9 @@ sum, for strong zeros among numbers that are not finite."""
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
-from symgrad.dims import product
+from symgrad.dims import Dim, product
 from symgrad.ops.cast import AsType
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.strided import Strided
@@ -16,16 +17,18 @@ from symgrad_compiler.backends.llvm.convolve.tile import Epilogue
 from symgrad_compiler.backends.llvm.finite import all_finite
 from symgrad_compiler.backends.llvm.frame import POOL, frame_word
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
-from symgrad_compiler.backends.llvm.kernel_body import number
+from symgrad_compiler.backends.llvm.kernel_body import STREAMED, number
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.epilogues import is_full
 from symgrad_compiler.plan.geometry import FORWARD, INPUT, WEIGHTS, Convolution
-from symgrad_compiler.plan.steps import Access, ConvolutionStep, Kernel, Number
+from symgrad_compiler.plan.steps import Access, ConvolutionStep, Kernel, Number, Storage
 
 
-def emit_convolution_step(emitter: StepEmitter, step: ConvolutionStep, machine: Machine) -> None:
-    """The function of a step."""
+def emit_convolution_step(
+    emitter: StepEmitter, step: ConvolutionStep, machine: Machine, unread: Collection[Storage]
+) -> None:
+    """The function of a step; `unread` is what the program does not read."""
     f, module, spec = emitter.f, emitter.module, step.convolution
     epilogue, places = (None, []) if step.epilogue is None else _epilogue(step, step.epilogue)
     key = f"{spec} {epilogue}"
@@ -34,18 +37,33 @@ def emit_convolution_step(emitter: StepEmitter, step: ConvolutionStep, machine: 
         name = f"{f.name}.{spec.what}"
         emit_convolution(module, spec, machine, name, epilogue=epilogue)
         made = module.made[key] = next(g for g in module.functions if g.name == name)
-    a, b, out, *rest = (emitter.pointer(x) for x in (step.a, step.b, *(places or [step.out])))
+    first, *further = places or [step.out]
+    a, b, out, *rest = (emitter.pointer(x) for x in (step.a, step.b, first, *further))
     images = emitter.sizes(step.images)
     room = Value("null", "ptr")
     if step.room is not None:
         room = emitter.pointer(Access(step.room, Strided.contiguous((step.room.size,))))
-    call(f, made.name, frame_word(f, POOL, "ptr"), a, b, out, images, room, *rest)
+    streams = literal(0, "i64")
+    if spec.is_depthwise and not step.strong and first.storage in unread:
+        streams = _is_large(emitter, step, out, machine)
+    call(f, made.name, frame_word(f, POOL, "ptr"), a, b, out, images, room, streams, *rest)
     if step.strong:
         count = emitter.sizes(product(step.out.layout.shape))
         finite = all_finite(f, out, count, spec.kind)
         bad = emitter.code.logical_not(finite)
         f.when(bad, lambda: _Plain(emitter, spec, step.strong, images).emit(a, b, out, count))
     emitter.finish()
+
+
+def _is_large(emitter: StepEmitter, step: ConvolutionStep, out: Value, machine: Machine) -> Value:
+    """Whether operands and result would fill the caches, and the result starts where registers fit."""
+    f, code = emitter.f, emitter.code
+    size: Dim = sum((x.storage.size * x.storage.dtype.itemsize for x in (step.a, step.b, step.out)), start=0)
+    address = f.emit(f"ptrtoint ptr {out.text} to i64", "i64")
+    rest = f.emit(f"and i64 {address.text}, {machine.vector_bytes - 1}", "i64")
+    fits = f.emit(f"icmp eq i64 {rest.text}, 0", "i1")
+    large = code.logical_and(fits, code.less(literal(STREAMED, "i64"), emitter.sizes(size)))
+    return f.emit(f"zext i1 {large.text} to i64", "i64")
 
 
 def _epilogue(step: ConvolutionStep, kernel: Kernel) -> tuple[Epilogue, list[Access]]:

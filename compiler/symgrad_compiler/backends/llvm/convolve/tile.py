@@ -1,6 +1,6 @@
 """The micro-kernel: a tile of the result in registers, summed up over some loops.
 
-    tile(a, b, c[, adds][, count ...][, place ...])
+    tile(a, b, c[, adds][, streams][, count ...][, place ...])
     c[r, v] = sum over k of a[r, k] b[k, v]         a: one number for all lanes, or lanes of its own
 
 Rows r are places of A at known distances, and rows of C at known distances; v are lanes. What is summed over
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from symgrad_compiler.backends.llvm.ir import BITS, Function, Module, Value, literal
-from symgrad_compiler.backends.llvm.lanes import read, write
+from symgrad_compiler.backends.llvm.lanes import read, write, write_past_caches
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
 
 #: Multiplications in the body of an innermost loop, at most.
@@ -77,6 +77,8 @@ class Tile:
     around: tuple[tuple[int, int], ...] = ()
     #: Whether there is an argument that says whether to add to C.
     may_add: bool = False
+    #: Whether there is one that says whether C is written past the caches.
+    may_stream: bool = False
     #: Whether each lane has a number of A of its own.
     is_lanewise: bool = False
     #: Whether columns of B beyond those of C may be read.
@@ -103,6 +105,7 @@ class _Emitter:
         self.bytes = BITS[tile.kind] // 8
         parameters = [("a", "ptr"), ("b", "ptr"), ("c", "ptr")]
         parameters += [("adds", "i64")] if tile.may_add else []
+        parameters += [("streams", "i64")] if tile.may_stream else []
         parameters += [(f"count{i}", "i64") for i in range(len(tile.around))]
         count = len(tile.epilogue.places) if tile.epilogue else 0
         parameters += [(f"place{i}", "ptr") for i in range(count)]
@@ -113,19 +116,32 @@ class _Emitter:
 
     def emit(self) -> Function:
         tile, f = self.tile, self.f
-        for start, rows, further in (("a", tile.rows, tile.asks_a), ("c", tile.results, tile.asks_c)):
-            for at in (row + more + line for more in further for row in rows for line in self._lines()):
-                self._prefetch(f.parameters[start], at, near=2, writes=start == "c")
+        self._ask_for("a", tile.rows, tile.asks_a)
+        if tile.may_stream:
+            f.when(self._is_not("streams"), lambda: self._ask_for("c", tile.results, tile.asks_c))
+        else:
+            self._ask_for("c", tile.results, tile.asks_c)
         nothing = literal(0, tile.kind, tile.lanes)
         sums = [nothing] * (len(tile.rows) * tile.vectors)
         made = self._around(0, f.parameters["a"], f.parameters["b"], sums)
         if tile.may_add:
-            adds = f.emit(f"icmp ne i64 {f.parameters['adds'].text}, 0", "i1")
-            f.either(adds, lambda: self._store(made, True), lambda: self._store(made, False))
+            f.either(self._is_not("adds"), lambda: self._store(made), lambda: self._store(made, adds=True))
+        elif tile.may_stream:
+            f.either(
+                self._is_not("streams"), lambda: self._store(made), lambda: self._store(made, streams=True)
+            )
         else:
-            self._store(made, False)
+            self._store(made)
         f.do("ret void")
         return f
+
+    def _is_not(self, argument: str) -> Value:
+        return self.f.emit(f"icmp eq i64 {self.f.parameters[argument].text}, 0", "i1")
+
+    def _ask_for(self, start: str, rows: Sequence[int], further: Sequence[int]) -> None:
+        """Ask for what lies so far behind rows of A or of C."""
+        for at in (row + more + line for more in further for row in rows for line in self._lines()):
+            self._prefetch(self.f.parameters[start], at, near=2, writes=start == "c")
 
     # ---- loops --------------------------------------------------------------------------------------
 
@@ -255,7 +271,7 @@ class _Emitter:
         masked = mask if v == self.tile.vectors - 1 else None
         return read(self.code, at, _ONE, self.tile.kind, self.tile.lanes, masked)
 
-    def _store(self, sums: list[Value], adds: bool) -> None:
+    def _store(self, sums: list[Value], adds: bool = False, streams: bool = False) -> None:
         tile, f, code = self.tile, self.f, self.code
         for v in range(tile.vectors):
             masked = self.mask if v == tile.vectors - 1 else None
@@ -267,7 +283,10 @@ class _Emitter:
                 if adds:
                     total = code.add(self._vector(at, v, self.mask), total)
                 for value, to in self._finish(total, at, place, v, rows):
-                    write(code, value, to, _ONE, tile.lanes, masked)
+                    if streams:
+                        write_past_caches(code, value, to, tile.lanes, tile.lanes * self.bytes)
+                    else:
+                        write(code, value, to, _ONE, tile.lanes, masked)
 
     def _rows(self, v: int) -> dict[int, Value]:
         """Vector v of the operands of the epilogue that are one row, by their number."""
