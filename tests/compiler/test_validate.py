@@ -245,6 +245,16 @@ def test_a_division_by_what_rounding_makes_0_may_be_infinite() -> None:
         assert np.isinf(estimate(graph, run, runs=100, stable=stable)[0].spread).all()
 
 
+def test_what_an_order_loses_where_others_cancel_is_open() -> None:
+    """Found by the campaign: 2 - 2 - 1e-323 is 0 in another order, and a quotient of it NaN."""
+    a, b = sg.vector("a", size=3), sg.vector("b", size=3)
+    h = a @ b
+    given = {a: np.array([1.0, 2.0, -2.5]), b: np.array([2.0, -1.0, 5e-324])}
+    [known] = estimate(Graph([a, b], [h / h]), Interpreter(given, {}), runs=100)
+    assert np.isinf(known.spread)
+    assert known.may_be_nan
+
+
 def test_the_softmax_of_nothing_is_no_nan() -> None:
     """Found by the campaign: exp(log_softmax) is NaN where all are -inf, and softmax is 0."""
     x = sg.vector("x", size=3)
