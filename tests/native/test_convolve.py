@@ -21,8 +21,10 @@ import symgrad as sg
 from symgrad.ir.tensor import apply
 from symgrad.ops.conv import Conv, ConvInput, ConvWeights
 from symgrad_compiler.backends.llvm.compile import _entry
+from symgrad_compiler.backends.llvm.convolve.cutting import choose_width
 from symgrad_compiler.backends.llvm.convolve.emit import emit_convolution
 from symgrad_compiler.backends.llvm.ir import Module
+from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.target import Engine, compile_object, host
 from symgrad_compiler.plan import convolutions
 from symgrad_compiler.plan.geometry import FORWARD, INPUT, WEIGHTS, Axis, Convolution, correlations
@@ -185,6 +187,16 @@ CASES: dict[str, dict[str, Any]] = {
         sizes=(5, 6, 16), taps=(3, 2, 3), channels=6, features=18, padding=((1, 1), (0, 1), (1, 1))
     ),
     "4 axes": dict(sizes=(3, 4, 3, 5), taps=(2, 2, 1, 3), channels=3, features=4, strides=(1, 2, 1, 1)),
+    "few features": dict(sizes=(9, 33), taps=(3, 3), channels=48, features=3, padding=SAME),
+    "few channels": dict(
+        sizes=(21, 30), taps=(5, 7), channels=3, features=64, strides=(2, 2), padding=((2, 2), (3, 3))
+    ),
+    "few of both, small": dict(sizes=(7, 7), taps=(3, 3), channels=16, features=2, padding=SAME),
+    "few in groups": dict(sizes=(8, 20), taps=(3, 3), channels=64, features=6, groups=2, padding=SAME),
+    "few channels in groups": dict(
+        sizes=(9, 15), taps=(3, 4), channels=4, features=96, groups=2, strides=(2, 1), dilations=(1, 2)
+    ),
+    "few features, 3 axes": dict(sizes=(4, 6, 9), taps=(2, 3, 3), channels=16, features=1),
     "many features": dict(sizes=(6, 6), taps=(3, 3), channels=40, features=300, padding=SAME),
 }
 
@@ -194,6 +206,16 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_cases(case: str, what: str, kind: str) -> None:
     check(np.random.default_rng(1), spec(what, kind, **CASES[case]), 0, 1, 3)
+
+
+def test_few_columns_are_dot_products() -> None:
+    avx512 = Machine(64, has_masks=True, has_fma=True, has_avx512=True)
+    for name, what in (("few features", FORWARD), ("few channels", INPUT), ("few in groups", FORWARD)):
+        width, _ = choose_width(correlations(spec(what, "f32", **CASES[name])), avx512)
+        assert width.dots
+    for name in ("first layer", "many features", "depthwise"):
+        width, _ = choose_width(correlations(spec(FORWARD, "f32", **CASES[name])), avx512)
+        assert not width.dots
 
 
 @pytest.mark.parametrize("channels", [1, 3, 8, 17, 33])
@@ -225,7 +247,7 @@ def random_spec(rng: np.random.Generator, what: str) -> Convolution | None:
     dilations = tuple(pick(1, 1, 2, 3) for _ in sizes)
     padding = tuple((pick(0, 1, 2, 3), pick(0, 1, 2, -1)) for _ in sizes)
     groups = pick(1, 1, 1, 2, 3)
-    channels, features = groups * pick(1, 3, 8, 17), groups * pick(1, 3, 8, 16, 17, 40, 65)
+    channels, features = groups * pick(1, 3, 8, 17, 32), groups * pick(1, 3, 8, 16, 17, 40, 64, 65)
     if pick(0, 0, 0, 1):
         groups = channels = features
     numbers = zip(sizes, padding, dilations, taps, strict=True)

@@ -16,10 +16,10 @@ from symgrad_compiler.backends.llvm.contract.request import Request
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
 from symgrad_compiler.backends.llvm.ir import Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.lane_sums import Place, places, side_by_side, totals
 from symgrad_compiler.backends.llvm.lanes import lane_mask, read, write
 from symgrad_compiler.backends.llvm.scalars import Code
 from symgrad_compiler.backends.llvm.splitting import RANGE
-from symgrad_compiler.backends.llvm.turns import shuffled
 
 #: The most columns; the inner dimension from which on registers along it pay.
 MOST_COLUMNS, LEAST_INNER = 24, 64
@@ -157,53 +157,19 @@ class _Tile:
             return step(index, sums, lane_mask(code, index, inner.value, lanes))
 
         sums = f.loop(whole.value, inner.value, step_size, sums, rest)
-        self._store(self._totals(sums))
+        self._store(totals(code, sums))
         f.do("ret void")
 
-    def _totals(self, sums: list[Value]) -> list[Value]:
-        """The sum of the lanes of each: halves of pairs are put side by side and added, until a register
-        holds as many totals as it has lanes."""
-        f, lanes = self.f, self.lanes
-        parts, width = sums, lanes
-        while width > 1:  # each register holds lanes / width values, in `width` lanes each
-            half = width // 2
-            made = []
-            for i in range(0, len(parts), 2):
-                x, y = parts[i], parts[min(i + 1, len(parts) - 1)]
-                low = [k for k in range(2 * lanes) if k % width < half]
-                first = f.emit(_shuffle(x, y, low), self.kind, lanes)
-                second = f.emit(_shuffle(x, y, [k + half for k in low]), self.kind, lanes)
-                made.append(self.code.add(first, second))
-            parts, width = made, half
-        return parts
-
-    def _places(self) -> list[tuple[int, int]]:
-        """The register and the lane in which the total of each sum ends."""
-        count, lanes = self.rows * self.columns, self.lanes
-        holds, width = [[i] * lanes for i in range(count)], lanes
-        while width > 1:
-            half = width // 2
-            low = [k for k in range(2 * lanes) if k % width < half]
-            made = []
-            for i in range(0, len(holds), 2):
-                both = holds[i] + holds[min(i + 1, len(holds) - 1)]
-                made.append([both[k] for k in low])
-            holds, width = made, half
-        return [
-            next((r, lane) for r, held in enumerate(holds) for lane in range(lanes) if held[lane] == number)
-            for number in range(count)
-        ]
-
-    def _store(self, totals: list[Value]) -> None:
+    def _store(self, registers: list[Value]) -> None:
         """What has no gaps in C, a row's elements or a column's, is stored at once."""
         f, code, p = self.f, self.code, self.f.parameters
-        places = self._places()
+        ends = places(self.rows * self.columns, self.lanes)
         alpha = code.splat(p["alpha"], self.lanes)
-        scaled = [code.multiply(alpha, total) for total in totals]
-        rows = [[places[i * self.columns + j] for j in range(self.columns)] for i in range(self.rows)]
+        scaled = [code.multiply(alpha, x) for x in registers]
+        rows = [[ends[i * self.columns + j] for j in range(self.columns)] for i in range(self.rows)]
         columns = [list(column) for column in zip(*rows, strict=True)]
 
-        def store(runs: list[list[tuple[int, int]]], apart: Value, adding: bool) -> None:
+        def store(runs: list[list[Place]], apart: Value, adding: bool) -> None:
             for number, run in enumerate(runs):
                 at = f.offset(p["c"], (Int(f, apart) * number).value, self.kind)
                 self._store_run(scaled, run, at, adding)
@@ -219,11 +185,11 @@ class _Tile:
         adds = Int(f, p["adds"]).differs(0)
         f.either(adds, lambda: either_way(True), lambda: either_way(False))
 
-    def _store_run(self, registers: list[Value], run: list[tuple[int, int]], at: Value, adding: bool) -> None:
+    def _store_run(self, registers: list[Value], run: list[Place], at: Value, adding: bool) -> None:
         """Store lanes of registers one behind the other."""
         f, code, kind, lanes = self.f, self.code, self.kind, self.lanes
         if self.tiles.machine.has_masks and 1 < len(run) <= lanes:
-            value = self._side_by_side(registers, run)
+            value = side_by_side(code, registers, run)
             mask = Value(f"<{', '.join(f'i1 {int(k < len(run))}' for k in range(lanes))}>", "i1", lanes)
             if adding:
                 value = code.add(read(code, at, _ONE, kind, lanes, mask), value)
@@ -233,22 +199,3 @@ class _Tile:
             x, to = registers[register], f.field(at, number * self.tiles.bytes)
             total = f.emit(f"extractelement {x.type} {x.text}, i64 {lane}", kind)
             f.store(code.add(f.load(to, kind), total) if adding else total, to)
-
-    def _side_by_side(self, registers: list[Value], run: list[tuple[int, int]]) -> Value:
-        """Lanes of registers in the first lanes of one."""
-        lanes, rest = self.lanes, [None] * (self.lanes - len(run))
-        first, *others = sorted({register for register, _ in run})
-        found: list[int | None] = [lane if register == first else None for register, lane in run]
-        value = registers[first]
-        for other in others or [first]:
-            for place, (register, lane) in enumerate(run):
-                if register == other != first:
-                    found[place] = lanes + lane
-            value = shuffled(self.code, value, registers[other], [*found, *rest])
-            found = list(range(len(run)))
-        return value
-
-
-def _shuffle(x: Value, y: Value, lanes: Sequence[int]) -> str:
-    listed = ", ".join(f"i32 {k}" for k in lanes)
-    return f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(lanes)} x i32> <{listed}>"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, heights
+from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, dots, heights
 from symgrad_compiler.backends.llvm.convolve.tile import LINE, Epilogue, Loop, Segment, Tile
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.plan.geometry import Correlation
@@ -30,8 +30,8 @@ _Line: TypeAlias = list[tuple[tuple[int, ...], int, int]]
 
 @dataclass(frozen=True)
 class Panels:
-    """How the weights lie: bytes from one channel to the next, and from one tap to the next along each axis;
-    where the first tap is; bytes of a panel."""
+    """How the weights lie: bytes from one channel to the next (of dot products, from one column to the next),
+    and from one tap to the next along each axis; where the first tap is; bytes of a panel."""
 
     width: Width
     channel: int
@@ -61,6 +61,11 @@ def choose_width(xs: Sequence[Correlation], machine: Machine) -> tuple[Width, in
         else:
             runs.append((steps * (rows // max(1, x.axes[-1].out)), x.axes[-1].out))
     x = xs[0]
+    if not x.is_depthwise:
+        taps = sum(math.prod(a.taps for a in each.axes) for each in xs) / len(xs)
+        found = dots(x.features, x.channels, taps, x.kind, machine)
+        if found is not None:
+            return found
     depth = 0 if x.is_depthwise else x.channels * math.prod(x.taps)
     return choose(runs, x.features, x.kind, machine, x.is_depthwise, depth)
 
@@ -123,10 +128,11 @@ class Cutting:
             chosen = places[start : start + height]
             start += height
             a, c = [self._in_a(p) for p in chosen], [self._in_c(p) for p in chosen]
+            width = self.panels.width
             tile = Tile(
                 self.x.kind,
-                self.panels.width.lanes,
-                self.panels.width.vectors_of(columns),
+                width.lanes,
+                columns if width.dots else width.vectors_of(columns),
                 tuple(at - a[0] for at in a),
                 tuple(at - c[0] for at in c),
                 columns,
@@ -134,6 +140,7 @@ class Cutting:
                 tuple(self.tap_steps(i) for i in self.edged),
                 is_lanewise=self.x.is_depthwise,
                 reads_beyond=self.panels.is_packed,
+                column=self.panels.channel if width.dots else 0,
                 may_stream=self.may_stream,
                 asks_a=self._next_in_a,
                 asks_c=self._next_in_c,
@@ -163,8 +170,9 @@ class Cutting:
     @cached_property
     def _next_in_c(self) -> tuple[int, ...]:
         """The same of C; other tiles take long enough for their own to come meanwhile."""
+        width = self.panels.width
         if not (self.x.is_depthwise and self.outer):
-            return (0,) if self.panels.width.panel * self.x.bytes >= LINE else ()
+            return (0,) if width.panel * self.x.bytes >= LINE and not width.dots else ()
         return (self.outer[-1].step * self.c_steps[len(self.outer) - 1],)
 
     def _in_a(self, place: tuple[int, ...]) -> int:
@@ -222,10 +230,13 @@ class Cutting:
         a_tap, b_tap = self.tap_steps(len(x.axes) - 1)
         if x.is_depthwise:
             return (Loop(taps, a_tap, b_tap),)
-        each = x.bytes, self.panels.channel
-        if (a_tap, b_tap) == (x.channels * each[0], x.channels * each[1]):
-            return (Loop(taps * x.channels, *each),)
-        return (Loop(taps, a_tap, b_tap), Loop(x.channels, *each))
+        width = self.panels.width
+        each, count = (x.bytes, self.panels.channel), x.channels
+        if width.dots:
+            each, count = (width.lanes * x.bytes, width.lanes * x.bytes), x.channels // width.lanes
+        if (a_tap, b_tap) == (count * each[0], count * each[1]):
+            return (Loop(taps * count, *each),)
+        return (Loop(taps, a_tap, b_tap), Loop(count, *each))
 
 
 def row_major(sizes: Sequence[int], each: int) -> tuple[int, ...]:

@@ -41,10 +41,24 @@ def panels_of(convolution: Convolution, x: Correlation, width: Width) -> Panels:
         first = (math.prod(c.taps) - 1) * each if backwards else 0
         taps = tuple(-s if backwards else s for s in steps)
         return Panels(width, 0, taps, first, width.panel * c.bytes, False)
+    if width.dots:
+        return _columns_of(c, x, width)
     is_packed = not (c.what == FORWARD and c.groups == 1 and width.panel == c.features)
     row = width.panel * c.bytes
     taps = row_major(c.taps, x.channels * row)
     return Panels(width, row, taps, 0, math.prod(c.taps) * x.channels * row, is_packed)
+
+
+def _columns_of(c: Convolution, x: Correlation, width: Width) -> Panels:
+    """For dot products: columns of channels. The gradient for the input has them where they are."""
+    if c.what == FORWARD:
+        column = x.channels * c.bytes
+        tap = x.features * column
+        return Panels(width, column, row_major(c.taps, tap), 0, math.prod(c.taps) * tap, True)
+    column = c.features * c.bytes
+    steps = row_major(c.taps, c.channels // c.groups * column)
+    first = (math.prod(c.taps) - 1) * steps[-1]
+    return Panels(width, column, tuple(-s for s in steps), first, x.channels * c.bytes, False)
 
 
 def room(convolution: Convolution, x: Correlation, panels: Panels) -> int:
@@ -70,6 +84,10 @@ def emit_packing(
     taps = math.prod(c.taps)
     panels_in_all = width.panels * x.groups
     lane_step, inner_step = (1, c.features) if c.what == FORWARD else (c.features, 1)
+    lanes, rows, wide = width.columns, x.channels, width.panel
+    if width.dots:  # rows are columns, lanes are channels
+        lane_step, inner_step = c.features, 1
+        lanes, rows, wide = x.channels, width.columns, x.channels
 
     def number(value: int) -> Int:
         return Int(f, literal(value, "i64"))
@@ -81,11 +99,11 @@ def emit_packing(
         source_tap = tap if c.what == FORWARD else (taps - 1) - tap
         at = source_tap * (c.channels // c.groups * c.features) + group * (c.features // c.groups)
         source = f.offset(job.pointer(Packing.FROM), (at + first * lane_step).value, c.kind)
-        place = (panel * taps + tap) * (x.channels * width.panel)
+        place = (panel * taps + tap) * (rows * wide)
         to = f.offset(job.pointer(Packing.TO), place.value, c.kind)
-        columns = (number(width.columns) - first).at_most(width.panel)
+        columns = (number(lanes) - first).at_most(wide)
         steps = number(lane_step), number(inner_step)
-        call(f, packs, to, number(width.panel), columns, source, *steps, number(x.channels))
+        call(f, packs, to, number(wide), columns, source, *steps, number(rows))
 
     every(f, Int(f, f.parameters["start"]), Int(f, f.parameters["stop"]), 1, piece)
     f.do("ret void")

@@ -1,5 +1,7 @@
 """Which tiles a result is cut into: by an estimate of how many cycles they take.
 
+Elements of few columns, which would leave most lanes idle, are dot products with lanes along the channels.
+
 A step of a tile of r rows and v vectors multiplies r v registers, two a cycle. It loads r numbers and v
 registers, two a cycle as well. A register can be added to again after four cycles.
 """
@@ -18,6 +20,8 @@ _VECTORS, _FEW = 4, 4
 #: Cycles that loading a register of B takes, from the second cache and from the last one; bytes of a panel
 #: that stays in the second one.
 _SECOND, _LAST, _FITS = 1.5, 6.0, 700_000
+#: Cycles to add up the lanes of a sum and to store it; how much less time dot products must take.
+_TOTAL, _SURELY = 4.0, 0.8
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Width:
     lanes: int
     vectors: int
     columns: int
+    #: Whether lanes are channels, which are summed up; else they are columns.
+    dots: bool = False
 
     @property
     def panel(self) -> int:
@@ -59,6 +65,17 @@ def most_rows(vectors: int, machine: Machine, is_lanewise: bool) -> int:
     registers = 32 if machine.has_avx512 or (not machine.has_masks and machine.has_fma) else 16
     own = vectors + 1 + (not machine.has_fma) + (is_lanewise and vectors > 1)
     return max(1, min((registers - own) // vectors, 28))
+
+
+def dots(columns: int, channels: int, taps: float, kind: str, machine: Machine) -> tuple[Width, int] | None:
+    """Dot products, and the most rows of a tile, if that takes less time; `taps` are met by each element."""
+    lanes = machine.vector_bytes * 8 // BITS[kind]
+    if channels % lanes or columns > lanes // 2:
+        return None
+    steps = channels * taps
+    if columns * (steps / lanes / 2 + _TOTAL) > _SURELY * steps / 2:
+        return None
+    return Width(lanes, 1, columns, True), most_rows(columns, machine, False)
 
 
 def heights(rows: int, most: int) -> list[int]:

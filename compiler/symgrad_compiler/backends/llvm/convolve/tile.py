@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from symgrad_compiler.backends.llvm.ir import BITS, Function, Module, Value, literal
+from symgrad_compiler.backends.llvm.lane_sums import places, side_by_side, totals
 from symgrad_compiler.backends.llvm.lanes import read, write, write_past_caches
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
 
@@ -81,6 +82,9 @@ class Tile:
     may_stream: bool = False
     #: Whether each lane has a number of A of its own.
     is_lanewise: bool = False
+    #: Of dot products, whose lanes are along what is summed up: the distance of columns of B; the `vectors`
+    #: are the columns.
+    column: int = 0
     #: Whether columns of B beyond those of C may be read.
     reads_beyond: bool = True
     #: How far behind the rows of A, and those of C, lie rows that are asked for.
@@ -103,6 +107,8 @@ class _Emitter:
     def __init__(self, module: Module, name: str, tile: Tile, machine: Machine) -> None:
         self.tile = tile
         self.bytes = BITS[tile.kind] // 8
+        #: Of a row of C.
+        self.registers = 1 if tile.column else tile.vectors
         parameters = [("a", "ptr"), ("b", "ptr"), ("c", "ptr")]
         parameters += [("adds", "i64")] if tile.may_add else []
         parameters += [("streams", "i64")] if tile.may_stream else []
@@ -224,6 +230,8 @@ class _Emitter:
         without gaps or every step reads other lines; of A, whose steps read other lines, for both ends of
         rows side by side."""
         tile = self.tile
+        if tile.column:
+            return
         width = tile.vectors * tile.lanes * self.bytes
         lines = -(-width // LINE)
         is_apart = loop.a >= LINE and loop.b >= LINE
@@ -252,6 +260,8 @@ class _Emitter:
 
     def _step(self, rows: Sequence[int], a: Value, b: Value, sums: list[Value]) -> list[Value]:
         tile, f, code = self.tile, self.f, self.code
+        if tile.column:
+            return self._dots(rows, a, b, sums)
         width = tile.lanes * self.bytes
         masked = None if tile.reads_beyond else self.mask
         row = [self._vector(f.field(b, width * v), v, masked) for v in range(tile.vectors)]
@@ -266,20 +276,37 @@ class _Emitter:
                 made.append(code.muladd(xs[v], row[v], sums[i * tile.vectors + v]))
         return made
 
+    def _dots(self, rows: Sequence[int], a: Value, b: Value, sums: list[Value]) -> list[Value]:
+        """A step of dot products: registers along what is summed up."""
+        tile, f = self.tile, self.f
+
+        def load(at: Value) -> Value:
+            return read(self.code, at, _ONE, tile.kind, tile.lanes, None)
+
+        columns = [load(f.field(b, tile.column * j)) for j in range(tile.vectors)]
+        made = []
+        for i, r in enumerate(rows):
+            x = load(f.field(a, tile.rows[r]))
+            for j, column in enumerate(columns):
+                made.append(self.code.muladd(x, column, sums[i * tile.vectors + j]))
+        return made
+
     def _vector(self, at: Value, v: int, mask: Value | None) -> Value:
         """Vector v of a row; the mask is for the last one."""
-        masked = mask if v == self.tile.vectors - 1 else None
+        masked = mask if v == self.registers - 1 else None
         return read(self.code, at, _ONE, self.tile.kind, self.tile.lanes, masked)
 
     def _store(self, sums: list[Value], adds: bool = False, streams: bool = False) -> None:
         tile, f, code = self.tile, self.f, self.code
-        for v in range(tile.vectors):
-            masked = self.mask if v == tile.vectors - 1 else None
+        if tile.column:
+            sums = self._rows_of_dots(sums)
+        for v in range(self.registers):
+            masked = self.mask if v == self.registers - 1 else None
             rows = self._rows(v)
             for r, offset in enumerate(tile.results):
                 place = offset + v * tile.lanes * self.bytes
                 at = f.field(f.parameters["c"], place)
-                total = sums[r * tile.vectors + v]
+                total = sums[r * self.registers + v]
                 if adds:
                     total = code.add(self._vector(at, v, self.mask), total)
                 for value, to in self._finish(total, at, place, v, rows):
@@ -287,6 +314,12 @@ class _Emitter:
                         write_past_caches(code, value, to, tile.lanes, tile.lanes * self.bytes)
                     else:
                         write(code, value, to, _ONE, tile.lanes, masked)
+
+    def _rows_of_dots(self, sums: list[Value]) -> list[Value]:
+        """The totals of each row of C in the first lanes of a register."""
+        count, ends = self.tile.vectors, places(len(sums), self.tile.lanes)
+        registers = totals(self.code, sums)
+        return [side_by_side(self.code, registers, ends[r : r + count]) for r in range(0, len(sums), count)]
 
     def _rows(self, v: int) -> dict[int, Value]:
         """Vector v of the operands of the epilogue that are one row, by their number."""
