@@ -102,7 +102,7 @@ def test_of_the_gradient_for_the_input(groups: int) -> None:
     rng = np.random.default_rng(2)
     arrays = [rng.standard_normal(s) for s in ((2, 3, 5, 10), (2, 3, 15 // groups, 10), (15,))]
     plan = agree([g, w, b], sg.relu(apply(op, g, w) + b), arrays, "float64")
-    assert features == 1 or ": 1 steps" in plan, plan
+    assert ": 1 steps" in plan, plan
 
 
 def test_depthwise() -> None:

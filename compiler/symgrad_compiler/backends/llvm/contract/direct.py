@@ -67,9 +67,8 @@ class _Direct(Loops):
                 kernel = f.load(f.offset(of_height, (width.up_over(tiles.lanes) - 1).value, "ptr"), "ptr")
                 from_, to = self.at(b, column), self.at(below, column)
                 ahead = self.at(from_, b_step * micro.FURTHER)
-                call(
-                    f, kernel, here, a_row, a_step, from_, b_step, to, c_row, inner, alpha, adds, width, ahead
-                )
+                places = (here, a_row, a_step, from_, b_step, to, c_row)
+                call(f, kernel, *places, inner, alpha, adds, width, ahead, self.number(0))
 
             every(f, self.number(0), columns, tiles.columns, tile)
 

@@ -1,6 +1,6 @@
 """The micro-kernels: a tile of C in registers, over a block of the inner dimension.
 
-    micro.<rows>x<vectors>(a, a_row, a_step, b, b_step, c, c_row, inner, alpha, adds, columns, to)
+    micro.<rows>x<vectors>(a, a_row, a_step, b, b_step, c, c_row, inner, alpha, adds, columns, to, further)
 
 A is read by `rows` numbers, a_row apart, and a_step from one step of the inner dimension to the next (a
 machine without scaled addresses reads rows of a packed panel only: a_row is 1); B by `vectors` registers in a
@@ -11,7 +11,7 @@ their multiplications would wait for each other, several sums are under way, in 
 
 C is asked for before a sum begins. Two more functions are of a full tile. One packs B on its way: what it
 read is put to `to`, a tile's columns a step. One, for large products, asks for what comes next from `to` on,
-two elements a step: several tiles together so fetch the next panel of A from the last cache.
+`further` bytes a step: the tiles of a row of C together so fetch the next panel of A.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ _UNDER_WAY = 8
 _LOADS, FURTHER, _LINE = 0.8, 16, 64
 #: Rows that are reached from one pointer: at 1, 2, 4 and 8 times four odd multiples of their distance.
 _REACH = 9
-#: Elements of the next panel of A that are asked for in a step.
-AHEAD = 2
 
 
 def name(tiles: Tiles, rows: int, vectors: int) -> str:
@@ -72,7 +70,7 @@ class _Micro:
         self.kind, self.lanes = tiles.kind, tiles.lanes
         parameters = [("a", "ptr"), ("a_row", "i64"), ("a_step", "i64"), ("b", "ptr"), ("b_step", "i64")]
         parameters += [("c", "ptr"), ("c_row", "i64"), ("inner", "i64"), ("alpha", tiles.kind)]
-        parameters += [("adds", "i64"), ("columns", "i64"), ("to", "ptr")]
+        parameters += [("adds", "i64"), ("columns", "i64"), ("to", "ptr"), ("further", "i64")]
         self.f: Function = module.function(name, parameters, linkage="internal ")
         self.code = Code(self.f, machine=tiles.machine)
         #: Odd multiples of the bytes between rows of A.
@@ -288,9 +286,9 @@ class _Further(_Micro):
     def _step(self, places: list[Value], sums: list[Value]) -> tuple[list[Value], list[Value]]:
         bytes_ = self._further(places[-1], places[0])
         following, made = super()._step(places[:-1], sums)
-        return [*following, self.f.field(places[-1], bytes_)], made
+        return [*following, self.f.bytes_on(places[-1], bytes_)], made
 
-    def _further(self, to: Value, b: Value) -> int:
+    def _further(self, to: Value, b: Value) -> Value:
         """What is done there, and the bytes to go on."""
         raise NotImplementedError
 
@@ -298,17 +296,17 @@ class _Further(_Micro):
 class _Packing(_Further):
     """The one that packs B."""
 
-    def _further(self, to: Value, b: Value) -> int:
+    def _further(self, to: Value, b: Value) -> Value:
         f = self.f
         for j in range(self.vectors):
             x = self._vector(f.field(b, self._register(j)), None)
             write(self.code, x, f.field(to, self._register(j)), literal(1, "i64"), self.lanes, None)
-        return self._register(self.vectors)
+        return literal(self._register(self.vectors), "i64")
 
 
 class _Ahead(_Further):
     """The one that asks for what comes next."""
 
-    def _further(self, to: Value, b: Value) -> int:
+    def _further(self, to: Value, b: Value) -> Value:
         self._ask(to, False, 2)
-        return AHEAD * self.tiles.bytes
+        return self.f.parameters["further"]

@@ -223,10 +223,12 @@ class Pieces(Shared):
         kernels = f.field(Value(f"@{micro.table(tiles)}", "ptr"), 0)
         here = f.offset(kernels, ((height - 1) * tiles.vectors).value, "ptr")
         normal = f.load(f.field(here, 8 * (tiles.vectors - 1)), "ptr")
-        asks = self.both(is_packed, height.equals(tiles.rows))
+        is_dense = self.both(job[Request.A_COLUMN].equals(1), job[Request.A_ROW].equals(inner))
+        asks = self.both(self.or_(is_packed, is_dense), height.equals(tiles.rows))
         ahead = self.select(asks, Value(f"@{micro.ahead_name(tiles)}", "ptr"), normal)
         full = self.select(leads, Value(f"@{micro.packing_name(tiles)}", "ptr"), ahead)
-        after = self.at(a, inner * tiles.rows + tiles.lanes)
+        after = self.at(a, inner * tiles.rows + self.number(tiles.lanes).where(is_packed, 0))
+        further = self.number(tiles.rows * tiles.bytes).up_over(block.last - block.first)
 
         def tile(kernel: Value, panel: Int, width: Int, in_place: Value, is_normal: Value) -> None:
             there = block.packed(panel)
@@ -234,10 +236,11 @@ class Pieces(Shared):
             b_step = job[Request.B_ROW].where(in_place, columns)
             knows = self.both(in_place, job[Request.B_AHEAD].differs(0))
             following = self.at(b, job[Request.B_AHEAD].where(knows, b_step * micro.FURTHER))
-            panel_ahead = self.at(after, (panel - block.first) * inner * micro.AHEAD)
+            panel_ahead = f.bytes_on(after, ((panel - block.first) * inner * further).value)
             to = self.select(is_normal, following, self.select(leads, there, panel_ahead))
             at = self.at(c, panel * columns)
-            call(f, kernel, a, a_row, a_step, b, b_step, at, c_row, inner, alpha, adds, width, to)
+            places = (a, a_row, a_step, b, b_step, at, c_row)
+            call(f, kernel, *places, inner, alpha, adds, width, to, further)
 
         def full_tile(panel: Int) -> None:
             is_normal = self.not_(self.or_(leads, asks))
