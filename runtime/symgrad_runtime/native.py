@@ -7,6 +7,7 @@ whose arguments need conversion, calls with state, results in the caller's array
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +89,8 @@ class NativeProgram:
                     f"the array for output {i} of {self.name} has the wrong shape",
                     facts=[("expected", f"shape {shape}"), ("got", f"shape {target.shape}")],
                 )
-        direct = [_is_plain(t) and not _overlaps(t, i, arrays, targets) for i, t in enumerate(targets)]
+        shared = _overlapping(targets, arrays)
+        direct = [_is_plain(t) and not shares for t, shares in zip(targets, shared, strict=True)]
         results = [
             t if fits else pool().empty(t.shape, t.dtype) for t, fits in zip(targets, direct, strict=True)
         ]
@@ -217,7 +219,18 @@ def _is_plain(array: Any) -> bool:
     return bool(flags.c_contiguous and flags.aligned)
 
 
-def _overlaps(target: Any, number: int, arrays: Sequence[Any], targets: Sequence[Any]) -> bool:
-    """Whether writing the target could change an input or another result."""
-    others = [*arrays, *[t for i, t in enumerate(targets) if i != number]]
-    return any(numpy.may_share_memory(target, other) for other in others)
+def _overlapping(targets: Sequence[Any], arrays: Sequence[Any]) -> list[bool]:
+    """Whether writing a target could change an input or another result. Two arrays that own their memory do
+    not share it."""
+    everything = [*arrays, *targets]
+    views = [a for a in everything if not a.flags.owndata]
+    times = Counter(map(id, everything))
+    return [
+        times[id(t)] > 1
+        or any(
+            numpy.may_share_memory(t, other)
+            for other in (views if t.flags.owndata else everything)
+            if other is not t
+        )
+        for t in targets
+    ]

@@ -251,6 +251,34 @@ def test_into() -> None:
         f.into({"double": np.broadcast_to(1.0, (2, 3)), "t": t, "s": s}, a)
 
 
+def test_into_arrays_that_share_memory() -> None:
+    """Owners, views of them, and one array twice: what is written changes no argument before it is read."""
+    x, y = sg.vector("x", size=4), sg.vector("y", size=4)
+    f = sg.function([x, y], [sg.flip(x) + y, x * y])
+    a, b = np.arange(4.0), np.arange(4.0) + 1
+    first, second = a[::-1] + b, a * b
+
+    def check(one: Any, two: Any, u: Any, v: Any) -> None:
+        f.into([one, two], u, v)
+        np.testing.assert_array_equal(two, second)
+        if one is not two:
+            np.testing.assert_array_equal(one, first)
+
+    check(np.empty(4), np.empty(4), a.copy(), b.copy())
+    u, v = a.copy(), b.copy()
+    check(v, u, u, v)
+    u, v = a.copy(), b.copy()
+    check(u[:], v[::1], u, v)
+    room = np.concatenate([a, b])
+    check(room[4:], room[:4], room[:4], room[4:])
+    u = a.copy()
+    check(np.empty(4), u, u[:], b)
+    same = np.empty(4)
+    check(same, same, a, b)
+    u = a.copy()
+    f.into([np.empty(4), np.empty(4)], u, u)
+
+
 def test_into_the_argument_itself() -> None:
     x = sg.vector("x", size="n")
     f = sg.function([x], x[::-1] + x)
