@@ -190,9 +190,9 @@ class Compilation:
         made: Plan = _cold().make_plan(self.optimized, self.nan_guard)
         return made
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The LLVM IR as we write it."""
+        """The LLVM IR as we write it; not kept, since it is long."""
         return str(_cold().emit_module(self.plan, self.target.machine))
 
     def code(self, kind: str) -> str:
