@@ -199,3 +199,11 @@ def test_a_common_factor_below_one_stays_where_the_difference_may_overflow(backe
     x, y = sg.scalar("x"), sg.scalar("y")
     f = sg.function([x, y], [0.1 * x - 0.1 * y, 0.1 * x + -0.1 * y], backend=backend)
     assert np.isfinite(f(1.7e308, -1.7e308)).all()
+
+
+def test_a_complex_factor_stays_where_the_difference_may_overflow(backend: str) -> None:
+    """Of (0.8 + 0.8i) x the parts are smaller than x, though the factor is larger than 1."""
+    x, y = (sg.tensor(name, (1,), "complex128") for name in "xy")
+    f = sg.function([x, y], (0.8 + 0.8j) * x - (0.8 + 0.8j) * y, backend=backend)
+    large = np.array([1e308 + 0j])
+    assert np.isfinite(f(large, -large)).all()

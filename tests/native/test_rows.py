@@ -247,3 +247,27 @@ def test_slices_of_nothing() -> None:
     assert g(np.zeros(0, np.int64)).shape == (0,)
     w = y[3000:, 3000:]
     assert sg.function([y], sg.exp(sg.cumsum(w, axis=0)), backend="llvm")(np.zeros((0, 0))).shape == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_last_rows_are_read_before_their_memory_is_written(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LLVM 22 read the tail of a reduction anew, behind the store of a result to the same memory."""
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    k = 8
+    a, b, c = (sg.vector(name, size=n, dtype=dtype) for name, n in (("a", "n"), ("b", "n"), ("c", k)))
+    w = sg.matrix("w", (k, k), dtype)
+    p = sg.square(a[:, None] - c) * 0.1
+    q = sg.sin(a[:, None] * c + b[:, None])
+    turned = sg.permute_dims(sg.reshape(q, (-1, k // 2, 2)), (0, 2, 1))
+    r = sg.reshape(turned, (a.shape[0], k)) + q
+    s = sg.sum(r[:, :, None] * w, axis=1) * 0.2
+    loss = (sg.sum(sg.sin(r)) + sg.sum(sg.sin(s)) + sg.sum(sg.sin(sg.exp(-sg.abs(p))))) / 2
+    outputs = [sg.min(q * q, axis=0), sg.max(sg.abs(p)), sg.grad(loss, c)]
+    f, g = (sg.function([a, b, c, w], outputs, backend=name) for name in ("llvm", "numpy"))
+    rng = np.random.default_rng(1)
+    for size in (1, 3, 5, 22, 200):
+        args = [rng.normal(size=s).astype(dtype) for s in (size, size, k, (k, k))]
+        for x, y in zip(f(*args), g(*args), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-4 if dtype == "float32" else 1e-10, atol=1e-6)

@@ -105,9 +105,10 @@ _SMALL = frozenset({sigmoid, tanh, sin, cos, erf, erfc, ndtr})
 
 
 def _never_overflows(c: Tensor, x: Tensor, y: Tensor) -> bool:
-    """Whether x - y overflows only where c x - c y does: c is no less than 1, or x or y is small."""
+    """Whether x - y overflows only where c x - c y does: c is no less than 1, or x or y is small. (Parts of a
+    product with 1 + i may cancel.)"""
     value = fill_value(c)
-    is_large = value is not None and abs(value) >= 1
+    is_large = value is not None and abs(value) >= 1 and 0 in (complex(value).real, complex(value).imag)
     return is_large or c.dtype.kind not in INEXACT or _is_small(x) or _is_small(y)
 
 

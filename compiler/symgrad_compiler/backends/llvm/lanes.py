@@ -44,7 +44,13 @@ def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> V
     name = f"llvm.masked.load.v{lanes}{type_suffix(kind)}.p0"
     f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
     listed = f"ptr {at.text}, i32 {align}, {mask.type} {mask.text}, {type_} zeroinitializer"
-    return f.volatile(f"call {type_} @{name}({listed})", kind, lanes)
+    return frozen(code, f.volatile(f"call {type_} @{name}({listed})", kind, lanes))
+
+
+def frozen(code: Code, loaded: Value) -> Value:
+    """What a mask let through of memory. LLVM 22 makes a new load of one that only a selection by its mask
+    uses, where the selection is: behind stores to the same memory (LLVM issue 215453). Frozen, it stays."""
+    return code.f.volatile(f"freeze {loaded.type} {loaded.text}", loaded.kind, loaded.lanes)
 
 
 def gather(code: Code, at: Value, steps: Value, kind: str, mask: Value | None) -> Value:
@@ -57,7 +63,7 @@ def gather(code: Code, at: Value, steps: Value, kind: str, mask: Value | None) -
     mask = mask or literal(1, "i1", lanes)
     listed = f"{pointers.type} {pointers.text}, i32 {BITS[memory] // 8}, {mask.type} {mask.text}"
     loaded = f.volatile(f"call {type_} @{name}({listed}, {type_} zeroinitializer)", memory, lanes)
-    return _from_memory(code, loaded, kind)
+    return _from_memory(code, frozen(code, loaded), kind)
 
 
 def write_past_caches(code: Code, value: Value, at: Value, lanes: int, register: int) -> None:
