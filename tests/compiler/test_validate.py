@@ -255,6 +255,17 @@ def test_what_an_order_loses_where_others_cancel_is_open() -> None:
     assert known.may_be_nan
 
 
+def test_a_product_whose_factors_overflow_and_vanish_apart_may_be_nan() -> None:
+    """Found by the campaign: and no number is less than that."""
+    x = sg.vector("x", size=4)
+    run = Interpreter({x: np.array([3e206, 3e-207, 1e308, 3e-207])}, {})
+    for stable in (False, True):
+        [known] = estimate(Graph([x], [sg.prod(x)]), run, runs=100, stable=stable)
+        assert known.may_be_nan or stable
+        [counted] = estimate(Graph([x], [sg.sum(sg.astype(x < sg.prod(x), "int64"))]), run, stable=stable)
+        assert np.isinf(counted.spread)
+
+
 def test_the_softmax_of_nothing_is_no_nan() -> None:
     """Found by the campaign: exp(log_softmax) is NaN where all are -inf, and softmax is 0."""
     x = sg.vector("x", size=3)

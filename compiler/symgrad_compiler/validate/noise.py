@@ -282,7 +282,8 @@ class Noise:
 
     def _in_bad_order(self, node: Node, x: Array, value: Array) -> Array:
         """A sum or product as it comes out where its terms are in the worst order: the positive terms, or the
-        factors above 1, first (run 0); or the negative ones, or those below 1 (run 1)."""
+        factors above 1, first (run 0); or the negative ones, or those below 1 (run 1). NaN where some of a
+        product's factors overflow and the others give 0, as they do if they are multiplied apart."""
         if value.dtype.kind != "f":
             return value
         axes = tuple(attributes(node.op)["axes"])
@@ -290,8 +291,9 @@ class Noise:
             part = numpy.add.reduce(numpy.where((x > 0) != bool(self.run), x, 0), axis=axes)
             return numpy.asarray(numpy.where(numpy.isinf(part), part, value))
         size = numpy.abs(x)
-        part = numpy.multiply.reduce(numpy.where((size > 1) != bool(self.run), size, 1), axis=axes)
-        return numpy.asarray(numpy.where(numpy.isinf(part) | (part == 0), part, value))
+        above, below = (numpy.multiply.reduce(f(size, 1), axis=axes) for f in (numpy.fmax, numpy.fmin))
+        part = below if self.run else numpy.where(below == 0, 0 * above, above)  # infinity meets 0
+        return numpy.asarray(numpy.where(numpy.isfinite(part) & (part != 0), value, part))
 
     def _signs_apart(self, a: Array, b: Array, value: Array) -> Array:
         """A matrix product where its positive terms alone overflow (run 0), or its negative ones (run 1)."""
