@@ -97,7 +97,8 @@ def test_products_write_and_read_columns(rows_: Any, dtype: str, tiny_blocks: in
     for size in (2100, 5) if rows_ == "n" else (2100,):
         args = [x[:size], rng.integers(0, 6, size), w, v]
         for a, b in zip(tuned(*args), plain(*args), strict=True):
-            np.testing.assert_allclose(a, b, rtol=2e-4 if dtype == "float32" else 1e-11, atol=1e-5)
+            eps = np.finfo(dtype).eps
+            np.testing.assert_allclose(a, b, rtol=2000 * eps, atol=200 * eps)
 
 
 def test_what_others_see_stays_by_rows(tiny_blocks: int) -> None:

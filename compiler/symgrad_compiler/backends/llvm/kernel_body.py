@@ -30,8 +30,6 @@ COMBINE: dict[str, Callable[[Code, Value, Value], Value] | None] = {
     "max": lambda code, x, v: code.call("maximum", x, v),
     "min": lambda code, x, v: code.call("minimum", x, v),
 }
-#: Bytes of results from which they are written past the caches: those of a last-level cache's share.
-STREAMED = 16 * 1024 * 1024
 
 
 class KernelBody(KernelMemory):
@@ -66,18 +64,11 @@ class KernelBody(KernelMemory):
         """Whether what is streamed is large, and starts where registers fit."""
         if not self.streaming:
             return None
-        f, code = self.f, self.code
         size: Dim = 0
         for stream in self.streaming:
             size = size + stream.storage.size * stream.storage.dtype.itemsize
-        addresses = literal(0, "i64")
-        for stream in self.streaming:
-            at = f.offset(self._at(stream), start, stream.kind)
-            address = f.emit(f"ptrtoint ptr {at.text} to i64", "i64")
-            addresses = f.emit(f"or i64 {addresses.text}, {address.text}", "i64")
-        rest = f.emit(f"and i64 {addresses.text}, {self.machine.vector_bytes - 1}", "i64")
-        fits = f.emit(f"icmp eq i64 {rest.text}, 0", "i1")
-        return code.logical_and(fits, code.less(literal(STREAMED, "i64"), self.sizes(size)))
+        starts = [self.f.offset(self._at(stream), start, stream.kind) for stream in self.streaming]
+        return lanes_of.is_streamed(self.code, starts, self.sizes(size), self.machine.vector_bytes)
 
     # ---- values -------------------------------------------------------------------------------------
 

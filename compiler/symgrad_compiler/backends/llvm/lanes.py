@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symgrad_compiler.backends.llvm import turns
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Value, literal, type_suffix, vector_type
 from symgrad_compiler.backends.llvm.scalars import Code
+
+#: Bytes of results from which they are written past the caches: those of a last-level cache's share.
+STREAMED = 16 * 1024 * 1024
 
 
 def lane_numbers(lanes: int, kind: str = "i64") -> Value:
@@ -44,10 +49,10 @@ def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> V
     name = f"llvm.masked.load.v{lanes}{type_suffix(kind)}.p0"
     f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
     listed = f"ptr {at.text}, i32 {align}, {mask.type} {mask.text}, {type_} zeroinitializer"
-    return frozen(code, f.volatile(f"call {type_} @{name}({listed})", kind, lanes))
+    return _frozen(code, f.volatile(f"call {type_} @{name}({listed})", kind, lanes))
 
 
-def frozen(code: Code, loaded: Value) -> Value:
+def _frozen(code: Code, loaded: Value) -> Value:
     """What a mask let through of memory. LLVM 22 makes a new load of one that only a selection by its mask
     uses, where the selection is: behind stores to the same memory (LLVM issue 215453). Frozen, it stays."""
     return code.f.volatile(f"freeze {loaded.type} {loaded.text}", loaded.kind, loaded.lanes)
@@ -63,7 +68,19 @@ def gather(code: Code, at: Value, steps: Value, kind: str, mask: Value | None) -
     mask = mask or literal(1, "i1", lanes)
     listed = f"{pointers.type} {pointers.text}, i32 {BITS[memory] // 8}, {mask.type} {mask.text}"
     loaded = f.volatile(f"call {type_} @{name}({listed}, {type_} zeroinitializer)", memory, lanes)
-    return _from_memory(code, frozen(code, loaded), kind)
+    return _from_memory(code, _frozen(code, loaded), kind)
+
+
+def is_streamed(code: Code, starts: Sequence[Value], size: Value, register: int) -> Value:
+    """Whether what is written from `starts` on goes past the caches: so many bytes are more than they hold,
+    and whole registers fit."""
+    f, addresses = code.f, literal(0, "i64")
+    for start in starts:
+        address = f.emit(f"ptrtoint ptr {start.text} to i64", "i64")
+        addresses = f.emit(f"or i64 {addresses.text}, {address.text}", "i64")
+    rest = f.emit(f"and i64 {addresses.text}, {register - 1}", "i64")
+    fits = f.emit(f"icmp eq i64 {rest.text}, 0", "i1")
+    return code.logical_and(fits, code.less(literal(STREAMED, "i64"), size))
 
 
 def write_past_caches(code: Code, value: Value, at: Value, lanes: int, register: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from enum import IntEnum
 from functools import cached_property
+from typing import TypeAlias
 
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
@@ -24,6 +25,10 @@ from symgrad_compiler.plan.geometry import Axis
 _WEIGHTS, _IMAGES = 400_000, 200_000
 #: Multiplications of a task, about.
 _TASK = 2_000_000
+
+
+#: Where A, B, and C with what lies as it does, are.
+_Operands: TypeAlias = tuple[Value, Value, list[Value]]
 
 
 class Job(IntEnum):
@@ -119,7 +124,7 @@ class Correlate:
 
         def units(columns: int) -> None:
             tiles = self.cut.tiles(columns)
-            every(f, first, last, 1, lambda unit: self._unit(f, unit, tiles, a, b, cs, flags))
+            every(f, first, last, 1, lambda unit: self._unit(f, unit, tiles, (a, b, cs), flags))
 
         if width.last == width.panel:
             units(width.panel)
@@ -134,16 +139,9 @@ class Correlate:
         return [f.offset(c, by.value, "i8") if full else c for c, full in zip(cs, self.is_full, strict=True)]
 
     def _unit(
-        self,
-        f: Function,
-        unit: Int,
-        tiles: list[Placed],
-        a: Value,
-        b: Value,
-        cs: list[Value],
-        flags: list[Int],
+        self, f: Function, unit: Int, tiles: list[Placed], operands: _Operands, flags: list[Int]
     ) -> None:
-        cut, rest = self.cut, unit
+        (a, b, cs), cut, rest = operands, self.cut, unit
         counts: list[Int] = []
         for i, axis in reversed(list(enumerate(cut.outer))):
             at, rest = rest % axis.out, rest // axis.out
@@ -165,7 +163,7 @@ class Correlate:
         f: Function,
         placed: Placed,
         count: int,
-        operands: tuple[Value, Value, list[Value]],
+        operands: _Operands,
         steps: tuple[int, int],
         numbers: list[Int],
     ) -> None:

@@ -17,7 +17,8 @@ from symgrad_compiler.backends.llvm.convolve.tile import Epilogue
 from symgrad_compiler.backends.llvm.finite import all_finite
 from symgrad_compiler.backends.llvm.frame import POOL, frame_word
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
-from symgrad_compiler.backends.llvm.kernel_body import STREAMED, number
+from symgrad_compiler.backends.llvm.kernel_body import number
+from symgrad_compiler.backends.llvm.lanes import is_streamed
 from symgrad_compiler.backends.llvm.scalars import Code, Machine, kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.epilogues import is_full
@@ -56,14 +57,10 @@ def emit_convolution_step(
 
 
 def _is_large(emitter: StepEmitter, step: ConvolutionStep, out: Value, machine: Machine) -> Value:
-    """Whether operands and result would fill the caches, and the result starts where registers fit."""
-    f, code = emitter.f, emitter.code
+    """1 if operands and result would fill the caches, and the result starts where registers fit."""
     size: Dim = sum((x.storage.size * x.storage.dtype.itemsize for x in (step.a, step.b, step.out)), start=0)
-    address = f.emit(f"ptrtoint ptr {out.text} to i64", "i64")
-    rest = f.emit(f"and i64 {address.text}, {machine.vector_bytes - 1}", "i64")
-    fits = f.emit(f"icmp eq i64 {rest.text}, 0", "i1")
-    large = code.logical_and(fits, code.less(literal(STREAMED, "i64"), emitter.sizes(size)))
-    return f.emit(f"zext i1 {large.text} to i64", "i64")
+    large = is_streamed(emitter.code, [out], emitter.sizes(size), machine.vector_bytes)
+    return emitter.f.emit(f"zext i1 {large.text} to i64", "i64")
 
 
 def _epilogue(step: ConvolutionStep, kernel: Kernel) -> tuple[Epilogue, list[Access]]:
