@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad_compiler.backends.llvm import target
 
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant < 63, reason="needs a longdouble of more digits than float64"
@@ -120,11 +121,23 @@ def test_known_powers(n: int) -> None:
     assert error(ours, np.power(a.astype(np.longdouble), n)) <= 4
 
 
+@pytest.fixture(params=["slow", "quick"])
+def divider(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A machine on which a division of a vector takes long, or takes less than Newton's steps."""
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    monkeypatch.setattr(
+        target, "_DIVIDERS", {target.host().cpu: {"slow": (32, 48), "quick": (8, 16)}[request.param]}
+    )
+    return str(request.param)
+
+
 @pytest.mark.parametrize("count", [1, 2])
-def test_quotients_are_correctly_rounded(count: int) -> None:
-    """Also where several share a reciprocal."""
+def test_quotients_are_correctly_rounded(count: int, divider: str) -> None:
+    """Also where several share a reciprocal, and where it is made of an estimate."""
     x, y = sg.vector("x", size="n"), sg.vector("y", size="n")
     f = sg.function([x, y], [x / y, 1 / y][:count], backend="llvm")
+    if target.host().machine.has_avx512:
+        assert ("rcp14" in f.code("llvm")) == (divider == "slow")
     rng = np.random.default_rng(3)
     whole = rng.integers(1, 1000, (2, COUNT)).astype(float)
     special = np.array([0.0, -0.0, 1.0, -3.0, np.inf, -np.inf, np.nan, 1e308, 1e-308, 5e-324, 2.0**1023])
@@ -133,9 +146,11 @@ def test_quotients_are_correctly_rounded(count: int) -> None:
             np.testing.assert_array_equal(f(a, b)[0], a / b)
 
 
-def test_roots_are_correctly_rounded() -> None:
+def test_roots_are_correctly_rounded(divider: str) -> None:
     x = sg.vector("x", size="n")
     f = sg.function([x], sg.sqrt(x), backend="llvm")
+    if target.host().machine.has_avx512:
+        assert ("rsqrt14" in f.code("llvm")) == (divider == "slow")
     a = np.concatenate([np.abs(np.random.default_rng(4).normal(size=COUNT)), np.arange(1000.0) ** 2])
     np.testing.assert_array_equal(f(a), np.sqrt(a))
     edge = np.array([0.0, -0.0, np.inf, np.nan, -1.0, 1e308, 2.0**-1022])

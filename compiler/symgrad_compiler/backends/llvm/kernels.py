@@ -15,7 +15,6 @@ A value is computed in the outermost loop in which it is known.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from symgrad_compiler.backends.llvm import lanes as lanes_of
@@ -113,7 +112,7 @@ class _KernelEmitter(KernelBody):
         self.extents = [self.sizes(a.extent) for a in self.axes]
         self.strides = {s: [self.sizes(d) for d in s.strides] for s in self.streams}
         self.values = {}
-        self.quotients = Quotients(self.code, newton=self.divides_much(Counter(self.shared_divisors)))
+        self.quotients = Quotients(self.code, newton=self.divides_much(len(self.shared_divisors)))
         self.index_of = {}
         if self.guard is not None:
             self.guard.begin()

@@ -14,8 +14,8 @@ from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine, kind_of
 from symgrad_compiler.plan.steps import IOTA, Access, Kernel, Number
 
-#: What a division and a square root of a vector take, in simple operations.
-DIVISION, ROOT = 32, 48
+#: What Newton's iteration from an estimate takes for a reciprocal or a quotient, in multiplications.
+NEWTON = 10
 #: How many vectors are run side by side; half as many on machines that have 16 registers instead of 32, and a
 #: quarter there in kernels beyond this weight.
 MOST_VECTORS = 4
@@ -168,14 +168,24 @@ class Nest:
         nodes = [n for n in self.kernel.nodes if n.op in (divide, reciprocal)]
         nodes = [n for n in nodes if n.inputs[-1] not in numbers]
         count = Counter(n.inputs[-1] for n in nodes)
-        if self.divides_much(count):
+        if self.divides_much(len(count)):
             return set(count)
+        if self._divides_quickly and not self._waits(len(nodes)):
+            return set()
         return {t for t, k in count.items() if k > 1}
 
-    def divides_much(self, divisors: Counter[Tensor]) -> bool:
-        """Whether the divider would hold up everything else."""
+    def divides_much(self, divisors: int) -> bool:
+        """Whether the divider would hold up everything else, if it has so many divisors."""
+        return not self._divides_quickly and (self.kernel.weight > LIGHT or self._waits(divisors))
+
+    @property
+    def _divides_quickly(self) -> bool:
+        return self.machine.division <= NEWTON
+
+    def _waits(self, divisions: int) -> bool:
+        """Whether so many divisions take longer than all that can be done meanwhile."""
         roots = sum(n.op is sqrt for n in self.kernel.nodes)
-        return self.kernel.weight > LIGHT or DIVISION * len(divisors) + ROOT * roots > self.kernel.weight
+        return self.machine.division * divisions + self.machine.root * roots > self.kernel.weight
 
     def _depths(self) -> dict[Tensor, int]:
         """The number of loops inside which a value is known."""

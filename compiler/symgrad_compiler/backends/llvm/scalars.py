@@ -24,6 +24,9 @@ class Machine:
     has_masks: bool
     has_fma: bool
     has_avx512: bool = False
+    #: What a division and a square root of a vector of float64 take, in multiplications.
+    division: int = 32
+    root: int = 48
 
 
 PLAIN = Machine(16, False, False)

@@ -26,6 +26,9 @@ from symgrad_runtime.threads import available
 
 #: The level of LLVM's code generation.
 _SPEED = 2
+#: What a division and a square root of 8 float64 take, in multiplications, where that is not what an Intel
+#: processor takes.
+_DIVIDERS = {"znver5": (8, 16)}
 #: Bytes between parts that surely reach each other; how often they are loaded until they do.
 _REACH, _TRIES = 2**30, 8
 
@@ -43,7 +46,7 @@ class Target:
         """What generated code may use."""
         has = {f[1:] for f in self.features.split(",") if f.startswith("+")}
         if "avx512f" in has and "avx512vl" in has and "avx512dq" in has and "avx512bw" in has:
-            return Machine(64, True, True, True)
+            return Machine(64, True, True, True, *_DIVIDERS.get(self.cpu, ()))
         if "avx2" in has:
             return Machine(32, True, "fma" in has)
         return Machine(16, False, self.triple.startswith(("aarch64", "arm64")) or "fma" in has)
