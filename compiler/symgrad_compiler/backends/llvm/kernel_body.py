@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 
 from symgrad.dims import Dim
 from symgrad.ir.tensor import Node, Tensor
@@ -16,6 +17,7 @@ from symgrad_compiler.backends.llvm.axes import Stream
 from symgrad_compiler.backends.llvm.guard import KernelGuard
 from symgrad_compiler.backends.llvm.ir import BITS, Value, literal
 from symgrad_compiler.backends.llvm.kernel_memory import KernelMemory
+from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.nest import LIGHT
 from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators
@@ -39,6 +41,7 @@ class KernelBody(KernelMemory):
     extents: list[Value]
     sums: Accumulators
     quotients: Quotients
+    maths: Maths
     #: Looks at all values, in a guarded program.
     guard: KernelGuard | None = None
     #: What is written past the caches where it is large; whether the loop that is being emitted does so, None
@@ -228,7 +231,8 @@ class KernelBody(KernelMemory):
             ) -> Sequence[Value]:
                 self.current_lanes = lanes
                 self.mask = lanes_of.lane_mask(self.code, index, stop, lanes) if masked else None
-                return body(index, now)
+                with self.maths.apart() if lanes < self.lanes else nullcontext():  # a short end
+                    return body(index, now)
 
             accumulators = f.loop(start, end, literal(lanes, "i64"), accumulators, inside)
             self.current_lanes, self.mask, self.streams_now = saved

@@ -80,6 +80,7 @@ class _KernelEmitter(KernelBody):
     ) -> None:
         super().__init__(kernel, machine)
         self.is_shared = is_shared
+        self.maths = maths
         self.turners: dict[Stream, transposes.Turner] = {}
         self.laid_down = {}
         self.streaming = []

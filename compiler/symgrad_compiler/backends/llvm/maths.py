@@ -8,7 +8,8 @@ named beside them. Where a fast reduction ends (sin of 1e9), lanes go through th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from symgrad.ops.scalar import OF_ORDER
@@ -51,6 +52,16 @@ class Maths:
             return False
         self._inlined += calls
         return True
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What is called in this scope is not inlined, and so compiled beside its caller: for code that runs
+        once where other code runs often."""
+        inline, self.inline = self.inline, False
+        try:
+            yield
+        finally:
+            self.inline = inline
 
     def __call__(self, code: Code, function: str, *operands: Value) -> Value:
         x = operands[0]

@@ -12,6 +12,7 @@ from symgrad_compiler.backends.llvm import transposes
 from symgrad_compiler.backends.llvm.axes import Stream, Streams, merge
 from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine, kind_of
+from symgrad_compiler.plan.cost import functions_of, is_costly
 from symgrad_compiler.plan.steps import IOTA, Access, Kernel, Number
 
 #: What Newton's iteration from an estimate takes for a reciprocal or a quotient, in multiplications.
@@ -20,6 +21,9 @@ NEWTON = 10
 #: quarter there in kernels beyond this weight.
 MOST_VECTORS = 4
 MODERATE = 60
+#: Functions that are look-ups in registers for the most part. Where they are a third of a kernel's, two
+#: vectors side by side keep the processor busy, and more would only need registers.
+BY_TABLES = frozenset({"erf", "erfc", "ndtr", "gelu", "gelu_derivative"})
 #: The masked end behind the main loop has vectors as wide in kernels up to this weight, else of one register.
 LIGHT = 120
 
@@ -120,9 +124,16 @@ class Nest:
         times = MOST_VECTORS
         if not self.machine.has_avx512:
             times //= 2 if self.kernel.weight <= MODERATE else 4
+        elif self._looks_up():
+            times //= 2
         while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
             times //= 2
         return lanes * times
+
+    def _looks_up(self) -> bool:
+        costly = [functions_of(n.op) for n in self.kernel.nodes if is_costly(n.op)]
+        tables = sum(not used.isdisjoint(BY_TABLES) for used in costly)
+        return 3 * tables >= len(costly) > 0
 
     def _read_across(self) -> transposes.Across | None:
         """What is turned in blocks of its axis, which is then the innermost loop, see `transposes.py`."""

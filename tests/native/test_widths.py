@@ -1,0 +1,58 @@
+"""How many vectors run side by side in a kernel, and what its short end calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+import symgrad as sg
+from symgrad.ir.tensor import Tensor
+from symgrad_compiler import passes
+from symgrad_compiler.backends.llvm.module import emit_module
+from symgrad_compiler.backends.llvm.scalars import Machine
+from symgrad_compiler.passes.pipeline import run
+from symgrad_compiler.plan.fuse import make_plan
+
+AVX512 = Machine(64, has_masks=True, has_fma=True, has_avx512=True)
+
+
+def main_function(formula: Callable[[Tensor], Tensor]) -> str:
+    """The kernel of an expression in float64."""
+    x = sg.vector("x", size="n")
+    text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), AVX512)
+    start = text.index("@step0.kernel.range(")
+    return text[start : text.index("\n}", start)]
+
+
+@pytest.mark.parametrize(
+    ("formula", "lanes"),
+    [
+        (lambda x: x + 1, 32),
+        (lambda x: sg.exp(x) * x, 32),
+        (sg.ndtr, 16),
+        (sg.gelu, 16),
+        (lambda x: sg.erf(x) * sg.exp(x) * sg.sin(x), 16),
+        (lambda x: sg.erf(x) * sg.exp(x) * sg.sin(x) * sg.log(x), 32),
+    ],
+)
+def test_tables_leave_room_for_two_vectors(formula: Callable[[Tensor], Tensor], lanes: int) -> None:
+    stores = re.findall(r"store <(\d+) x double>", main_function(formula))
+    assert {int(n) for n in stores} == {lanes}
+
+
+def test_the_short_end_of_a_heavy_kernel_calls_its_functions() -> None:
+    """They are compiled beside it then, while its main loop is."""
+
+    def heavy(x: Tensor) -> Tensor:
+        total = sg.tanh(x)
+        for f in (sg.sin, sg.cos, sg.exp, sg.log1p, sg.atan, sg.log):
+            total = total * f(x) + x
+        return total
+
+    calls = re.findall(r"@(\w+)\.f64x(\d+)\(.*\) (alwaysinline|noinline)", main_function(heavy))
+    assert {how for _, lanes, how in calls if lanes == "32"} == {"alwaysinline"}
+    assert {how for _, lanes, how in calls if lanes == "8"} == {"noinline"}
+    light = re.findall(r"@(\w+)\.f64x(\d+)\(.*\) (alwaysinline|noinline)", main_function(sg.exp))
+    assert {how for _, _, how in light} == {"alwaysinline"}
