@@ -15,6 +15,7 @@ from symgrad import errors
 from symgrad_compiler.backends.llvm import parts as cutting
 from symgrad_compiler.backends.llvm import target as native
 from symgrad_compiler.backends.llvm.beside import Beside, all_beside
+from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_compiler.backends.llvm.parts import parts
 
 TEXT = """
@@ -165,3 +166,23 @@ def test_an_error_beside_is_raised_where_it_is_asked_for() -> None:
     work = Beside(fail)
     with pytest.raises(ValueError, match="symgrad compiler"):
         work.result()
+
+
+def test_a_function_with_an_end_keeps_one_text() -> None:
+    module = Module()
+    first = module.function("first", [("x", "f64")], "double")
+    x = first.parameters["x"]
+    twice = first.emit(f"fadd double {x.text}, {x.text}", "f64")
+    module.function("beside", []).do("ret void")
+    assert len(first.lines) == 1
+    assert first.emit(f"fadd double {x.text}, {x.text}", "f64") is twice  # it goes on
+    with first.scope():
+        first.do(f"ret double {twice.text}")
+        module.function("inside", []).do("ret void")
+        assert len(first.lines) == 2
+    before = first.text()
+    module.function("last", []).do("ret void")
+    assert len(first.lines) == 1
+    assert first.text() == before
+    assert first.instructions() == ["  %v1 = fadd double %x, %x", "  ret double %v1"]
+    assert module.text().count("define ") == 4

@@ -266,16 +266,19 @@ class Compilation:
         )
         built = None if key is None else _Built.load(key, self.graph)
         callbacks: Callbacks | None = None
+        is_new = built is None
         if built is None:
             others = [Beside(_entry)]
             others += [Beside(partial(_product, kind)) for kind in sorted(_products(self.plan))]
             built, callbacks = self._build(self.text)
             for other in others:
                 other.result()
-            trim()
             if key is not None and callbacks is None:
                 built.store(key, self.graph.name)
-        return self._assemble(built, callbacks, cast)
+        program = self._assemble(built, callbacks, cast)
+        if is_new:
+            trim()
+        return program
 
     @cached_property
     def _with_clocks(self) -> tuple[Clocks, NativeProgram]:

@@ -55,7 +55,7 @@ def _work(main: Function, functions: dict[str, Function]) -> float:
     calls: dict[str, float] = defaultdict(float)
     calls[main.name] = 1.0
     for name in _callers_first(main, functions):
-        for line in functions[name].lines:
+        for line in functions[name].instructions():
             called = _CALL.search(line)
             if called is not None and called[1] in functions:
                 calls[called[1]] += calls[name]
@@ -74,7 +74,9 @@ def _callers_first(main: Function, functions: dict[str, Function]) -> list[str]:
             order.setdefault(name)
         elif name not in order:
             stack.append((name, True))
-            found = [m[1] for line in functions[name].lines for m in [_CALL.search(line)] if m is not None]
+            found = [
+                m[1] for line in functions[name].instructions() for m in [_CALL.search(line)] if m is not None
+            ]
             stack += [(called, False) for called in found if called in functions]
     return list(order)[::-1]
 

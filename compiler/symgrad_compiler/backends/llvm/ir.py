@@ -96,6 +96,18 @@ class Function:
     def text(self) -> str:
         return "\n".join([f"{self._head} {_ALIGNED} {{", "entry:", *self.lines, "}"])
 
+    def instructions(self) -> list[str]:
+        """The lines, without the first and the last one."""
+        return "\n".join(self.lines).split("\n")
+
+    def rests(self) -> bool:
+        """Whether the function has an end; what is kept then is one text, and no expressions to use again."""
+        if len(self._scopes) > 1 or not self.lines or not self.lines[-1].startswith("  ret "):
+            return False
+        self.lines = ["\n".join(self.lines)]
+        self._scopes[0].clear()
+        return True
+
     # ---- instructions -------------------------------------------------------------------------------
 
     def fresh(self) -> str:
@@ -297,6 +309,8 @@ class Module:
 
     def __init__(self) -> None:
         self.functions: list[Function] = []
+        #: Those that may go on.
+        self._open: list[Function] = []
         self._declared: dict[str, None] = {}
         self._texts: list[str] = []
         self.made: dict[str, Function] = {}
@@ -316,6 +330,8 @@ class Module:
         linkage: str = "internal ",
     ) -> Function:
         made = Function(self, name, parameters, result, linkage)
+        self._open = [f for f in self._open if not f.rests()]
+        self._open.append(made)
         self.functions.append(made)
         return made
 

@@ -15,7 +15,7 @@ from functools import cached_property
 
 #: Lines of a part, at least: below, LLVM starts longer than it works.
 LEAST = 450
-_DEFINE, _END, _GLOBAL = "define ", "}", "@"
+_DEFINE, _END, _GLOBAL = "define ", "\n}\n", "@"
 _NAME = re.compile(r"@([-\w.$]+)")
 _INLINED = re.compile(r"@([-\w.$]+)\([^\n]*\) alwaysinline")
 _CONSTANT = re.compile(r"@[-\w.$]+ = private (unnamed_addr )?constant ")
@@ -90,19 +90,17 @@ def _read(text: str) -> tuple[list[str], list[_Piece]]:
     """Lines that every part has, and the pieces."""
     rest: list[str] = []
     pieces: list[_Piece] = []
-    body: list[str] | None = None
-    for line in text.split("\n"):
-        if body is not None:
-            body.append(line)
-            if line == _END:
-                pieces.append(_Piece("\n".join(body)))
-                body = None
-        elif line.startswith(_DEFINE):
-            body = [line]
-        elif line.startswith(_GLOBAL):
-            pieces.append(_Piece(line))
-        elif line:
-            rest.append(line)
+    start = 0
+    while start < len(text):
+        is_function = text.startswith(_DEFINE, start)
+        end = text.find(_END if is_function else "\n", start)
+        stop = len(text) if end < 0 else end + (len(_END) - 1 if is_function else 0)
+        piece = text[start:stop]
+        if is_function or piece.startswith(_GLOBAL):
+            pieces.append(_Piece(piece))
+        elif piece:
+            rest.append(piece)
+        start = stop + 1
     return rest, pieces
 
 
