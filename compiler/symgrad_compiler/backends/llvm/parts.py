@@ -1,7 +1,8 @@
 """The text of a module in parts, which can be compiled at the same time and loaded together.
 
-A part has some functions, one after the other in the text, copies of the constants and of the functions to be
-inlined that they use, and declarations of those that they call in other parts. These are no longer internal.
+A part has some functions, chosen so that all parts take about as long, copies of the constants and of the
+functions to be inlined that they use, and declarations of those that they call in other parts. These are no
+longer internal.
 Variables are in the first part, with all functions that use them.
 So that the loader can be asked where a part is, each part has a function of its own, named by `marker`.
 """
@@ -60,6 +61,10 @@ class _Piece:
         return self.head.startswith(_GLOBAL)
 
     @property
+    def is_internal(self) -> bool:
+        return self.head.startswith(f"{_DEFINE}internal ")
+
+    @property
     def declaration(self) -> str:
         head = self.head.replace("define internal ", "define ").replace(_DEFINE, "declare ", 1)
         return head[: head.rindex(")") + 1]
@@ -74,8 +79,9 @@ def parts(text: str, most: int) -> list[str]:
     rest, pieces = _read(text)
     by_name = {p.name: p for p in pieces}
     variables = frozenset(p.name for p in pieces if p.is_global and not _CONSTANT.match(p.head))
-    functions = sorted((p for p in pieces if not p.is_global), key=lambda f: not f.names & variables)
-    owned = _shares(functions, count)
+    called = frozenset().union(*(p.names - p.inlined for p in pieces))
+    functions = [p for p in pieces if not p.is_global and (p.name in called or not p.is_internal)]
+    owned = _shares(functions, variables, by_name, count)
     used = [_used(own, by_name) for own in owned]
     if any(not variables.isdisjoint(copied) for copied, _ in used[1:]):
         return [text]
@@ -104,14 +110,22 @@ def _read(text: str) -> tuple[list[str], list[_Piece]]:
     return rest, pieces
 
 
-def _shares(functions: list[_Piece], count: int) -> list[list[_Piece]]:
-    """The functions in order, in so many lists of about as many lines each."""
-    total, done = sum(f.lines for f in functions), 0
-    shares: list[list[_Piece]] = [[] for _ in range(count)]
-    for f in functions:
-        shares[min(count - 1, (done + f.lines // 2) * count // total)].append(f)
-        done += f.lines
-    return shares
+def _shares(
+    functions: list[_Piece], variables: frozenset[str], by_name: dict[str, _Piece], count: int
+) -> list[list[_Piece]]:
+    """The functions in at most so many lists of about the same work, the longest shared out first; all that
+    use variables in the first list."""
+    work = [f.lines + sum(by_name[n].lines for n in f.inlined if n in by_name) for f in functions]
+    shares: list[list[int]] = [[] for _ in range(count)]
+    total = [0] * count
+    for i in sorted(
+        range(len(functions)), key=lambda i: (functions[i].names.isdisjoint(variables), -work[i])
+    ):
+        uses = not functions[i].names.isdisjoint(variables)
+        least = 0 if uses else total.index(min(total))
+        shares[least].append(i)
+        total[least] += work[i]
+    return [[functions[i] for i in sorted(share)] for share in shares if share]
 
 
 def _used(own: list[_Piece], by_name: dict[str, _Piece]) -> tuple[list[str], set[str]]:
