@@ -55,8 +55,19 @@ def error(values: Any, reference: Any) -> float:
     return float(distances.max(initial=0))
 
 
+@pytest.fixture(params=["slow", "quick"])
+def divider(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A machine on which a division of a vector takes long, or takes less than Newton's steps."""
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
+    monkeypatch.setattr(
+        target, "_DIVIDERS", {target.host().cpu: {"slow": (32, 48), "quick": (8, 16)}[request.param]}
+    )
+    return str(request.param)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", TABLE)
+@pytest.mark.usefixtures("divider")
 def test_error_bounds(name: str, dtype: str) -> None:
     reference, ranges, bound = TABLE[name]
     x = sg.vector("x", size="n", dtype=dtype)
@@ -88,6 +99,7 @@ PAIRS: dict[str, tuple[Callable[..., Any], float]] = {
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.usefixtures("divider")
 def test_functions_of_two(name: str, dtype: str) -> None:
     reference, bound = PAIRS[name]
     x, y = (sg.vector(n, size="n", dtype=dtype) for n in "xy")
@@ -119,16 +131,6 @@ def test_known_powers(n: int) -> None:
     a = np.random.default_rng(2).normal(size=COUNT)
     ours = sg.function([x], x**n, backend="llvm")(a)
     assert error(ours, np.power(a.astype(np.longdouble), n)) <= 4
-
-
-@pytest.fixture(params=["slow", "quick"])
-def divider(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A machine on which a division of a vector takes long, or takes less than Newton's steps."""
-    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "")
-    monkeypatch.setattr(
-        target, "_DIVIDERS", {target.host().cpu: {"slow": (32, 48), "quick": (8, 16)}[request.param]}
-    )
-    return str(request.param)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -185,6 +187,7 @@ def test_what_vanishes_takes_no_longer(name: str, dtype: str) -> None:
     assert max(times.values()) < 2 * times[-1.0]
 
 
+@pytest.mark.usefixtures("divider")
 def test_tails() -> None:
     """Derivatives keep their digits where the function itself is flat."""
     x = sg.vector("x", size="n")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import subprocess
+import sys
 import threading
 from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
@@ -15,6 +19,7 @@ from symgrad import errors
 from symgrad_compiler.backends.llvm import parts as cutting
 from symgrad_compiler.backends.llvm import target as native
 from symgrad_compiler.backends.llvm.beside import Beside, all_beside
+from symgrad_compiler.backends.llvm.cold import emit_entry, emit_products
 from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_compiler.backends.llvm.parts import parts
 
@@ -203,3 +208,45 @@ def test_what_is_inlined_counts_where_it_is() -> None:
         ["large", "calls"],
         ["other0", "other1", "other2"],
     ]
+
+
+@pytest.mark.parametrize("count", range(2, 10))
+@pytest.mark.parametrize("what", ["entry", "f32", "f64"])
+def test_our_own_modules_can_be_cut(what: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many cores there are: on one, the entry was cut where no head of a function was found."""
+    monkeypatch.setattr(cutting, "LEAST", 20)
+    host = native.host()
+    text = emit_entry(host.triple) if what == "entry" else emit_products(what, host.machine)
+    pieces = parts(str(text), count)
+    assert len(pieces) == count
+    defined: set[str] = set()
+    declared: set[str] = set()
+    for piece in pieces:
+        module = llvm.parse_assembly(piece, context=llvm.create_context())
+        module.verify()
+        names = {f.name for f in module.functions if not f.is_declaration and f.linkage.name == "external"}
+        assert defined.isdisjoint(names)
+        defined |= names
+        declared |= {f.name for f in module.functions if f.is_declaration}
+    whole = llvm.parse_assembly(str(text), context=llvm.create_context())
+    inside = {f.name for f in whole.functions if not f.is_declaration}
+    assert declared & inside <= defined
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a core")
+def test_a_process_of_one_core_compiles() -> None:
+    """All that a first function needs, nothing from a cache."""
+    code = """
+import os
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+import numpy as np
+import symgrad as sg
+a, b = sg.tensor("a", ("n", 3)), sg.tensor("b", (3, "m"))
+f = sg.function([a, b], sg.exp(a) @ b, backend="llvm")
+print(f(np.zeros((2, 3)), np.ones((3, 1))).ravel().tolist())
+"""
+    environment = os.environ | {"SYMGRAD_CACHE_DIR": ""}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "[3.0, 3.0]\n", run.stderr

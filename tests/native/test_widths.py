@@ -54,5 +54,7 @@ def test_the_short_end_of_a_heavy_kernel_calls_its_functions() -> None:
     calls = re.findall(r"@(\w+)\.f64x(\d+)\(.*\) (alwaysinline|noinline)", main_function(heavy))
     assert {how for _, lanes, how in calls if lanes == "32"} == {"alwaysinline"}
     assert {how for _, lanes, how in calls if lanes == "8"} == {"noinline"}
+    rows = main_function(lambda x: sg.sum(heavy(sg.outer(x, x)), axis=1))
+    assert "noinline" not in rows  # the end of a row is reached in each
     light = re.findall(r"@(\w+)\.f64x(\d+)\(.*\) (alwaysinline|noinline)", main_function(sg.exp))
     assert {how for _, _, how in light} == {"alwaysinline"}

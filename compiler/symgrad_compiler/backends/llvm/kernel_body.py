@@ -231,7 +231,8 @@ class KernelBody(KernelMemory):
             ) -> Sequence[Value]:
                 self.current_lanes = lanes
                 self.mask = lanes_of.lane_mask(self.code, index, stop, lanes) if masked else None
-                with self.maths.apart() if lanes < self.lanes else nullcontext():  # a short end
+                once = masked and lanes < self.lanes and len(self.order) == 1
+                with self.maths.apart() if once else nullcontext():
                     return body(index, now)
 
             accumulators = f.loop(start, end, literal(lanes, "i64"), accumulators, inside)

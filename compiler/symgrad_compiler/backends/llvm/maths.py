@@ -57,11 +57,16 @@ class Maths:
     def apart(self) -> Iterator[None]:
         """What is called in this scope is not inlined, and so compiled beside its caller: for code that runs
         once where other code runs often."""
-        inline, self.inline = self.inline, False
+        with self._inlining(False):
+            yield
+
+    @contextmanager
+    def _inlining(self, inline: bool) -> Iterator[None]:
+        before, self.inline = self.inline, inline
         try:
             yield
         finally:
-            self.inline = inline
+            self.inline = before
 
     def __call__(self, code: Code, function: str, *operands: Value) -> Value:
         x = operands[0]
@@ -80,7 +85,8 @@ class Maths:
             operands = operands[1:]
         name = f"{label}.{x.kind}x{x.lanes}"
         if name not in self.module.made:
-            self._make(name, implementation, x.kind, x.lanes, len(operands))
+            with self._inlining(True):  # whoever calls it first
+                self._make(name, implementation, x.kind, x.lanes, len(operands))
         listed = ", ".join(f"{v.type} {v.text}" for v in operands)
         how = "alwaysinline" if self.inline and function not in LONG else "noinline"
         return code.f.emit(f"call {x.type} @{name}({listed}) {how}", x.kind, x.lanes)

@@ -15,8 +15,6 @@ from symgrad_compiler.backends.llvm.scalars import Machine, kind_of
 from symgrad_compiler.plan.cost import functions_of, is_costly
 from symgrad_compiler.plan.steps import IOTA, Access, Kernel, Number
 
-#: What Newton's iteration from an estimate takes for a reciprocal or a quotient, in multiplications.
-NEWTON = 10
 #: How many vectors are run side by side; half as many on machines that have 16 registers instead of 32, and a
 #: quarter there in kernels beyond this weight.
 MOST_VECTORS = 4
@@ -181,17 +179,13 @@ class Nest:
         count = Counter(n.inputs[-1] for n in nodes)
         if self.divides_much(len(count)):
             return set(count)
-        if self._divides_quickly and not self._waits(len(nodes)):
+        if self.machine.divides_quickly and not self._waits(len(nodes)):
             return set()
         return {t for t, k in count.items() if k > 1}
 
     def divides_much(self, divisors: int) -> bool:
         """Whether the divider would hold up everything else, if it has so many divisors."""
-        return not self._divides_quickly and (self.kernel.weight > LIGHT or self._waits(divisors))
-
-    @property
-    def _divides_quickly(self) -> bool:
-        return self.machine.division <= NEWTON
+        return not self.machine.divides_quickly and (self.kernel.weight > LIGHT or self._waits(divisors))
 
     def _waits(self, divisions: int) -> bool:
         """Whether so many divisions take longer than all that can be done meanwhile."""

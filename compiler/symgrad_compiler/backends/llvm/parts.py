@@ -35,7 +35,8 @@ class _Piece:
 
     @cached_property
     def head(self) -> str:
-        return self.text.split("\n", 1)[0]
+        """A function without its body; all of a constant or a variable."""
+        return self.text.split("{", 1)[0] if self.text.startswith(_DEFINE) else self.text
 
     @cached_property
     def name(self) -> str:
@@ -71,7 +72,7 @@ class _Piece:
 
 
 def parts(text: str, most: int) -> list[str]:
-    """The text in at most so many parts of about the same length; itself where it is short, or where more
+    """The text in at most so many parts of about the same work; itself where it is short, or where more
     than a part of it uses its variables."""
     count = min(most, text.count("\n") // LEAST)
     if count < 2:

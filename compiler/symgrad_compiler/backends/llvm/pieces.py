@@ -115,13 +115,16 @@ def or_by_lane(b: Code, name: str, x: Value, rare: Value, fast: Value) -> Value:
 def root(b: Code, x: Value, single: bool) -> tuple[Value, Value]:
     """sqrt(x) as a sum of two numbers, for 0 <= x < 2^500, 0 or not below 2^-500; `single`: of 28 bits."""
     if whole_registers(b, x):
-        half = like(x, 0.5)
+        half, zero = like(x, 0.5), b.equal(x, like(x, 0))
         rough = estimate(b, "rsqrt14", x)
+        if b.machine.divides_quickly:
+            high = b.call("sqrt", x)
+            lost = b.multiply(b.fma(b.negative(high), high, x), b.multiply(half, rough))
+            return high, like(x, 0) if single else b.select(zero, x, lost)
         g, h = b.multiply(x, rough), b.multiply(half, rough)
         for _ in range(1 if single else 2):  # Goldschmidt: g = sqrt(x), h = 1 / (2 g)
             error = b.fma(b.negative(h), g, half)
             g, h = b.fma(g, error, g), b.fma(h, error, h)
-        zero = b.equal(x, like(x, 0))
         high = b.select(zero, like(x, 0), g)
         return high, like(x, 0) if single else b.multiply(
             b.fma(b.negative(high), high, x), b.select(zero, x, h)
@@ -140,6 +143,8 @@ def ratio(
     divider would hold up everything else, by an estimate of 1 / y and Newton's iteration."""
     if whole_registers(b, y):
         inverse = estimate(b, "rcp14", y)
+        if b.machine.divides_quickly:
+            return _corrected(b, x, y, b.divide(x, y), inverse, x_low, y_low)
         error = b.fma(b.negative(y), inverse, like(y, 1))
         if single:
             return b.multiply(x, b.fma(error, inverse, inverse))
@@ -149,6 +154,22 @@ def ratio(
     else:
         inverse = b.divide(like(y, 1), y)
     first = b.multiply(x, inverse)
+    return _corrected(b, x, y, first, inverse, x_low, y_low, always=True)
+
+
+def _corrected(
+    b: Code,
+    x: Value,
+    y: Value,
+    first: Value,
+    inverse: Value,
+    x_low: Value | None,
+    y_low: Value | None,
+    always: bool = False,
+) -> Value:
+    """A quotient, with what it misses added: (x + x_low - first (y + y_low)) / y."""
+    if x_low is None and y_low is None and not always:
+        return first
     rest = b.fma(b.negative(first), y, x)
     if y_low is not None:
         rest = b.fma(b.negative(first), y_low, rest)

@@ -1,7 +1,7 @@
 """Division and square roots by Newton's iteration, where the processor's own are the bottleneck.
 
 A division of 8 float64 occupies the divider of Intel's AVX-512 machines for 16 cycles, in which they could do
-32 multiplications (AMD's from Zen 5 on take 4: `Machine.division`). An estimate of the reciprocal to 14 bits
+32 multiplications (AMD's Zen 5 takes 4: `Machine.division`). An estimate of the reciprocal to 14 bits
 and two steps of Newton's method take 7, and one more step rounds a quotient correctly (Markstein 1990).
 Operands for which an estimate does not exist or leaves the range (0, infinities, subnormal divisors) take the
 processor's instruction, by a branch for the whole vector.

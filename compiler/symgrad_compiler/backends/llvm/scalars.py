@@ -28,6 +28,12 @@ class Machine:
     division: int = 32
     root: int = 48
 
+    @property
+    def divides_quickly(self) -> bool:
+        """Whether a division takes less than Newton's iteration from an estimate, for a quotient or its
+        reciprocal."""
+        return self.division <= 10
+
 
 PLAIN = Machine(16, False, False)
 
