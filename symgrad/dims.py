@@ -336,14 +336,19 @@ def code(dim: Dim) -> str:
 
     >>> print(code(2 * size("n") + size("m") // 3))
     m//3+2*n
+    >>> print(code(3 * (size("m") // 3) ** 2))
+    3*(m//3)**2
     """
     if isinstance(dim, int):
         return str(dim)
     text = ""
     for monomial, coefficient in dim.terms:
-        factors = [_atom_code(a) if p == 1 else f"{_atom_code(a)}**{p}" for a, p in monomial]
-        if any(isinstance(a, FloorDiv) for a, _ in monomial) and (len(monomial) > 1 or coefficient != 1):
-            factors = [f"({f})" if "//" in f else f for f in factors]
+        is_alone = coefficient == 1 and [power for _, power in monomial] == [1]
+        factors = []
+        for atom, power in monomial:
+            factor = _atom_code(atom)
+            factor = f"({factor})" if isinstance(atom, FloorDiv) and not is_alone else factor
+            factors.append(factor if power == 1 else f"{factor}**{power}")
         if not factors or abs(coefficient) != 1:
             factors.insert(0, str(abs(coefficient)))
         sign = "-" if coefficient < 0 else "+" if text else ""

@@ -99,6 +99,19 @@ class Function:
         array([2., 4.])
         """
         keys = self._call.keys
+        if keys and (not isinstance(outputs, Mapping) or set(outputs) != set(keys)):
+            raise InputError(
+                f"{self.name} has its outputs by name",
+                facts=[
+                    ("expected", f"arrays for {', '.join(map(repr, keys))}"),
+                    (
+                        "got",
+                        ", ".join(map(repr, outputs))
+                        if isinstance(outputs, Mapping)
+                        else type(outputs).__name__,
+                    ),
+                ],
+            )
         given = [outputs] if self._call.single else [outputs[k] for k in keys] if keys else list(outputs)
         if len(given) != len(self.graph.outputs):
             raise InputError(f"{self.name} has {len(self.graph.outputs)} outputs, got {len(given)} arrays")

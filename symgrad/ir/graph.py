@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from symgrad import registry
 from symgrad.dims import Dim, Size, lone_symbol, symbols
-from symgrad.errors import GraphError, ShapeError
+from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.collector import without_collections
 from symgrad.ir.literals import literals
@@ -310,7 +310,8 @@ def check_updates(updates: Updates) -> dict[Shared, Tensor]:
                 "the new value of a shared tensor must be a tensor", facts=[("got", repr(value)[:80])]
             )
         if value.type != target.type:
-            raise ShapeError(
+            kind = DTypeError if value.shape == target.shape else ShapeError
+            raise kind(
                 f"the update of {target.name or 'a shared tensor'} has another type",
                 facts=[("state", target.type), ("update", value.type)],
                 at=origin.locate(value.node.origins),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -150,7 +150,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     """
     x, y = align_tensors([a, b])
     if x.dtype is BOOL:
-        return not_equal(matmul(astype(x, INT64), astype(y, INT64)), 0)
+        return _one_holds(matmul, x, y)
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError(
             "matmul takes no 0-d tensors", facts=_operands(x, y), hint="use * for scalars", at=_here()
@@ -246,7 +246,8 @@ def _spaced(x: Tensor, xs: Sequence[Label], order: Sequence[Label]) -> Tensor:
 
 
 def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
-    """The sum of products over pairs of axes; those of x that are left come first.
+    """The sum of products over pairs of axes; those of x that are left come first. Of booleans, here and in the
+    functions below, whether one term holds.
 
     Args:
         x, y: tensors.
@@ -258,6 +259,8 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
     <matmul: f64[2,5]>
     """
     a, b = align_tensors([x, y])
+    if a.dtype is BOOL:
+        return _one_holds(tensordot, a, b, axes)
     left, right = _pairs(axes, a.ndim, b.ndim)
     for i, j in zip(left, right, strict=True):
         if not dims.equal(a.shape[i], b.shape[j]):
@@ -273,6 +276,11 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
     met = {names[i] for i in left}
     b = broadcast_to(b, tuple(a.shape[n] if n in met else d for n, d in zip(others, b.shape, strict=True)))
     return contract_pair(a, names, b, others, [n for n in (*names, *others) if n not in met])[0]
+
+
+def _one_holds(product: Callable[..., Tensor], a: Tensor, b: Tensor, *rest: Any) -> Tensor:
+    """A sum of products of booleans: whether one of these is true."""
+    return not_equal(product(astype(a, INT64), astype(b, INT64), *rest), 0)
 
 
 def _pairs(axes: Any, left_rank: int, right_rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -306,6 +314,8 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
     np.complex128(2-1j)
     """
     a, b = align_tensors([x, y])
+    if a.dtype is BOOL:
+        return _one_holds(vecdot, a, b, axis)
     rank = max(a.ndim, b.ndim, 1)
     behind = normalize_axis(axis, rank) - rank
     if any(t.ndim < -behind for t in (a, b)) or not dims.equal(a.shape[behind], b.shape[behind]):
@@ -347,6 +357,8 @@ def dot(x: Any, y: Any) -> Tensor:
 def vdot(x: Any, y: Any) -> Tensor:
     """The inner product of tensors of equally many elements, flattened: the sum of conj(x) y."""
     a, b = align_tensors([x, y])
+    if a.dtype is BOOL:
+        return _one_holds(vdot, a, b)
     return matmul(conj(reshape(a, (a.size,))), reshape(b, (b.size,)))
 
 

@@ -29,7 +29,7 @@ from symgrad.ops.contract import Label, contract_pair, summed
 from symgrad.ops.create import arange, size_tensor
 from symgrad.ops.indexing import take
 from symgrad.ops.shape import broadcast_to, permute_dims, reshape
-from symgrad.types import BOOL, INT64
+from symgrad.types import BOOL, INT64, as_int
 
 #: What a symbolic size counts for when pairs are compared.
 TYPICAL = 100
@@ -135,10 +135,11 @@ def _letters(numbers: Any) -> str:
         )
     text = ""
     for number in numbers:
+        axis = as_int(number)
         if isinstance(number, EllipsisType):
             text += "..."
-        elif isinstance(number, int) and 0 <= number < len(letters):
-            text += letters[number]
+        elif axis is not None and 0 <= axis < len(letters):
+            text += letters[axis]
         else:
             raise ShapeError(
                 f"einsum: an axis is an int from 0 to {len(letters) - 1} or ..., not {number!r:.40}"

@@ -9,7 +9,7 @@ import numpy
 
 from symgrad import dims
 from symgrad.dims import Dim, Size, floordiv
-from symgrad.errors import ShapeError
+from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.conv_geometry import LAYOUTS
@@ -97,6 +97,12 @@ def _max_pool(
 ) -> Tensor:
     p = _Pooling(f"max_pool{rank}d", rank, as_tensor(x), size, stride, padding, dilation, ceil_mode, channels)
     dtype = p.x.dtype
+    if dtype.kind == "complex":
+        raise DTypeError(
+            f"complex numbers have no order: max_pool{rank}d takes none",
+            facts=[("x", p.x.type)],
+            hint="pool the absolute values",
+        )
     least = (
         -numpy.inf if dtype.kind == "float" else numpy.iinfo(dtype.numpy).min if dtype.kind != "bool" else 0
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import symgrad as sg
 from symgrad import registry
 from symgrad.ops.evaluate import MODULES
 from symgrad.ops.kinds import Elementwise
@@ -44,3 +45,44 @@ def test_into_an_operand(name: str, dtype: Any) -> None:
                 found = function(*given, given[i])
                 assert found is given[i]
                 np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_reads_a_new_value_waits_for_it(backend: str) -> None:
+    """The kernel of `t` may write its state last only if that of `a`, which reads it, runs later still; that
+    one does not, since `r` reads what it makes."""
+    s = sg.shared(np.array([1.0, 2, 3]), "s")
+    v = sg.shared(np.array([10.0, 20, 30]), "v")
+    t = 2 * v - s
+    a = sg.flip(t) + 1
+    f = sg.function([], [t, sg.roll(a, 1)], updates={s: t, v: a}, backend=backend)
+    old_s, old_v = s.get(), v.get()
+    for _ in range(3):
+        new = 2 * old_v - old_s
+        other = new[::-1] + 1
+        first, second = f()
+        np.testing.assert_array_equal(first, new)
+        np.testing.assert_array_equal(second, np.roll(other, 1))
+        np.testing.assert_array_equal(s.get(), new)
+        np.testing.assert_array_equal(v.get(), other)
+        old_s, old_v = new, other
+
+
+def test_chains_of_states_of_any_length(backend: str) -> None:
+    """Each new value is read by the next one, in another order; the last one by a result."""
+    states = [sg.shared(np.arange(4.0) + k, f"s{k}") for k in range(6)]
+    made = states[-1] * 2 - states[0]
+    news = [made]
+    for state in states[1:]:
+        made = sg.flip(made) + state
+        news.append(made)
+    f = sg.function([], sg.roll(made, 1), updates=dict(zip(states, news, strict=True)), backend=backend)
+    old = [s.get() for s in states]
+    for _ in range(2):
+        found = f()
+        new = [old[-1] * 2 - old[0]]
+        for value in old[1:]:
+            new.append(new[-1][::-1] + value)
+        np.testing.assert_array_equal(found, np.roll(new[-1], 1))
+        for state, value in zip(states, new, strict=True):
+            np.testing.assert_array_equal(state.get(), value)
+        old = new

@@ -159,6 +159,48 @@ assert right()
     assert run.returncode == 0, run.stderr.decode()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_while_a_thread_is_in_a_call(backend: str) -> None:
+    """It holds the lock of a state, and is not in the child."""
+    program = f"""
+import os, signal, threading, time
+import numpy as np
+import symgrad as sg
+w = sg.shared(np.ones(300_000), "w")
+f = sg.function([], sg.sum(sg.exp(w)), updates={{w: w * 1.0}}, backend={backend!r})
+f()
+stop = threading.Event()
+def call():
+    while not stop.is_set():
+        f()
+thread = threading.Thread(target=call)
+thread.start()
+hung = 0
+for _ in range(8):
+    time.sleep(0.01)
+    child = os.fork()
+    if child == 0:
+        f()
+        w.set(w.get())
+        os._exit(0)
+    for _ in range(400):
+        if os.waitpid(child, os.WNOHANG)[0]:
+            break
+        time.sleep(0.02)
+    else:
+        hung += 1
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+stop.set()
+thread.join()
+os._exit(hung)
+"""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr.decode()
+
+
 @pytest.mark.parametrize("bad", [0, -1, 2.0, "2", True, 10**6])
 def test_no_number_of_threads(bad: Any) -> None:
     before = sg.get_num_threads()

@@ -161,3 +161,11 @@ def test_masked_rows_stay_masked() -> None:
 def test_linalg_offers_them() -> None:
     for name in ("matmul", "matrix_transpose", "outer", "tensordot", "vecdot", "kron"):
         assert getattr(sg.linalg, name) is getattr(sg, name)
+
+
+def test_axes_of_lists_may_be_ints_of_numpy() -> None:
+    a = np.arange(6.0).reshape(2, 3)
+    found = sg.einsum(a, [np.int64(0), np.int32(1)], [np.int64(1)])
+    np.testing.assert_array_equal(found.eval(), a.sum(axis=0))
+    with pytest.raises(sg.ShapeError, match="an axis is an int"):
+        sg.einsum(a, [0, True])

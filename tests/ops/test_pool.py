@@ -219,3 +219,38 @@ def test_errors_say_what_is_wrong(place: int) -> None:
     with pytest.raises(kind, match=text) as caught:
         call()
     assert "test_pool.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ["llvm", "numpy"])
+@pytest.mark.parametrize("side", [2, 5, 7])
+def test_square_images_of_symbolic_size(side: int, engine: str) -> None:
+    """Sizes such as (h // 2)^2, which programs in Python have to bracket."""
+    x = sg.tensor("x", ("h", "h"))
+    a = np.arange(float(side * side)).reshape(side, side)
+    half = side // 2
+    f = sg.function([x], [sg.mean(x[::2, ::2]), sg.mean(sg.max_pool2d(x[None, None], 2))], backend=engine)
+    blocks = a[: 2 * half, : 2 * half].reshape(half, 2, half, 2).max(axis=(1, 3))
+    np.testing.assert_allclose(f(a), [a[::2, ::2].mean(), blocks.mean()])
+    images = sg.tensor("images", ("n", 3, "h", "h"))
+    w = sg.tensor("w", (2, 3, 1, 1))
+    pooled = sg.max_pool2d(sg.relu(sg.conv2d(images, w)), 2)
+    loss = sg.sum(pooled**2) / pooled.size
+    g = sg.function([images, w], [loss, *sg.grad(loss, [images, w])], backend=engine)
+    rng = np.random.default_rng(side)
+    at, by = rng.normal(size=(2, 3, side, side)), rng.normal(size=(2, 3, 1, 1))
+    _, d_images, d_w = g(at, by)
+    for found, i, direction in (
+        (d_images, 0, rng.normal(size=at.shape)),
+        (d_w, 1, rng.normal(size=by.shape)),
+    ):
+        step = 1e-6
+        ends = [
+            g(*[v + sign * step * direction if j == i else v for j, v in enumerate((at, by))])[0]
+            for sign in (1, -1)
+        ]
+        assert np.isclose(np.sum(found * direction), (ends[0] - ends[1]) / (2 * step), rtol=1e-6)
+
+
+def test_complex_numbers_have_no_maximum() -> None:
+    with pytest.raises(sg.DTypeError, match="no order"):
+        sg.max_pool2d(np.ones((1, 1, 3, 3), complex), 2)

@@ -260,3 +260,24 @@ def test_shared_state() -> None:
         w.set([1.0])
     with pytest.raises(sg.DTypeError):
         sg.shared(np.zeros(2, np.float32)).set(np.zeros(2))
+
+
+@pytest.mark.parametrize("given", [["a"], ["a", "b", "c"], []])
+def test_arrays_for_outputs_by_name(given: list[str], backend: str) -> None:
+    x = sg.vector("x", size=2)
+    f = sg.function([x], {"a": x * 2, "b": x + 1}, backend=backend)
+    with pytest.raises(sg.InputError, match="outputs by name"):
+        f.into({name: np.empty(2) for name in given}, np.ones(2))
+    with pytest.raises(sg.InputError, match="outputs by name"):
+        f.into([np.empty(2)] * 2, np.ones(2))
+    out = {"b": np.empty(2), "a": np.empty(2)}
+    f.into(out, np.ones(2))
+    np.testing.assert_array_equal([out["a"], out["b"]], [[2, 2], [2, 2]])
+
+
+def test_updates_of_another_dtype_or_shape() -> None:
+    state = sg.shared(np.zeros(2, np.float32), "w")
+    with pytest.raises(sg.DTypeError, match="the update of w has another type"):
+        sg.function([], [], updates={state: sg.astype(state, "float64")})
+    with pytest.raises(sg.ShapeError, match="the update of w has another type"):
+        sg.function([], [], updates={state: sg.concat([state, state])})

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from symgrad_compiler.backends.limits import Limits
+from symgrad_runtime.threads import Lock
 
 #: Runs before those that count.
 WARM_UP = 2
-_one_at_a_time = threading.Lock()
+_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,11 @@ def write_updates(
             waiting[state] = number
         else:
             p.write(value, Access(p.spare(state), p.layout(state)))
-    commits = set(waiting.values())
-    for state, number in list(waiting.items()):
-        if not _may_be_last(p, state, number, commits):
+    rejected = list(waiting)
+    while rejected:  # what runs earlier after all may read what another one would write last
+        commits = set(waiting.values())
+        rejected = [state for state, number in waiting.items() if not _may_be_last(p, state, number, commits)]
+        for state in rejected:
             value = p.graph.updates[state]
             p.write(value, Access(p.spare(state), p.layout(state)))
             del waiting[state]

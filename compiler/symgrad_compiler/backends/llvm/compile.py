@@ -6,7 +6,6 @@ What a start from the cache does not need (the optimised graph, the plan, texts)
 from __future__ import annotations
 
 import importlib
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial, wraps
@@ -387,7 +386,7 @@ def _no_error() -> BaseException | None:
 
 def _once(make: Callable[..., T]) -> Callable[..., T]:
     """What is made at the first call, for each argument, even if several threads come first."""
-    lock, known = threading.RLock(), lru_cache(maxsize=None)(make)
+    lock, known = threads.Lock(), lru_cache(maxsize=None)(make)
 
     @wraps(make)
     def call(*arguments: str) -> T:
