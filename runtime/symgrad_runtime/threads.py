@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -101,27 +100,6 @@ def _default() -> int:
             facts=[("expected", f"1 to {MOST_THREADS}"), ("got", repr(chosen))],
         )
     return int(chosen)
-
-
-class Lock:
-    """A lock that is free in a forked process, unless its own thread holds it: the others are not there."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._free)
-
-    def _free(self) -> None:
-        if self._lock.acquire(blocking=False):
-            self._lock.release()
-        else:
-            self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 _pool: list[_Pool] = []

@@ -7,14 +7,12 @@ itself are told apart or equal as a compiler needs it.
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
-import weakref
 from typing import Any
 
 import numpy
 
 from symgrad.errors import DTypeError, ShapeError
+from symgrad.locks import Lock
 from symgrad.types import DType, PyScalar, TensorType, dtype
 
 
@@ -101,22 +99,6 @@ class ArrayData:
         return f"ArrayData({self.type})"
 
 
-#: All that live. A fork may happen while a thread, which the child lacks, is in a call and holds locks.
-_states: weakref.WeakSet[State] = weakref.WeakSet()
-
-
-def _free_locks() -> None:
-    for state in list(_states):
-        if state.lock.acquire(blocking=False):
-            state.lock.release()
-        else:
-            state.lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_free_locks)
-
-
 class State:
     """The storage of a shared variable: an array of fixed type, replaced as a whole.
 
@@ -132,8 +114,7 @@ class State:
         self.type = TensorType(dtype(array.dtype), array.shape)
         self.array: numpy.ndarray[Any, Any] = array.astype(self.type.dtype.numpy, copy=False)
         self.spare: numpy.ndarray[Any, Any] | None = None
-        self.lock = threading.RLock()
-        _states.add(self)
+        self.lock = Lock()
 
     def get(self) -> numpy.ndarray[Any, Any]:
         """A copy of the value."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from symgrad.locks import Lock
 from symgrad_compiler.backends.limits import Limits
-from symgrad_runtime.threads import Lock
 
 #: Runs before those that count.
 WARM_UP = 2

@@ -17,6 +17,7 @@ from symgrad.dims import Dim, symbols
 from symgrad.errors import ExecutionError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
+from symgrad.locks import Lock
 from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES
 from symgrad_compiler.backends.llvm.beside import Beside
@@ -386,7 +387,7 @@ def _no_error() -> BaseException | None:
 
 def _once(make: Callable[..., T]) -> Callable[..., T]:
     """What is made at the first call, for each argument, even if several threads come first."""
-    lock, known = threads.Lock(), lru_cache(maxsize=None)(make)
+    lock, known = Lock(), lru_cache(maxsize=None)(make)
 
     @wraps(make)
     def call(*arguments: str) -> T:
