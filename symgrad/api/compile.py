@@ -100,17 +100,10 @@ class Function:
         """
         keys = self._call.keys
         if keys and (not isinstance(outputs, Mapping) or set(outputs) != set(keys)):
+            got = list(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
             raise InputError(
                 f"{self.name} has its outputs by name",
-                facts=[
-                    ("expected", f"arrays for {', '.join(map(repr, keys))}"),
-                    (
-                        "got",
-                        ", ".join(map(repr, outputs))
-                        if isinstance(outputs, Mapping)
-                        else type(outputs).__name__,
-                    ),
-                ],
+                facts=[("expected", f"arrays for {keys}"), ("got", got)],
             )
         given = [outputs] if self._call.single else [outputs[k] for k in keys] if keys else list(outputs)
         if len(given) != len(self.graph.outputs):

@@ -117,13 +117,11 @@ def _shares(
     """The functions in at most so many lists of about the same work, the longest shared out first; all that
     use variables in the first list."""
     work = [f.lines + sum(by_name[n].lines for n in f.inlined if n in by_name) for f in functions]
+    is_bound = [not f.names.isdisjoint(variables) for f in functions]
     shares: list[list[int]] = [[] for _ in range(count)]
     total = [0] * count
-    for i in sorted(
-        range(len(functions)), key=lambda i: (functions[i].names.isdisjoint(variables), -work[i])
-    ):
-        uses = not functions[i].names.isdisjoint(variables)
-        least = 0 if uses else total.index(min(total))
+    for i in sorted(range(len(functions)), key=lambda i: (not is_bound[i], -work[i])):
+        least = 0 if is_bound[i] else total.index(min(total))
         shares[least].append(i)
         total[least] += work[i]
     return [[functions[i] for i in sorted(share)] for share in shares if share]

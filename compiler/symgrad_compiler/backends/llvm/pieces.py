@@ -144,32 +144,20 @@ def ratio(
     if whole_registers(b, y):
         inverse = estimate(b, "rcp14", y)
         if b.machine.divides_quickly:
-            return _corrected(b, x, y, b.divide(x, y), inverse, x_low, y_low)
-        error = b.fma(b.negative(y), inverse, like(y, 1))
-        if single:
-            return b.multiply(x, b.fma(error, inverse, inverse))
-        inverse = b.fma(b.fma(error, error, error), inverse, inverse)
+            first = b.divide(x, y)
+            if x_low is None and y_low is None:
+                return first
+        else:
+            error = b.fma(b.negative(y), inverse, like(y, 1))
+            if single:
+                return b.multiply(x, b.fma(error, inverse, inverse))
+            inverse = b.fma(b.fma(error, error, error), inverse, inverse)
+            first = b.multiply(x, inverse)
     elif single or (x_low is None and y_low is None):
         return b.divide(x, y)
     else:
         inverse = b.divide(like(y, 1), y)
-    first = b.multiply(x, inverse)
-    return _corrected(b, x, y, first, inverse, x_low, y_low, always=True)
-
-
-def _corrected(
-    b: Code,
-    x: Value,
-    y: Value,
-    first: Value,
-    inverse: Value,
-    x_low: Value | None,
-    y_low: Value | None,
-    always: bool = False,
-) -> Value:
-    """A quotient, with what it misses added: (x + x_low - first (y + y_low)) / y."""
-    if x_low is None and y_low is None and not always:
-        return first
+        first = b.multiply(x, inverse)
     rest = b.fma(b.negative(first), y, x)
     if y_low is not None:
         rest = b.fma(b.negative(first), y_low, rest)

@@ -30,8 +30,7 @@ class Machine:
 
     @property
     def divides_quickly(self) -> bool:
-        """Whether a division takes less than Newton's iteration from an estimate, for a quotient or its
-        reciprocal."""
+        """Whether a division takes less than Newton's iteration from an estimate, which takes about ten."""
         return self.division <= 10
 
 
