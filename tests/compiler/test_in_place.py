@@ -68,21 +68,24 @@ def test_what_reads_a_new_value_waits_for_it(backend: str) -> None:
 
 
 def test_chains_of_states_of_any_length(backend: str) -> None:
-    """Each new value is read by the next one, in another order; the last one by a result."""
+    """Each new value is a result, and read by the next one in another order; the last one by one more result:
+    one after the other turns out not to be the last."""
     states = [sg.shared(np.arange(4.0) + k, f"s{k}") for k in range(6)]
     made = states[-1] * 2 - states[0]
     news = [made]
     for state in states[1:]:
         made = sg.flip(made) + state
         news.append(made)
-    f = sg.function([], sg.roll(made, 1), updates=dict(zip(states, news, strict=True)), backend=backend)
+    updates = dict(zip(states, news, strict=True))
+    f = sg.function([], [*news, sg.roll(made, 1)], updates=updates, backend=backend)
     old = [s.get() for s in states]
     for _ in range(2):
-        found = f()
+        *results, found = f()
         new = [old[-1] * 2 - old[0]]
         for value in old[1:]:
             new.append(new[-1][::-1] + value)
         np.testing.assert_array_equal(found, np.roll(new[-1], 1))
-        for state, value in zip(states, new, strict=True):
+        for state, result, value in zip(states, results, new, strict=True):
+            np.testing.assert_array_equal(result, value)
             np.testing.assert_array_equal(state.get(), value)
         old = new

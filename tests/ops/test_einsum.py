@@ -169,3 +169,17 @@ def test_axes_of_lists_may_be_ints_of_numpy() -> None:
     np.testing.assert_array_equal(found.eval(), a.sum(axis=0))
     with pytest.raises(sg.ShapeError, match="an axis is an int"):
         sg.einsum(a, [0, True])
+
+
+@pytest.mark.parametrize("name", ["inner", "vdot", "tensordot", "vecdot", "dot"])
+def test_products_of_booleans_tell_whether_one_term_holds(name: str) -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.random((2, 3, 4)) < 0.4, rng.random((4, 3)) < 0.4
+    v, u = rng.random((2, 4)) < 0.5
+    operands = {"inner": (a, b.T.copy()), "vdot": (v, u), "tensordot": (a, b, 1), "vecdot": (a, v)}.get(
+        name, (a, b)
+    )
+    found = getattr(sg, name)(*operands)
+    assert found.dtype.name == "bool"
+    wanted = (a & v).any(axis=-1) if name == "vecdot" else getattr(np, name)(*operands)
+    np.testing.assert_array_equal(found.eval(), wanted)

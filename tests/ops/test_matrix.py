@@ -447,17 +447,3 @@ def test_infer_refuses_or_answers(name: str) -> None:
         assert refused or isinstance(node.op, TensorOp)
         if isinstance(node.op, Elementwise) and len(types) > 1:
             assert refused >= 3, f"{name} takes operands of different types"
-
-
-@pytest.mark.parametrize("name", ["inner", "vdot", "tensordot", "vecdot", "dot"])
-def test_products_of_booleans_tell_whether_one_term_holds(name: str) -> None:
-    rng = np.random.default_rng(3)
-    a, b = rng.random((2, 3, 4)) < 0.4, rng.random((4, 3)) < 0.4
-    v, u = rng.random((2, 4)) < 0.5
-    operands = {"inner": (a, b.T.copy()), "vdot": (v, u), "tensordot": (a, b, 1), "vecdot": (a, v)}.get(
-        name, (a, b)
-    )
-    found = getattr(sg, name)(*operands)
-    assert found.dtype.name == "bool"
-    wanted = (a & v).any(axis=-1) if name == "vecdot" else getattr(np, name)(*operands)
-    np.testing.assert_array_equal(found.eval(), wanted)
