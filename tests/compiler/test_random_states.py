@@ -9,6 +9,7 @@ import pytest
 
 import symgrad as sg
 from symgrad.ir.tensor import Tensor
+from symgrad_compiler.backends import numpy as numpy_backend
 
 Array = np.ndarray
 Formula = Callable[[Sequence[Array]], Array]
@@ -63,6 +64,14 @@ def test_random_updates(part: int, backend: str) -> None:
     rng = np.random.default_rng([part, backend == "llvm"])
     for _ in range(25):
         check_program(rng, backend)
+
+
+def test_random_updates_of_long_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose source is cut into parts, which is done here to short ones."""
+    monkeypatch.setattr(numpy_backend, "PART", 3)
+    rng = np.random.default_rng(9)
+    for _ in range(50):
+        check_program(rng, "numpy")
 
 
 @pytest.mark.slow

@@ -57,7 +57,8 @@ RESERVED = frozenset(
     }
 )
 _serial = itertools.count(1)
-_WORD = re.compile(r"[^\W\d]\w*")
+#: A variable: not what comes behind a dot.
+_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 
 
 def compile_numpy(
@@ -418,7 +419,8 @@ class _Emitter:
             units.append(unit)
         main = [*opening, f"    frame = {{{', '.join(f'{n!r}: {n}' for n in sorted(known))}}}"]
         main += [f"    part_{k}(frame)" for k in range(len(parts))]
-        main += [f"    {n} = frame[{n!r}]" for n in sorted(ending) if n not in known]
+        # What the tail itself makes, at the very end, is in no part.
+        main += [f"    {n} = frame[{n!r}]" for n in sorted(ending & home.keys() - known)]
         return [*units, _Unit([*main, *tail])]
 
     def describe(self, node: Node) -> str:

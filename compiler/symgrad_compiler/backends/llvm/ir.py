@@ -119,11 +119,12 @@ class Function:
         return f"b{self._count}"
 
     def emit(self, expression: str, kind: str, lanes: int = 1) -> Value:
-        """The value of an expression without side effects; an equal one in scope is used again."""
+        """The value of an expression without side effects; an equal one in scope is used again, as the kind
+        that is asked for: LLVM writes signed and unsigned integers alike."""
         for scope in reversed(self._scopes) if self.shares else ():
             found: Value | None = scope.get(expression)
             if found is not None:
-                return found
+                return found if found.kind == kind else Value(found.text, kind, lanes)
         value = self.volatile(expression, kind, lanes)
         self._scopes[-1][expression] = value
         return value
