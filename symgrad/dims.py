@@ -273,6 +273,41 @@ def maximum(a: Dim, b: Dim) -> Dim:
     return _of_atom(Maximum(first, second))
 
 
+def is_never_negative(dim: Dim) -> bool:
+    """Whether a size is at least 0 for all values of its symbols, as far as its coefficients tell.
+
+    >>> is_never_negative(3 * size("n")), is_never_negative(size("n") - 1), is_never_negative(size("n") // 2)
+    (True, False, True)
+    """
+    if isinstance(dim, int):
+        return dim >= 0
+    return all(c >= 0 and all(_is_natural(atom) for atom, _ in monomial) for monomial, c in dim.terms)
+
+
+def _is_natural(atom: Atom) -> bool:
+    if isinstance(atom, FloorDiv):
+        return is_never_negative(atom.numerator) and is_never_negative(atom.denominator)
+    if isinstance(atom, Symbol):
+        return True
+    some = [is_never_negative(side) for side in (atom.a, atom.b)]
+    return any(some) if isinstance(atom, Maximum) else all(some)
+
+
+def extent(dim: Dim) -> Dim:
+    """How many elements an axis of this size has: none, where the size comes out negative, as n - 2 does for
+    an n of 1.
+
+    >>> print(extent(size("n")), extent(size("n") - 2))
+    n max(0, n-2)
+    """
+    return dim if is_never_negative(dim) else maximum(dim, 0)
+
+
+def count(shape: Iterable[Dim]) -> Dim:
+    """How many elements there are, where axes of negative sizes have none."""
+    return product(map(extent, shape))
+
+
 def product(dims: Iterable[Dim]) -> Dim:
     """The product of sizes; of none, 1."""
     result: Dim = 1

@@ -126,6 +126,11 @@ class LinAlgError(SymgradError, numpy.linalg.LinAlgError):
     iteration does not converge. The message names the node, and which matrix of a batch it was."""
 
 
+def negative_size(size: str, value: int, at: str | None = None) -> InputError:
+    """The error for a size such as n - 2 that is negative for the arguments of a call, where it matters."""
+    return InputError(f"a size comes out negative: {size} is {value}", at=at)
+
+
 def matrix_error(is_singular: bool, place: tuple[int, ...], info: int, at: str | None = None) -> LinAlgError:
     """The error for the matrix at `place` of a batch: what is wrong with it, and where: a 0 on the diagonal
     of a factor, counted from 0, or the size of the leading part that is not positive definite."""

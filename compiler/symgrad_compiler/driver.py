@@ -33,6 +33,7 @@ from symgrad_compiler.passes.release import release
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.arena import Arena
 from symgrad_compiler.plan.budget import Memory
+from symgrad_compiler.plan.sizes import size_checks
 from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
 
@@ -98,7 +99,10 @@ class _WithNumPy:
             self._optimized, self._within = budget.within(
                 self._optimized, options.memory_budget, self._arena_of
             )
-        program = compile_numpy(self._optimized, cast=options.cast, nan_guard=options.nan_guard)
+        self._checks = size_checks(graph)
+        program = compile_numpy(
+            self._optimized, cast=options.cast, nan_guard=options.nan_guard, checks=self._checks
+        )
         self.program = program
         self._source, self._report = program.source, program.report
 

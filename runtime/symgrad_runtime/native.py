@@ -15,7 +15,7 @@ from typing import Any
 import numpy
 
 from symgrad.dims import Dim, evaluate
-from symgrad.errors import ExecutionError, InputError, LinAlgError, matrix_error
+from symgrad.errors import ExecutionError, InputError, LinAlgError, matrix_error, negative_size
 from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
@@ -34,7 +34,8 @@ from symgrad_runtime.signals import Uninterrupted
     NOT_FINITE,
     SINGULAR,
     NOT_POSITIVE_DEFINITE,
-) = range(1, 10)
+    NEGATIVE_SIZE,
+) = range(1, 11)
 
 
 @dataclass(eq=False)
@@ -174,15 +175,17 @@ class NativeProgram:
         if what == NOT_FINITE:
             assert self.explain is not None, "only guarded programs look"
             raise self.explain(step, arrays)
-        where, axis, reduction = self.describe(step)
+        where, axis, detail = self.describe(step)
         if what in (INDEX_ERROR, SLICE_ERROR):
             raise IndexError(f"index {a} is out of bounds for axis {axis} with size {b}\n  in {where}")
         if what == SHAPE_ERROR:
             raise InputError(f"sizes that were assumed equal differ: {a} is not {b} (axis {axis})", at=where)
+        if what == NEGATIVE_SIZE:
+            raise negative_size(detail, a, where)
         if what == NO_ELEMENTS:
-            text = f"zero-size array to reduction operation {reduction} which has no identity"
-            if reduction.startswith("arg"):
-                text = f"attempt to get {reduction} of an empty sequence"
+            text = f"zero-size array to reduction operation {detail} which has no identity"
+            if detail.startswith("arg"):
+                text = f"attempt to get {detail} of an empty sequence"
             raise ExecutionError(f"{text}\n  in {where}")
         if what == NEGATIVE_POWER:
             raise ExecutionError(

@@ -36,6 +36,7 @@ class Assume(Linear):
     kind: str
     checked: bool = False
     name: ClassVar[str] = "assume"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.assumed({x}, {kind}, {checked})"
     view = True

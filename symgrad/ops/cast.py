@@ -26,6 +26,7 @@ class AsType(Linear):
 
     dtype: DType
     name: ClassVar[str] = "astype"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.astype({x}, {dtype}, {out})"
 

@@ -45,6 +45,7 @@ class MatMul(Linear):
 
     strong: str = ""
     name: ClassVar[str] = "matmul"
+    negative_is_empty = True
     operands = ("a", "b")
     numpy = "numeric.matmul({a}, {b}, {strong}, {out})"
 

@@ -12,6 +12,7 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.conv import Conv, ConvInput
 from symgrad.ops.conv_geometry import LAYOUTS, Geometry
+from symgrad.ops.shape import with_sizes
 from symgrad.ops.slices import Unslice
 from symgrad.ops.windows import as_numbers
 from symgrad.types import as_int, as_items
@@ -163,7 +164,7 @@ def _same(geometry: Geometry, x: Tensor, w: Tensor) -> tuple[Tensor, Pairs]:
     stops = tuple(start + d for start, d in zip(starts, x.shape, strict=True))
     behind = geometry.shape("x", 0, 0, tuple(highs))
     whole = tuple(stop + high for stop, high in zip(stops, behind, strict=True))
-    return apply(Unslice(starts, stops, (1,) * x.ndim, whole), x), tuple(pairs)
+    return apply(Unslice(starts, stops, (1,) * x.ndim, whole), with_sizes(x)), tuple(pairs)
 
 
 # ---- transposed -------------------------------------------------------------------------------------

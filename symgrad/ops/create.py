@@ -38,6 +38,7 @@ class Fill(Linear):
     value: Scalar
     shape: Shape
     name: ClassVar[str] = "fill"
+    negative_is_empty = True
     numpy = "numpy.full({shape}, {value})"
 
     def infer(self) -> TensorType:
@@ -57,6 +58,7 @@ class Constant(Linear):
 
     data: ArrayData
     name: ClassVar[str] = "constant"
+    negative_is_empty = True
     numpy = "{data}"
     view = True
 
@@ -71,6 +73,7 @@ class SizeOf(Linear):
 
     size: Dim
     name: ClassVar[str] = "size_of"
+    negative_is_empty = True
     numpy = "numpy.int64({size})"
 
     def infer(self) -> TensorType:
@@ -85,6 +88,7 @@ class Iota(Linear):
     size: Dim
     dtype: DType
     name: ClassVar[str] = "iota"
+    negative_is_empty = True
     numpy = "numpy.arange({size}, dtype={dtype})"
 
     def infer(self) -> TensorType:

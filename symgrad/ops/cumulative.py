@@ -51,6 +51,7 @@ class LinearRecurrence(Linear):
     reverse: bool
     mode: str
     name: ClassVar[str] = "linear_recurrence"
+    negative_is_empty = True
     operands = ("a", "b")
     numpy = "numeric.linear_recurrence({a}, {b}, {axis}, {reverse}, {mode})"
     selects = True
@@ -101,6 +102,7 @@ class CumulativeSum(Linear):
     axis: int
     reverse: bool = False
     name: ClassVar[str] = "cumulative_sum"
+    negative_is_empty = True
     operands = ("x",)
     numpy = 'numeric.accumulate("add", {x}, {axis}, {reverse}, None, {out})'
 
@@ -127,6 +129,7 @@ class CumulativeProd(Custom):
     reverse: bool = False
     exclusive: bool = False
     name: ClassVar[str] = "cumulative_prod"
+    negative_is_empty = True
     operands = ("x",)
     numpy = 'numeric.accumulate("multiply", {x}, {axis}, {reverse}, 1 if {exclusive} else None, {out})'
 
@@ -168,6 +171,7 @@ class CumulativeMax(Custom):
     reverse: bool = False
     exclusive: bool = False
     name: ClassVar[str] = "cumulative_max"
+    negative_is_empty = True
     operands = ("x",)
     numpy = (
         'numeric.accumulate("maximum", {x}, {axis}, {reverse}, '

@@ -38,6 +38,7 @@ class _WithRule(Structured, ABC):
     count: int
     operands = ("values*",)
     holds_graphs = True
+    negative_is_empty = True
 
     @abstractmethod
     def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
@@ -260,6 +261,7 @@ class Barrier(Linear):
     """x, but not before `after` is computed; what is behind it is computed again, not shared."""
 
     name: ClassVar[str] = "barrier"
+    negative_is_empty = True
     operands = ("x", "after")
     numpy = "{x}"
     view = True
@@ -294,6 +296,7 @@ class ImplicitRoot(Structured):
     name: ClassVar[str] = "implicit_root"
     operands = ("values*",)
     holds_graphs = True
+    negative_is_empty = True
 
     def infer(self, *types: TensorType) -> TensorType:
         x = types[0]

@@ -35,6 +35,7 @@ class MainDiagonal(Linear):
     """out[..., i] = x[..., i, i]."""
 
     name: ClassVar[str] = "main_diagonal"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.diagonal({x}, axis1=-2, axis2=-1)"
     view = True
@@ -67,6 +68,7 @@ class DiagonalMatrix(Linear):
     shape: Shape
     offset: int
     name: ClassVar[str] = "diagonal_matrix"
+    negative_is_empty = True
     operands = ("g",)
     numpy = "numeric.diagonal_matrix({g}, {shape}, {offset})"
 

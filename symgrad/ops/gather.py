@@ -40,6 +40,7 @@ class Gather(Linear):
 
     axes: tuple[int, ...]
     name: ClassVar[str] = "gather"
+    negative_is_empty = True
     operands = ("x", "indices*")
     numpy = "numeric.gather({x}, {indices}, {axes})"
     no_gradient: ClassVar = {"indices": INDEX}
@@ -81,6 +82,7 @@ class ScatterAdd(Linear):
     axes: tuple[int, ...]
     shape: Shape
     name: ClassVar[str] = "scatter_add"
+    negative_is_empty = True
     operands = ("g", "indices*")
     numpy = "numeric.scatter_add({g}, {indices}, {axes}, {shape})"
     no_gradient: ClassVar = {"indices": INDEX}
@@ -111,6 +113,7 @@ class Take(Linear):
 
     axis: int
     name: ClassVar[str] = "take"
+    negative_is_empty = True
     operands = ("x", "index")
     numpy = "numeric.take({x}, {index}, {axis}, {out})"
     no_gradient: ClassVar = {"index": INDEX}
@@ -146,6 +149,7 @@ class TakeAlongAxis(Linear):
 
     axis: int
     name: ClassVar[str] = "take_along_axis"
+    negative_is_empty = True
     operands = ("x", "index")
     numpy = "numeric.take_along_axis({x}, {index}, {axis})"
     no_gradient: ClassVar = {"index": INDEX}
@@ -176,6 +180,7 @@ class ScatterAddAlongAxis(Linear):
     axis: int
     shape: Shape
     name: ClassVar[str] = "scatter_add_along_axis"
+    negative_is_empty = True
     operands = ("g", "index")
     numpy = "numeric.scatter_add_along_axis({g}, {index}, {axis}, {shape})"
     no_gradient: ClassVar = {"index": INDEX}
@@ -239,6 +244,7 @@ class InRange(Linear):
     size: Dim
     axis: int
     name: ClassVar[str] = "in_range"
+    negative_is_empty = True
     operands = ("index",)
     numpy = "numeric.in_range({index}, {size}, {axis})"
     no_gradient: ClassVar = {"index": INDEX}

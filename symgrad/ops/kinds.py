@@ -71,6 +71,9 @@ class TensorOp(Op):
     view: ClassVar[bool] = False
     #: Whether the op may raise when it runs (an index out of bounds, say).
     fails: ClassVar[bool] = False
+    #: Whether an axis whose size comes out negative (n - 2 for an n of 1) may be taken for one without
+    #: elements: the op makes no other size of it. Else such sizes are errors in a call.
+    negative_is_empty: ClassVar[bool] = False
     #: Native form of an op that only moves elements: the layout of its output(s) in the memory of its operand,
     #: from the operand's layout; None where there is none (see `strided.py`).
     strided: ClassVar[Callable[..., Any] | None] = None
@@ -113,6 +116,10 @@ class TensorOp(Op):
             f"the op {self.name} has no rule for vmap", hint="give its class a method `batched_op` or `batch`"
         )
 
+    def takes_as_empty(self, node: Node) -> bool:
+        """Whether a node of this op takes axes of negative sizes for such without elements."""
+        return self.negative_is_empty
+
     def reason(self, operand: int) -> str | None:
         """Why the operand has no derivative; None where it has one."""
         return self.no_gradient.get(self.operand_rule(operand))
@@ -130,6 +137,8 @@ def repeated(size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> 
 
 class Elementwise(TensorOp):
     """An op on equal shapes, element by element; one table row, made by `elementwise`."""
+
+    negative_is_empty = True
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy
 
-from symgrad.errors import ShapeError
+from symgrad.errors import ShapeError, negative_size
 from symgrad.ops import fits
 from symgrad.ops.numeric_assumptions import assumed  # noqa: F401  (for templates)
 from symgrad.ops.numeric_complex import (  # noqa: F401  (for generated programs)
@@ -76,6 +76,12 @@ from symgrad.ops.numeric_special import (  # noqa: F401  (for templates)
 
 Array: TypeAlias = Any
 Out: TypeAlias = Any
+
+
+def check_size(size: str, value: int) -> None:
+    """Raises InputError where the value of a size is negative."""
+    if value < 0:
+        raise negative_size(size, value)
 
 
 def copy(x: Array, out: Out = None) -> Array:

@@ -27,7 +27,7 @@ from symgrad.ops.gather import Take
 from symgrad.ops.indexing import getitem
 from symgrad.ops.join import concat
 from symgrad.ops.rearrange import as_count
-from symgrad.ops.shape import broadcast_to, normalize_axis
+from symgrad.ops.shape import broadcast_to, normalize_axis, with_sizes
 from symgrad.ops.slices import Unslice
 from symgrad.types import DType, PyScalar, promote
 
@@ -121,7 +121,7 @@ def _constant(x: Tensor, widths: Widths, values: Any) -> Tensor:
         starts = tuple(before for before, _ in widths)
         stops = tuple(start + d for start, d in zip(starts, x.shape, strict=True))
         shape = tuple(stop + after for (_, after), stop in zip(widths, stops, strict=True))
-        return apply(Unslice(starts, stops, (1,) * x.ndim, shape), x)
+        return apply(Unslice(starts, stops, (1,) * x.ndim, shape), with_sizes(x))
     for axis in padded:
         low, high = (
             broadcast_to(value, (*x.shape[:axis], width, *x.shape[axis + 1 :]))

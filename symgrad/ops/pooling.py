@@ -17,7 +17,7 @@ from symgrad.ops.convolve import as_pairs
 from symgrad.ops.create import as_tensor, fill
 from symgrad.ops.pool import MaxPool, SumPool
 from symgrad.ops.reduce import as_inexact
-from symgrad.ops.shape import broadcast_to
+from symgrad.ops.shape import broadcast_to, with_sizes
 from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.windows import as_numbers
 
@@ -252,5 +252,5 @@ class _Pooling:
         stops = tuple(start + d for start, d in zip(starts, x.shape, strict=True))
         steps = (1,) * x.ndim
         if value == 0:
-            return apply(Unslice(tuple(starts), stops, steps, tuple(shape)), x)
-        return apply(SetSlice(tuple(starts), stops, steps), fill(value, tuple(shape), x.dtype), x)
+            return apply(Unslice(tuple(starts), stops, steps, tuple(shape)), with_sizes(x))
+        return apply(SetSlice(tuple(starts), stops, steps), fill(value, tuple(shape), x.dtype), with_sizes(x))

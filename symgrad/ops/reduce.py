@@ -63,6 +63,7 @@ class Sum(Linear):
 
     axes: tuple[int, ...]
     name: ClassVar[str] = "sum"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.add.reduce({x}, axis={axes}, dtype={x}.dtype, out={out})"
     reduction = "add"
@@ -84,6 +85,7 @@ class Max(Custom):
 
     axes: tuple[int, ...]
     name: ClassVar[str] = "max"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.maximum.reduce({x}, axis={axes}, out={out})"
     reduction = "maximum"
@@ -146,6 +148,7 @@ class ArgMax(Custom):
 
     axis: int
     name: ClassVar[str] = "argmax"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.argmax({x}, axis={axis}, out={out})"
     reduction = "argmax"
@@ -182,6 +185,7 @@ class Prod(Custom):
 
     axes: tuple[int, ...]
     name: ClassVar[str] = "prod"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.multiply.reduce({x}, axis={axes}, dtype={x}.dtype, out={out})"
     reduction = "multiply"

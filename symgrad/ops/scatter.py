@@ -53,6 +53,7 @@ class Scatter(Custom):
     axes: tuple[int, ...]
     mode: str
     name: ClassVar[str] = "scatter"
+    negative_is_empty = True
     operands = ("x", "updates", "indices*")
     numpy = "numeric.scatter({x}, {updates}, {indices}, {axes}, {mode}, {out})"
     no_gradient: ClassVar = {"indices": INDEX}

@@ -51,6 +51,14 @@ class Reshape(Linear):
     def finite_if(node: Node) -> Sequence[Tensor]:
         return node.inputs
 
+    def takes_as_empty(self, node: Node) -> bool:
+        """The product of several negative sizes need not be negative; but they may stay as they are."""
+        shapes = node.inputs[0].shape, self.shape
+        before, after = ([d for d in shape if d != 1] for shape in shapes)
+        return before == after or all(
+            sum(not dims.is_never_negative(d) for d in shape) < 2 for shape in (before, after)
+        )
+
     def batched_op(self, size: Dim) -> Reshape:
         return Reshape((size, *self.shape))
 
@@ -63,6 +71,7 @@ class Broadcast(Linear):
     shape: Shape
     axes: tuple[int, ...]
     name: ClassVar[str] = "broadcast"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.broadcast_to(numpy.expand_dims({x}, {axes}), {shape})"
     view = True
@@ -100,6 +109,7 @@ class PermuteDims(Linear):
 
     axes: tuple[int, ...]
     name: ClassVar[str] = "permute_dims"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.transpose({x}, {axes})"
     view = True
@@ -154,6 +164,11 @@ class SpecifyShape(Linear):
 
     def batched_op(self, size: Dim) -> SpecifyShape:
         return SpecifyShape((size, *self.shape))
+
+
+def with_sizes(x: Tensor) -> Tensor:
+    """x, to put something around it: a call checks that its sizes are not negative."""
+    return x if all(map(dims.is_never_negative, x.shape)) else apply(SpecifyShape(x.shape), x)
 
 
 # ---- the language -----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ class Slice(Linear):
     stops: Shape
     steps: tuple[int, ...]
     name: ClassVar[str] = "slice"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.slice_({x}, {starts}, {stops}, {steps})"
     view = True
@@ -68,6 +69,7 @@ class Unslice(Linear):
     steps: tuple[int, ...]
     shape: Shape
     name: ClassVar[str] = "unslice"
+    negative_is_empty = True  # as that of a slice of an axis
     operands = ("g",)
     numpy = "numeric.unslice({g}, {starts}, {stops}, {steps}, {shape})"
 
@@ -96,6 +98,7 @@ class SetSlice(Linear):
     stops: Shape
     steps: tuple[int, ...]
     name: ClassVar[str] = "set_slice"
+    negative_is_empty = True
     operands = ("x", "v")
     linear_in_all = True
     numpy = "numeric.set_slice({x}, {v}, {starts}, {stops}, {steps}, {out})"

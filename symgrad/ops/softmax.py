@@ -47,6 +47,7 @@ class LogSumExp(_OverAxes):
     """log(sum(exp(x))) over `axes`, without overflow; -inf, with derivative 0, where all x are -inf."""
 
     name: ClassVar[str] = "logsumexp"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.logsumexp({x}, {axes}, {out})"
 
@@ -80,6 +81,7 @@ class Softmax(_OverAxes):
     """exp(x) / sum(exp(x)) over `axes`, without overflow; 0 where all x are -inf."""
 
     name: ClassVar[str] = "softmax"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.softmax({x}, {axes}, {out})"
 
@@ -115,6 +117,7 @@ class SoftmaxDerivative(_OverAxes):
 
     strong: bool = False
     name: ClassVar[str] = "softmax_derivative"
+    negative_is_empty = True
     operands = ("x", "g")
     numpy = "numeric.softmax_derivative({x}, {g}, {axes}, {strong}, {out})"
 
@@ -154,6 +157,7 @@ class SoftmaxCentred(_OverAxes):
 
     strong: bool = False
     name: ClassVar[str] = "softmax_centred"
+    negative_is_empty = True
     operands = ("x", "t")
     numpy = "numeric.softmax_centred({x}, {t}, {axes}, {strong}, {out})"
 
@@ -197,6 +201,7 @@ class LogSoftmax(_OverAxes):
     """log(softmax(x)) over `axes`, without underflow."""
 
     name: ClassVar[str] = "log_softmax"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.log_softmax({x}, {axes}, {out})"
 
@@ -228,6 +233,7 @@ class SoftmaxFromLog(_OverAxes):
     alone, which keeps its digits."""
 
     name: ClassVar[str] = "softmax_from_log"
+    negative_is_empty = True
     operands = ("l", "x")
     numpy = "numpy.exp({l}, out={out})"
     no_gradient: ClassVar = {"l": "it is log_softmax(x), and counts as a function of x"}

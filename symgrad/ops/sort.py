@@ -33,6 +33,7 @@ class ArgSort(Custom):
     axis: int
     descending: bool
     name: ClassVar[str] = "argsort"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.argsort({x}, {axis}, {descending})"
     no_gradient: ClassVar = {"x": _PIECEWISE}

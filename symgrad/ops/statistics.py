@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy
 
-from symgrad.dims import Dim, product
+from symgrad import dims
+from symgrad.dims import Dim
 from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
@@ -99,8 +100,7 @@ def _real(x: Any, name: str) -> Tensor:
 
 
 def _count(x: Tensor, axes: Sequence[int]) -> Dim:
-    count: Dim = product(x.shape[a] for a in axes)
-    return count
+    return dims.count(x.shape[a] for a in axes)
 
 
 def _divided(total: Tensor, count: Dim, correction: float) -> Tensor:
@@ -199,7 +199,7 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool)
         tensor = _real(x, name)
     axes = normalize_axes(axis, tensor.ndim)
     kept = [i for i in range(tensor.ndim) if i not in axes]
-    n = _count(tensor, axes)
+    n = dims.product(tensor.shape[a] for a in axes)
     if isinstance(n, int) and n == 0:
         raise ShapeError(
             f"{name} of no elements is not defined", facts=[("x", tensor.type), ("axes", axes)], at=at

@@ -25,6 +25,7 @@ class AnyOf(Custom):
 
     axes: tuple[int, ...]
     name: ClassVar[str] = "any"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numpy.logical_or.reduce({x}, axis={axes}, out={out})"
     reduction = "maximum"

@@ -63,6 +63,7 @@ class Windows(Sliding, Linear):
     """The windows of x: their numbers along `axes`, what is in a window along new axes at the end."""
 
     name: ClassVar[str] = "windows"
+    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.windows({x}, {sizes}, {steps}, {dilations}, {axes})"
     view = True

@@ -1,5 +1,5 @@
-"""Random programs of integers of all kinds at once, against NumPy: in LLVM's eyes int8 and uint8 are one type,
-and what is computed alike is computed once."""
+"""Random programs of integers of all kinds at once, against NumPy: for LLVM, int8 and uint8 are one type, and
+what is computed alike is computed once."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from symgrad.dims import Dim, Size, code, size, substitute
+from symgrad.dims import Dim, Size, code, is_never_negative, size, substitute
 from symgrad.ir.values import Scalar
 from symgrad.types import DType, PyScalar
 
@@ -47,8 +47,7 @@ class SizeNames:
         return f"({', '.join(map(self._extent, shape))}{',' if len(shape) == 1 else ''})"
 
     def _extent(self, dim: Dim) -> str:
-        may_be_negative = isinstance(dim, Size) and any(c < 0 for _, c in dim.terms)
-        return f"max({self.code(dim)}, 0)" if may_be_negative else self.code(dim)
+        return self.code(dim) if is_never_negative(dim) else f"max({self.code(dim)}, 0)"
 
     def attribute(self, value: Any) -> str:
         """An attribute of an op as an expression."""

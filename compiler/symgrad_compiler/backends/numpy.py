@@ -19,7 +19,7 @@ import itertools
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -43,6 +43,7 @@ from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, ty
 from symgrad_compiler.plan.arena import Arena, aligned
 from symgrad_compiler.plan.buffers import Buffer, assign
 from symgrad_compiler.plan.schedule import schedule, source
+from symgrad_compiler.plan.sizes import SizeCheck
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
 from symgrad_runtime.signals import Uninterrupted
@@ -62,10 +63,17 @@ _WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 
 
 def compile_numpy(
-    graph: Graph, *, cast: bool = False, nan_guard: bool = False, clock: Clock | None = None
+    graph: Graph,
+    *,
+    cast: bool = False,
+    nan_guard: bool = False,
+    clock: Clock | None = None,
+    checks: Sequence[SizeCheck] = (),
 ) -> Program:
-    """`graph` as a program of NumPy calls, with a clock around each statement if there is one."""
+    """`graph` as a program of NumPy calls, with a clock around each statement if there is one. It begins with
+    the checks."""
     emitter = _Emitter(graph, nan_guard, clock)
+    emitter.check_sizes(checks)
     units = emitter.units()
     serial = next(_serial)
     files = {f"symgrad-{graph.name}-{serial}.{i}.py": unit for i, unit in enumerate(units)}
@@ -288,6 +296,11 @@ class _Emitter:
         number = self.clock.add(node, text)
         self.statements += [("clock_start()", node), (text, node), (f"clock_stop({number})", node)]
 
+    def check_sizes(self, checks: Iterable[SizeCheck]) -> None:
+        for node, _, size in checks:
+            text = f"numeric.check_size({str(size)!r}, {self.sizes.code(size)})"
+            self.statements.append((text, node))
+
     def _check_leaves(self) -> None:
         if self.checks is None:
             return
@@ -394,7 +407,7 @@ class _Emitter:
     def _room(self, bytes: Dim, slack: int) -> str:
         if isinstance(bytes, int):
             return str(bytes + slack)
-        return f"aligned({self.sizes.code(bytes)})" + (f" + {slack}" if slack else "")
+        return f"aligned(max({self.sizes.code(bytes)}, 0))" + (f" + {slack}" if slack else "")
 
     def _parts(self, first: _Unit, opening: list[str], known: set[str], tail: list[str]) -> list[_Unit]:
         """Parts of `PART` statements; each loads from `frame` what it reads, stores what later parts read."""
@@ -426,7 +439,7 @@ class _Emitter:
     def describe(self, node: Node) -> str:
         """A node for an error message: its line of text and its origin."""
         where = origin.locate(node.origins)
-        names = ", ".join(f"{self.graph.names[t]}: {t.type}" for t in node.outputs)
+        names = ", ".join(f"{self.graph.names.get(t, node.op.name)}: {t.type}" for t in node.outputs)
         return f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
 
     # ---- report -------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from collections.abc import Collection
 
 import numpy
 
-from symgrad.dims import Dim, Size, product
+from symgrad import dims
+from symgrad.dims import Dim, Size
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.values import Scalar
@@ -125,7 +126,7 @@ def sum_of_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | N
     if isinstance(op, Fill):
         if tensor.dtype.kind not in REALS or not numpy.isfinite(op.value.numpy):
             return None
-        return _times(apply(Fill(op.value, tensor.shape)), product(inner.shape[a] for a in axes))
+        return _times(apply(Fill(op.value, tensor.shape)), dims.count(inner.shape[a] for a in axes))
     assert isinstance(op, Broadcast)
     repeated = [a for a in axes if a in op.axes]
     if inner in barriers or not repeated or tensor.dtype.kind not in REALS:
@@ -135,7 +136,7 @@ def sum_of_broadcast(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | N
     own = tuple(kept.index(a) for a in axes if a not in op.axes)
     if own:
         x = apply(Sum(own), x)
-    x = _times(x, product(inner.shape[a] for a in repeated))
+    x = _times(x, dims.count(inner.shape[a] for a in repeated))
     left = [i for i in range(inner.ndim) if i not in axes]
     new = tuple(left.index(a) for a in op.axes if a not in axes)
     return apply(Broadcast(tensor.shape, new), x) if new else x

@@ -127,7 +127,9 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         way = f"{step.mode}, backwards" if step.reverse else step.mode
         yield f"scan {_access(step.out)} <- {step.kind} along axis {step.axis} of {operands} ({way})"
     elif isinstance(step, BoundsCheck):
-        if step.elements is not None:
+        if step.is_extent:
+            yield f"check that {step.size} is not negative"
+        elif step.elements is not None:
             yield f"check that {step.elements[0]} is not 0"
         elif step.equal is not None:
             yield f"check {step.equal[0]} == {step.equal[1]}"

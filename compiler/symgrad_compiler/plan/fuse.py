@@ -18,6 +18,7 @@ Ops that move elements are layouts (`strided.py`) and get no memory, unless no l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from symgrad.dims import symbols
 from symgrad.ir.collector import without_collections
@@ -42,7 +43,8 @@ from symgrad_compiler.plan.order_steps import low_peak
 from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
-from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan
+from symgrad_compiler.plan.sizes import SizeCheck
+from symgrad_compiler.plan.steps import BoundsCheck, Kernel, MatMulStep, Plan
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
 #: Steps of their own that write all of their result: that of an update, straight into the spare array.
@@ -53,8 +55,9 @@ WORTHWHILE = 0.9
 
 @without_collections
 @own_literals()
-def make_plan(graph: Graph, guarded: bool = False) -> Plan:
-    """The plan of a graph; `guarded`: of one whose values are checked, and which keeps its old state."""
+def make_plan(graph: Graph, guarded: bool = False, sizes: Sequence[SizeCheck] = ()) -> Plan:
+    """The plan of a graph; `guarded`: of one whose values are checked, and which keeps its old state. Before
+    everything else, sizes are checked."""
     written = graph
     expanded, replaced = expand(graph)
     pairs = expanded if guarded else split(expanded)
@@ -72,10 +75,12 @@ def make_plan(graph: Graph, guarded: bool = False) -> Plan:
     plans = [
         _plan(graph, nodes, checks, paired) for nodes in (orders if len(graph.nodes) <= MANY else orders[-1:])
     ]
-    if len(plans) == 1:
-        return plans[0]
-    given, other = (memory.live_bytes(plan.steps) for plan in plans)
-    return plans[other < WORTHWHILE * given]
+    best = plans[0]
+    if len(plans) > 1:
+        given, other = (memory.live_bytes(plan.steps) for plan in plans)
+        best = plans[other < WORTHWHILE * given]
+    first = [BoundsCheck(node, axis, size, is_extent=True) for node, axis, size in sizes]
+    return replace(best, steps=(*first, *best.steps))
 
 
 def _keeps_order(node: Node) -> bool:

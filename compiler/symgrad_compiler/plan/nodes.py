@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgrad.dims import product
+from symgrad.dims import count
 from symgrad.errors import CompileError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor
@@ -126,9 +126,9 @@ def reduction(p: Planner, node: Node) -> None:
     (value,) = node.inputs
     axes: tuple[int, ...] = op.axes  # type: ignore[attr-defined]
     positional = op.reduction.startswith("arg")
-    elements = product(value.shape[a] for a in axes)
+    elements = count(value.shape[a] for a in axes)
     if not op.has_identity and not isinstance(elements, int):
-        results = 1 if positional else product(node.outputs[0].shape)
+        results = 1 if positional else count(node.outputs[0].shape)
         p.open(BoundsCheck(node, 0, elements, elements=(elements, results)))
     if positional:
         kernel = Kernel(value.shape)

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from symgrad.dims import Dim, Shape, product
+from symgrad.dims import Dim, Shape, is_never_negative, product
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan import row_products
-from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     IOTA,
     STATE,

@@ -318,7 +318,7 @@ class ScanStep:
 
 @dataclass(eq=False)
 class BoundsCheck:
-    """Every index must be in -size <= index < size; a slice must stay within its axis."""
+    """Every index must be in -size <= index < size; a slice must stay within its axis; and so on."""
 
     node: Node
     axis: int
@@ -326,6 +326,8 @@ class BoundsCheck:
     index: Access | None = None
     #: Whether the "indices" are the exponents of integers, which must not be negative.
     is_exponent: bool = False
+    #: Whether the size itself must not be negative.
+    is_extent: bool = False
     #: Of a slice: the first and the last position, checked where `count` is positive.
     first: Dim = 0
     last: Dim = 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from symgrad.dims import Dim
+from symgrad.dims import Dim, is_never_negative
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.scalars import kind_of
-from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import Access, Index, Kernel, Reduction, Storage
 
 

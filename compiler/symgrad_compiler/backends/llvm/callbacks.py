@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,15 +59,17 @@ class _Place:
     type: TensorType
 
     def array(self, words: Any, sizes: dict[str, int]) -> Any:
-        shape = [evaluate(d, sizes) for d in self.type.shape]
-        count = 1
-        for extent in shape:
-            count *= extent
+        shape = _extents(self.type, sizes)
+        count = math.prod(shape)
         dtype = self.type.dtype.numpy
-        if count <= 0:
-            return numpy.empty([max(d, 0) for d in shape], dtype)
+        if count == 0:
+            return numpy.empty(shape, dtype)
         memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(words[self.word] + self.bytes)
         return numpy.frombuffer(memoryview(memory), dtype, count).reshape(shape)
+
+
+def _extents(type_: TensorType, sizes: dict[str, int]) -> list[int]:
+    return [max(evaluate(d, sizes), 0) for d in type_.shape]
 
 
 class _Form:
@@ -102,7 +105,7 @@ def _operand(source: Source, tensor: Tensor, frame: Frame) -> Callable[[Any, dic
 
     def filled(_: Any, sizes: dict[str, int]) -> Any:
         value = source.value.numpy if isinstance(source, Number) else _size_value(source, sizes)
-        return numpy.full([evaluate(d, sizes) for d in tensor.shape], value, dtype)
+        return numpy.full(_extents(tensor.type, sizes), value, dtype)
 
     return filled
 

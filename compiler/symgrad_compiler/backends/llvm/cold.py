@@ -11,6 +11,7 @@ from symgrad_compiler.backends.measure import Measured, runs
 from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.plan.describe import describe, nodes_of, step_title
 from symgrad_compiler.plan.fuse import make_plan
+from symgrad_compiler.plan.sizes import size_checks
 
 __all__ = [
     "Callbacks",
@@ -26,5 +27,6 @@ __all__ = [
     "nodes_of",
     "pieces",
     "runs",
+    "size_checks",
     "step_title",
 ]

@@ -187,7 +187,8 @@ class Compilation:
 
     @cached_property
     def plan(self) -> Plan:
-        made: Plan = _cold().make_plan(self.optimized, self.nan_guard)
+        checks = _cold().size_checks(self.graph)
+        made: Plan = _cold().make_plan(self.optimized, self.nan_guard, checks)
         return made
 
     @property
@@ -202,13 +203,18 @@ class Compilation:
         )
 
     def describe_step(self, number: int) -> tuple[str, int, str]:
-        """The node of a step, for a message; the axis that it works on; and how it reduces, if it does."""
+        """The node of a step, for a message; the axis that it works on; and the size that it checks, or how
+        it reduces."""
         step = self.plan.steps[number]
         assert isinstance(step, (BoundsCheck, Callback, MatMulStep, MatrixStep))
         node = step.node
         where = origin.locate(node.origins)
-        names = ", ".join(f"{self.plan.graph.names[t]}: {t.type}" for t in node.outputs)
+        is_extent = isinstance(step, BoundsCheck) and step.is_extent  # before the passes
+        graph = self.graph if is_extent else self.plan.graph
+        names = ", ".join(f"{graph.names[t]}: {t.type}" for t in node.outputs)
         text = f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
+        if isinstance(step, BoundsCheck) and is_extent:
+            return text, step.axis, str(step.size)
         axis = step.axis if isinstance(step, BoundsCheck) else 0
         return text, axis, node.op.reduction if isinstance(node.op, TensorOp) else ""
 

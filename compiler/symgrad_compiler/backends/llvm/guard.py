@@ -152,7 +152,7 @@ def _require(emitter: StepEmitter, access: Access, need: Need) -> None:
     kind = kind_of(access.storage.dtype)
     count = literal(1, "i64")
     for dim in access.layout.shape:
-        count = emitter.code.multiply(count, emitter.at_least_zero(dim))
+        count = emitter.code.multiply(count, emitter.sizes.extent(dim))
     if kind in _PARTS:
         kind, count = _PARTS[kind], emitter.code.multiply(count, literal(2, "i64"))
     if need is Need.FINITE:

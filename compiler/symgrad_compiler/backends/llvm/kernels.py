@@ -110,7 +110,7 @@ class _KernelEmitter(KernelBody):
         if self.order:  # else each is found when it is used
             for stream in self.streams:
                 stream.at.append(self._start(stream))
-        self.extents = [self.sizes(a.extent) for a in self.axes]
+        self.extents = [self.sizes.extent(a.extent) for a in self.axes]
         self.strides = {s: [self.sizes(d) for d in s.strides] for s in self.streams}
         self.values = {}
         self.quotients = Quotients(self.code, newton=self.divides_much(len(self.shared_divisors)))

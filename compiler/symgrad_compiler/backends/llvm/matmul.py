@@ -49,8 +49,8 @@ class _MatMul:
         self.turned = turned
         self.f, self.code, self.sizes = emitter.f, emitter.code, emitter.sizes
         self.kind = kind_of(step.out.storage.dtype)
-        self.m, self.n = (self.sizes(d) for d in step.out.layout.shape[-2:])
-        self.k = self.sizes(step.a.layout.shape[-1])
+        shape = (*step.out.layout.shape[-2:], step.a.layout.shape[-1])
+        self.m, self.n, self.k = (emitter.sizes.extent(d) for d in shape)
 
     def emit(self) -> None:
         """Batch by batch; the last axis of a batch is left to the product, where zeros are not strong."""
@@ -98,10 +98,11 @@ class _MatMul:
             Request.C_ROW: out.strides[-2],
         }
         if at_once:
-            dims[Request.BATCH] = out.shape[-3]
             dims |= {Request.A_BATCH: a.strides[-3], Request.B_BATCH: b.strides[-3]}
             dims[Request.C_BATCH] = out.strides[-3]
         words = {word: self.sizes(dim) for word, dim in dims.items()}
+        if at_once:
+            words[Request.BATCH] = self.sizes.extent(out.shape[-3])
         words |= {Request.ROWS: self.m, Request.COLUMNS: self.n, Request.INNER: self.k}
         words[Request.ADDS] = _ZERO if step.factor is None else _ONE
         if step.tall == "rows" and self.turned:

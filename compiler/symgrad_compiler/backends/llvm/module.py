@@ -351,11 +351,7 @@ def _layout(module: Module, plan: Plan) -> None:
     write(sizes(work(plan)))
     for tensor in plan.graph.outputs:
         for dim in tensor.shape:
-            size = sizes(dim)
-            if size.number is None:
-                negative = f.emit(f"icmp slt i64 {size.text}, 0", "i1")
-                size = f.emit(f"select i1 {negative.text}, i64 0, i64 {size.text}", "i64")
-            write(size)
+            write(sizes.extent(dim))
     f.do("ret void")
 
 

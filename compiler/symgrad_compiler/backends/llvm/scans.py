@@ -38,7 +38,7 @@ class _Scan:
         rank = len(step.out.layout.shape)
         others = [i for i in range(rank) if i != step.axis]
         accesses = [*step.operands, step.out]
-        self.length = self.emitter.sizes(step.out.layout.shape[step.axis])
+        self.length = self.emitter.sizes.extent(step.out.layout.shape[step.axis])
         starts = [self._start(a) for a in accesses]
         across = others[-1] if others else None
         in_vectors = across is not None and step.axis != rank - 1
@@ -54,7 +54,7 @@ class _Scan:
             if across is None:
                 self._line([base], 1)
                 return
-            extent = self.emitter.sizes(shape[across])
+            extent = self.emitter.sizes.extent(shape[across])
             steps = [a.layout.strides[across] for a in accesses]
             whole = f.emit(f"and i64 {extent.text}, {-together}", "i64")
 

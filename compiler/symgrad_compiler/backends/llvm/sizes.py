@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgrad.dims import Dim, FloorDiv, Minimum, Size, Symbol
+from symgrad.dims import Dim, FloorDiv, Minimum, Size, Symbol, extent
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
 
 
@@ -18,6 +18,10 @@ class Sizes:
     def __call__(self, dim: Dim) -> Value:
         """The value of a size."""
         return literal(dim, "i64") if isinstance(dim, int) else self._polynomial(dim)
+
+    def extent(self, dim: Dim) -> Value:
+        """How many elements an axis of the size has."""
+        return self(extent(dim))
 
     def _polynomial(self, size: Size) -> Value:
         total: Value | None = None

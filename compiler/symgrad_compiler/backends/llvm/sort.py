@@ -36,7 +36,7 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
     key = kind_of(step.rows[0].dtype)
     function = _sort(emitter.module, key)
     rows = [emitter.pointer(Access(r, Strided.contiguous((r.size,)))) for r in step.rows]
-    length = emitter.sizes(source.layout.shape[step.axis])
+    length = emitter.sizes.extent(source.layout.shape[step.axis])
     starts = [emitter.pointer(source), emitter.pointer(target)]
 
     def others(values: Sequence[Dim]) -> list[Dim]:

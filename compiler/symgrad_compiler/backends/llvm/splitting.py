@@ -74,7 +74,7 @@ def emit_kernel_call(
     sizes = _sizes(f, frame)
     places = f.parameters["places"] if is_shared else Value("null", "ptr")
     work = sizes(step_work(kernel))
-    call_split(f, f"{name}.range", places, sizes(extent), unit, work, literal(0, "i64"))
+    call_split(f, f"{name}.range", places, sizes.extent(extent), unit, work, literal(0, "i64"))
     f.do("ret void")
 
 
@@ -111,7 +111,7 @@ def emit_rows(
 
 
 def _chunks(f: Function, sizes: Sizes, loop: RowLoop) -> Value:
-    rows, chunk = sizes(loop.rows), sizes(loop.chunk)
+    rows, chunk = sizes.extent(loop.rows), sizes(loop.chunk)
     up = f.emit(f"add i64 {rows.text}, {chunk.text}", "i64")
     less = f.emit(f"sub i64 {up.text}, 1", "i64")
     return f.emit(f"sdiv i64 {less.text}, {chunk.text}", "i64")
@@ -135,7 +135,7 @@ def _emit_range(
         if flag is not None:
             f.store(literal(0, "i64"), f.field(f.parameters["frame"], 8 * flag))
     sizes = _sizes(f, frame)
-    rows, chunk, block = sizes(loop.rows), sizes(loop.chunk), sizes(loop.block)
+    rows, chunk, block = sizes.extent(loop.rows), sizes(loop.chunk), sizes(loop.block)
     if copies:
         own = f.parameters["own"]
         is_worker = f.emit(f"icmp ne ptr {own.text}, null", "i1")

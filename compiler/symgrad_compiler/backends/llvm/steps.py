@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from symgrad.dims import Dim
+from symgrad.dims import Dim, count
 from symgrad.ops.strided import Strided
 from symgrad_compiler.backends.llvm.frame import CALLBACK, Frame, frame_word
 from symgrad_compiler.backends.llvm.ir import (
@@ -21,7 +21,6 @@ from symgrad_compiler.backends.llvm.structure import (
     split,
     table_word,
 )
-from symgrad_compiler.plan.proofs import is_never_negative
 from symgrad_compiler.plan.steps import (
     Access,
     BoundsCheck,
@@ -32,6 +31,7 @@ from symgrad_runtime.native import (
     CALLBACK_ERROR,
     INDEX_ERROR,
     NEGATIVE_POWER,
+    NEGATIVE_SIZE,
     NO_ELEMENTS,
     SHAPE_ERROR,
     SLICE_ERROR,
@@ -98,7 +98,7 @@ class StepEmitter:
                 level([*indices, index])
                 return []
 
-            extent = self.sizes(shape[len(indices)])
+            extent = self.sizes.extent(shape[len(indices)])
             self.f.loop(literal(0, "i64"), extent, literal(1, "i64"), [], inside)
 
         level([])
@@ -115,25 +115,19 @@ class StepEmitter:
         storage = step.out.storage
         size = literal(storage.dtype.itemsize, "i64")
         for dim in step.out.layout.shape:
-            size = self.code.multiply(size, self.at_least_zero(dim))
+            size = self.code.multiply(size, self.sizes.extent(dim))
         self.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)")
         at = self.pointer(step.out)
         self.f.do(f"call void @llvm.memset.p0.i64(ptr {at.text}, i8 0, i64 {size.text}, i1 false)")
         self.finish()
 
-    def at_least_zero(self, dim: Dim) -> Value:
-        """A size; 0 where it is negative, as that of a slice of nothing may be."""
-        size = self.sizes(dim)
-        if is_never_negative(dim):
-            return size
-        zero = literal(0, "i64")
-        return self.code.select(self.code.less(zero, size), size, zero)
-
     def check(self, step: BoundsCheck) -> None:
         code = self.code
         size = self.sizes(step.size)
-        if step.elements is not None:
-            zero = literal(0, "i64")
+        zero = literal(0, "i64")
+        if step.is_extent:
+            self.fail(code.less(size, zero), NEGATIVE_SIZE, size)
+        elif step.elements is not None:
             elements, results = (self.sizes(d) for d in step.elements)
             nothing = code.logical_and(code.less_equal(elements, zero), code.less(zero, results))
             self.fail(nothing, NO_ELEMENTS, elements, results)
@@ -159,10 +153,7 @@ class StepEmitter:
         start = self.pointer(access)
         layout = access.layout
         if layout.is_contiguous:
-            total: Dim = 1
-            for extent in layout.shape:
-                total = total * extent
-            layout = Strided((total,), (1,), layout.offset)
+            layout = Strided((count(layout.shape),), (1,), layout.offset)
         axes = [i for i, s in enumerate(layout.strides) if s != 0]
 
         def one(indices: list[Value]) -> None:

@@ -1,0 +1,125 @@
+"""Sizes that come out negative, such as that of x[1:-1] for one element: axes without elements, as in NumPy;
+or a clear error, where another size is made of them. Never other numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad.ir.tensor import Tensor
+
+Function = Callable[[Tensor], Tensor]
+
+SLICES: list[Function] = [
+    lambda x: x[3:-4, 3:-4],
+    lambda x: x[3:-4],
+    lambda x: x[:, 3:-4],
+    lambda x: x[3:-4, 2:-3:2],
+    lambda x: x[-1:1:-1, 1:],
+    lambda x: x[1:-1, 1:-1][:, :-4],
+]
+#: Those that have a value for every slice.
+EMPTY: dict[str, Function] = {
+    "elementwise": lambda z: sg.exp(z) * 2,
+    "sum": sg.sum,
+    "sum over rows": lambda z: sg.sum(sg.exp(z), axis=0),
+    "sum over columns": lambda z: sg.sum(z, axis=1),
+    "mean": sg.mean,
+    "mean over rows": lambda z: sg.mean(z, axis=0),
+    "var": lambda z: sg.var(z, axis=1),
+    "std": sg.std,
+    "prod": lambda z: sg.prod(z, axis=1),
+    "any": lambda z: sg.any(z > 0, axis=0),
+    "norm": lambda z: sg.norm(z, axis=1),
+    "count": lambda z: sg.count_nonzero(z >= 0),
+    "ones": lambda z: sg.sum(sg.ones_like(z)),
+    "transpose": lambda z: z.T + 1,
+    "cumulative": lambda z: sg.cumsum(z, axis=0) - sg.cumsum(z, axis=1),
+    "product": lambda z: z @ z.T,
+    "product over rows": lambda z: z.T @ z + 1,
+    "softmax": lambda z: sg.softmax(z, axis=1) + 1,
+    "logsumexp": lambda z: sg.logsumexp(z, axis=1),
+    "a new axis": lambda z: sg.sum(z[None] * sg.asarray([1.0, 2.0])[:, None, None], axis=0),
+    "flip": lambda z: sg.flip(z) + 1,
+    "sort": lambda z: sg.sort(z, axis=0),
+    "argsort": lambda z: sg.argsort(z, axis=1),
+    "take along": lambda z: sg.take_along_axis(z, sg.argsort(z * z, axis=1), axis=1),
+    "gather": lambda z: sg.take(z, sg.argsort(sg.sum(z, axis=1)), axis=0),
+    "scatter": lambda z: sg.zeros_like(z).at[sg.argsort(sg.sum(z, axis=1))].add(z),
+    "diagonal": lambda z: sg.diagonal(z) + 1,
+    "trace": sg.trace,
+}
+#: Those that make another size of that of the slice.
+OTHERS: dict[str, Function] = {
+    "ravel": lambda z: sg.reshape(z, (-1,)) + 1,
+    "concat": lambda z: sg.concat([z, z * 2], axis=0) + 1,
+    "stack": lambda z: sg.stack([z, z * 2]) + 1,
+    "pad": lambda z: sg.pad(z, 1) + 1,
+    "repeat": lambda z: sg.repeat(z, 2, axis=0) + 1,
+    "tile": lambda z: sg.tile(z, (2, 1)) + 1,
+    "take": lambda z: sg.sum(sg.take(z, sg.asarray([0, 1]), axis=0)),
+    "largest": lambda z: sg.max(z, axis=0),
+    "eye": lambda z: sg.eye(z.shape[0]) + 1,
+    "tril": lambda z: sg.tril(z) + 1,
+    "median": lambda z: sg.median(z, axis=1),
+    "roll": lambda z: sg.roll(z, 1, axis=0) + 1,
+}
+ENDS = [(9, 10), (8, 8), (7, 7), (3, 3), (4, 9), (9, 4), (5, 5), (1, 1), (0, 3), (3, 0)]
+
+
+def program(function: Function, cut: Function, shape: Any, backend: str) -> Any:
+    """The value, a gradient, and something else that needs memory."""
+    x = sg.tensor("x", shape)
+    y = function(cut(x))
+    total = sg.sum(sg.sin(y)) if y.dtype.kind == "float" else sg.sum(x)
+    return sg.function([x], [y, sg.grad(total + sg.sum(x), x), sg.cumsum(x, axis=0)], backend=backend)
+
+
+def value(f: Any, x: np.ndarray) -> Any:
+    """What a function gives, or the error that it raises."""
+    try:
+        return f(x)
+    except (sg.SymgradError, IndexError) as error:
+        return error
+
+
+@pytest.mark.parametrize("cut", SLICES, ids=range(len(SLICES)))
+@pytest.mark.parametrize("name", [*EMPTY, *OTHERS])
+def test_slices_of_nothing(name: str, cut: Function, backend: str) -> None:
+    function = EMPTY.get(name) or OTHERS[name]
+    f = program(function, cut, ("m", "n"), backend)
+    rng = np.random.default_rng(3)
+    agreed = 0
+    for shape in ENDS:
+        given = rng.normal(size=shape)
+        found = value(f, given)
+        if isinstance(found, Exception) and name in OTHERS:
+            fails = isinstance(found, IndexError | sg.ExecutionError)
+            assert fails or "comes out negative" in str(found), (shape, found)
+            continue
+        assert not isinstance(found, Exception), (shape, found)
+        try:
+            g = program(function, cut, shape, "numpy")
+        except sg.ShapeError:  # nothing to choose from, as is known at once for known sizes
+            assert name in OTHERS, shape
+            continue
+        wanted = value(g, given)
+        assert not isinstance(wanted, Exception), (shape, wanted)
+        for a, b in zip(found, wanted, strict=True):
+            assert np.shape(a) == np.shape(b), shape
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12, err_msg=str(shape))
+        agreed += 1
+    assert agreed == len(ENDS) if name in EMPTY else agreed
+
+
+def test_the_error_names_the_size(backend: str) -> None:
+    x = sg.vector("x", size="n")
+    f = sg.function([x], sg.concat([x[1:-1], x]), backend=backend)
+    assert f(np.arange(3.0)).tolist() == [1, 0, 1, 2]
+    with pytest.raises(sg.InputError, match=r"a size comes out negative: n-2 is -1\n(.|\n)*concat") as caught:
+        f(np.ones(1))
+    assert "test_negative_sizes.py" in str(caught.value)
