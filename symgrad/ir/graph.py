@@ -76,6 +76,10 @@ class Graph:
         given_inputs, given_outputs = named_tensors(inputs, "input"), named_tensors(outputs, "output")
         self._build(check_name(name), given_inputs, given_outputs, check_updates(updates))
         _check_sizes(self)
+        here = origin.current()
+        for tensor in (*self.outputs, *self.updates.values()):
+            if tensor.node.origins is here:  # what the line assigns is a graph, or a function
+                tensor.is_part = True
 
     def with_results(self, outputs: Sequence[Tensor], updates: Mapping[Shared, Tensor]) -> Graph:
         """The graph that computes other tensors under the same names: what a pass returns."""
@@ -83,6 +87,10 @@ class Graph:
         inputs = list(zip(self.input_names, self.inputs, strict=True))
         named_outputs = list(zip(self.given_output_names, outputs, strict=True))
         graph._build(self.name, inputs, named_outputs, dict(updates))
+        results = [*zip(self.outputs, outputs, strict=True)]
+        results += [(value, updates[state]) for state, value in self.updates.items() if state in updates]
+        for before, after in results:
+            after.is_part |= before.is_part
         return graph
 
     @without_collections

@@ -119,7 +119,7 @@ def _statement_roots(nodes: Iterable[Node]) -> set[Tensor]:
         for tensor in node.inputs:
             if tensor in roots and tensor.node.origins[0] is origin:
                 roots.discard(tensor)
-        if len(node.outputs) == 1:
+        if len(node.outputs) == 1 and not node.outputs[0].is_part:
             roots.add(node.outputs[0])
     ops: dict[tuple[str, int], set[str]] = {}
     for tensor in roots:
@@ -143,10 +143,16 @@ def assigned_variable(origin: Origin) -> str | None:
         return None
     key = (origin.file, origin.line)
     if key not in _variables:
-        match = _ASSIGNMENT.match(linecache.getline(*key))
-        name = match[1] if match else None
+        line = linecache.getline(*key)
+        match = _ASSIGNMENT.match(line)
+        name = match[1] if match and not _is_argument(line) else None
         _variables[key] = name if name and _may_name(name) else None
     return _variables[key]
+
+
+def _is_argument(line: str) -> bool:
+    """Whether `name=...` is an argument on a line of its own, as far as its end tells."""
+    return line.rstrip().endswith(",") or line.count(")") > line.count("(")
 
 
 def _may_name(name: str) -> bool:

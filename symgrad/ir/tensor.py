@@ -141,7 +141,7 @@ class Tensor(Operators):
     `==` and the other comparisons are elementwise and build graph; hashing and `is` are by identity.
     """
 
-    __slots__ = ("__weakref__", "compiled", "derivative_of", "index", "name", "node", "type")
+    __slots__ = ("__weakref__", "compiled", "derivative_of", "index", "is_part", "name", "node", "type")
     __array_ufunc__ = None  # NumPy arrays leave operators to the tensor
     __hash__ = object.__hash__
 
@@ -150,6 +150,8 @@ class Tensor(Operators):
     #: What `eval` has compiled for this tensor, kept for the next call.
     compiled: Any
     index: int
+    #: Whether the user's line that makes it makes something else of it: no variable of that line is its name.
+    is_part: bool
     name: str | None
     node: Node
     type: TensorType
@@ -161,6 +163,7 @@ class Tensor(Operators):
         self.name = name
         self.derivative_of = None
         self.compiled = None
+        self.is_part = False
 
     @property
     def dtype(self) -> DType:
@@ -438,6 +441,9 @@ def create(
 ) -> tuple[Tensor, ...]:
     """A node of known types (the caller has inferred them)."""
     node = Node(op, inputs, origins)
+    for tensor in inputs:
+        if tensor.node.origins is origins:
+            tensor.is_part = True
     outputs = (
         (Tensor(types[0], node, 0),)
         if len(types) == 1

@@ -1,0 +1,51 @@
+"""The first program of the README prints what the page says, and tensors have the names that it promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import symgrad as sg
+
+PAGE = Path(__file__).parent.parent / "README.md"
+FIRST = re.compile(r"```python\n(.*?)```\n\nprints.*?\n\n```\n(.*?)```\n", re.S)
+
+
+def test_the_first_program(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    found = FIRST.search(page)
+    assert found is not None
+    (tmp_path / "model.py").write_text(found[1], encoding="utf-8")
+    command = [sys.executable, "model.py"]
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    text = re.sub(r" > rule \w+", "", printed).rstrip() + "\n"
+    if request.config.getoption("--update-golden"):
+        PAGE.write_text(page[: found.start(2)] + text + page[found.end(2) :], encoding="utf-8")
+    else:
+        assert found[2] == text, "run pytest with --update-golden, and read the difference"
+
+
+def test_a_part_of_a_line_is_not_what_the_line_assigns() -> None:
+    x = sg.vector("x", size="n")
+    cost = sg.mean(sg.exp(x) * x)
+    assert sg.Graph([x], cost).names[cost] == "cost"
+    assert "cost" not in sg.Graph([x], sg.grad(cost, x)).names.values()
+
+
+def test_what_a_line_assigns_may_be_a_graph() -> None:
+    x = sg.vector("x", size="n")
+    w = sg.shared(0.0, "w")
+    graph = sg.Graph([x], sg.exp(x))
+    assert list(graph.names.values()) == ["x", "exp"]
+    step = sg.function([x], x * w, updates={w: w - sg.sum(x)})
+    assert not {"step"} & {*step.graph.names.values(), *step.optimized.names.values()}
+    other = sg.Graph(
+        [x],
+        outputs=sg.exp(x),
+        updates={w: w + sg.sum(x)},
+    )
+    assert not {"other", "outputs", "updates"} & {*other.names.values()}
