@@ -353,13 +353,17 @@ def elementwise(
     """
     match = _SIGNATURE.match(signature)
     if match is None:
-        raise TypeError(f"not a signature: {signature!r}")
+        raise TypeError(f'not a signature: {signature!r}; expected one such as "tanh(x)" or "atan2(y, x)"')
     name, operands = match[1], tuple(match[2].split(", "))
+    known = [prefix + operand for operand in operands for prefix in ("d_", "vjp_")]
+    unknown = sorted(rules.keys() - {*known})
+    if unknown:
+        raise TypeError(f"{name}: there is no argument {unknown[0]!r}; rules are {', '.join(known)}")
     reasons = (
         dict.fromkeys(operands, no_gradient) if isinstance(no_gradient, str) and no_gradient else no_gradient
     )
     reasons = dict(reasons) if reasons else {}
-    _check_rules(name, operands, reasons, [r for o in operands for r in ("d_" + o, "vjp_" + o) if r in rules])
+    _check_rules(name, operands, reasons, [rule for rule in known if rule in rules])
     op = Elementwise(
         name=name,
         operands=operands,

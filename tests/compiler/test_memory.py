@@ -262,6 +262,30 @@ def test_a_third_of_the_memory_for_half_more_work(backend: str, activation: Call
         assert flops[0] <= 1.5 * flops[1]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", [sg.tanh, sg.sigmoid, sg.silu])
+def test_a_third_of_the_memory_for_squared_errors(
+    backend: str, activation: Callable[[Any], Any], dtype: str
+) -> None:
+    """Their factor 2 / n joins what scales the gradient, late, and slopes of the forward part came before it."""
+    x = sg.tensor("x", (16, 32), dtype)
+    ws = [sg.tensor(f"w{i}", (32, 32), dtype) for i in range(12)]
+    h = x
+    for w in ws:
+        h = activation(h @ w)
+    for loss in (sg.mean(h**2), 0.5 * sg.mean((h - 0.1) ** 2), sg.sum(h**2)):
+        outputs = [loss, *sg.grad(loss, ws)]
+        free = sg.function([x, *ws], outputs, backend=backend)
+        budget = free.memory.peak // 3
+        tight = sg.function([x, *ws], outputs, backend=backend, memory_budget=budget)
+        assert tight.memory.peak <= budget
+        assert tight.memory.flops <= 1.5 * free.memory.flops
+        rng = np.random.default_rng(1)
+        arrays = [rng.normal(size=t.shape).astype(dtype) / 6 for t in (x, *ws)]
+        for expected, found in zip(free(*arrays), tight(*arrays), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_a_training_step_within_a_budget_gives_the_same_states() -> None:
     nets = [network(16, DEEP) for _ in range(2)]
     free = step(nets[0], "sgd", backend="llvm")

@@ -75,6 +75,16 @@ def test_an_op_may_be_made_of_scipy(owens_t: Any, backend: str) -> None:
     np.testing.assert_allclose(slope, differences, rtol=1e-8, atol=1e-11)
 
 
+def test_a_declaration_says_what_is_wrong_with_it() -> None:
+    with pytest.raises(TypeError, match="there is no argument 'd_z'; rules are d_x, vjp_x"):
+        elementwise("test_f(x)", "f", d_z=lambda x, out: x, numpy="", scalar=lambda b, x: x)
+    with pytest.raises(TypeError, match="there is no argument 'acepts'"):
+        elementwise("test_f(x)", "f", acepts=1.0, no_gradient="none", numpy="", scalar=lambda b, x: x)
+    with pytest.raises(TypeError, match=r"not a signature: 'test_f\(x,y\)'; expected one such as"):
+        elementwise("test_f(x,y)", "f", no_gradient="none", numpy="", scalar=lambda b, x, y: x)
+    assert "test_f" not in registry.ops
+
+
 def test_an_integer_is_an_integer_also_out_of_range() -> None:
     """int(inf) is any integer; LLVM must not take the way there and back for a rounding."""
     x = sg.scalar("x")

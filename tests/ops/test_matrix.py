@@ -58,6 +58,15 @@ def test_every_op_has_a_row() -> None:
     assert not missing, f"add a row to tests/ops/samples_*.py for: {missing}"
 
 
+def test_every_op_of_complex_numbers_has_complex_samples() -> None:
+    """The default takes complex numbers: a rule that holds for real ones only would be wrong unseen."""
+    for name, op in registry.ops.items():
+        if isinstance(op, Elementwise) and "complex" in op.accepts and op.reason(0) is None:
+            rows = [*SAMPLES.get(name, ()), *SAMPLES.get(f"{name} of complex", ())]
+            has_complex = any(a.dtype.kind == "c" for sample in rows for a in sample.operands)
+            assert has_complex, f"add a row {name + ' of complex'!r} of samples, or accepts=FLOATS to {name}"
+
+
 class Plan:
     """What is computed for one sample."""
 

@@ -55,12 +55,40 @@ class Recomputation:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         tasks = node_tasks(graph)
-        self.order = [graph.nodes[i] for i in best(tasks)]
+        self.results = {*graph.outputs, *graph.updates.values()}
+        self.order = self._late([graph.nodes[i] for i in best(tasks)])
         number = {node: i for i, node in enumerate(graph.nodes)}
         amounts = live(tasks, [number[n] for n in self.order])
         self.turn = max(range(len(amounts)), key=amounts.__getitem__, default=0)
         self.position = {node: i for i, node in enumerate(self.order)}
-        self.results = {*graph.outputs, *graph.updates.values()}
+
+    def _late(self, order: Sequence[Node]) -> list[Node]:
+        """The order, in which nodes wait for what reads them first, where no more memory is live meanwhile. A
+        slope of the forward part that only the backward part reads (`sech_squared`) is computed there: before
+        the turn it would hold what it is computed from."""
+        position = {node: i for i, node in enumerate(order)}
+        readers: dict[Tensor, list[Node]] = {t: [] for node in order for t in node.outputs}
+        for node in order:
+            for tensor in node.inputs:
+                if tensor in readers:
+                    readers[tensor].append(node)
+        #: Where nodes are: right before that one, in the order given.
+        at: dict[Node, int] = {}
+        last: dict[Tensor, int] = {}
+        for node in reversed(order):
+            here = position[node]
+            found = [at[r] for t in node.outputs for r in readers[t]]
+            stays = not found or isinstance(node.op, Barrier) or not self.results.isdisjoint(node.outputs)
+            there = here if stays else min(found)
+            if there > here:
+                held = [t for t in dict.fromkeys(node.inputs) if not self.is_free(t)]
+                longer = sum(bytes_of(t) for t in held if last.get(t, here) < there)
+                if longer > sum(map(bytes_of, node.outputs)):
+                    there = here
+            at[node] = there
+            for tensor in node.inputs:
+                last[tensor] = max(last.get(tensor, there), there)
+        return sorted(order, key=lambda node: (at[node], position[node]))
 
     # ---- what may be kept ---------------------------------------------------------------------------
 
