@@ -20,6 +20,7 @@ from symgrad.errors import ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops import conv_products
 from symgrad.ops.conv_geometry import Geometry, same_shape
+from symgrad.ops.create import zeros
 from symgrad.ops.kinds import Linear, Tangents, declare, known_finite, total
 from symgrad.ops.shape import permute_dims, reshape
 from symgrad.types import TensorType
@@ -103,6 +104,10 @@ class Convolution(Geometry, Linear):
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
         """One convolution: the batch joins an axis that only the batched operand has; if both have one, it is
         more groups."""
+        if size == 0:
+            one = [x.type.with_shape(x.shape[b:]) for x, b in zip(operands, batched, strict=True)]
+            made = self.infer(*one)
+            return (zeros((0, *made.shape), made.dtype),)
         if all(batched):
             pairs = zip(self.operands, operands, strict=True)
             given = [_joined(x, size, self._group_axis(name), 1) for name, x in pairs]

@@ -246,6 +246,22 @@ def test_vmap_of_each_operand(groups: int, channels: str, size: Any) -> None:
                 np.testing.assert_allclose(a[i], b, rtol=1e-11, atol=1e-11, err_msg=batched)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_vmap_over_nothing(groups: int, backend: str) -> None:
+    x, w = sg.tensor("x", (0, 2, 4, 5, 4)), sg.tensor("w", (0, 6, 4 // groups, 2, 3))
+
+    def f(x: Any, w: Any) -> Any:
+        y = sg.conv2d(x, w, groups=groups)
+        return y, *sg.grad(sg.sum(y * y), [x, w])
+
+    outputs = sg.vmap(f)(x, w)
+    found = sg.function([x, w], outputs, backend=backend, on_unused_input="ignore")(
+        np.ones(x.shape), np.ones(w.shape)
+    )
+    assert [a.shape for a in found] == [(0, 2, 6, 4, 2), x.shape, w.shape]
+    assert sg.vmap(f, in_axes=(0, None))(x, sg.tensor("v", w.shape[1:]))[2].shape == w.shape
+
+
 def test_gradients_are_one_op_each() -> None:
     x, w = sg.tensor("x", ("n", 3, 9, 9)), sg.tensor("w", (4, 3, 3, 3))
     y = sg.conv2d(x, w, stride=2)
