@@ -224,7 +224,7 @@ def matrices() -> dict[str, str]:
             lines.append(str((np.asarray(x).round(6) + 0.0).tolist()))
 
         exec(code, {"sg": sg, "show": show})
-        found[name], found[f"{name}_code"] = "\n".join(lines), code.replace("show", "print")
+        found[name], found[f"{name}_code"] = "\n".join(lines), code.replace("show(result)", "print(result.tolist())")
     return found
 
 

@@ -36,9 +36,8 @@ def side(tiles: Tiles) -> int:
 
 
 def asked(rows: int) -> int:
-    """How many rows of the next tile a group of columns asks for: half, since there mostly are two groups.
-    (Where the rows of the next round are known, all groups ask for the same half of these: who adds up these
-    rows asks for the others.)"""
+    """How many rows of the next tile, or of this one in the next round where that is known, a group of columns
+    asks for: half, since there mostly are two groups."""
     return rows - rows // 2
 
 
@@ -98,9 +97,9 @@ class _Skinny:
             to = self.at(c, first * job[Request.C_COLUMN])
             a_row, b_column, inner = (job[w] for w in (Request.A_ROW, Request.B_COLUMN, Request.INNER))
             c_row, c_column = job[Request.C_ROW], job[Request.C_COLUMN]
-            further = (number * (rows // 2)).at_most(rows // 2) + rows
             following = job[Request.A_AHEAD]
-            ahead = self.at(a, following.where(following.differs(0), a_row * further))
+            further = following.where(following.differs(0), a_row * rows)
+            ahead = self.at(a, further + a_row * (number * (rows // 2)).at_most(rows // 2))
             adds = job[Request.ADDS]
             call(f, kernel, a, a_row, b, b_column, to, c_row, c_column, inner, alpha, adds, ahead)
 
