@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from symgrad.ir.tensor import Tensor
 from symgrad_compiler import passes
 from symgrad_compiler.backends.llvm.module import emit_module
 from symgrad_compiler.backends.llvm.scalars import Machine
+from symgrad_compiler.backends.llvm.target import LEVELS, Target, assembly, host
 from symgrad_compiler.passes.pipeline import run
 from symgrad_compiler.plan.fuse import make_plan
 
@@ -58,3 +60,16 @@ def test_the_short_end_of_a_heavy_kernel_calls_its_functions() -> None:
     assert "noinline" not in rows  # the end of a row is reached in each
     light = re.findall(r"@(\w+)\.f64x(\d+)\(.*\) (alwaysinline|noinline)", main_function(sg.exp))
     assert {how for _, _, how in light} == {"alwaysinline"}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="LLVM knows the host's kind of processor only")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_what_a_selection_takes_is_loaded_whole(dtype: str) -> None:
+    """Processors of AMD do not see loads with a mask coming."""
+    host()  # makes LLVM know the processor
+    x, g, h = (sg.vector(name, size=640, dtype=dtype) for name in "xgh")
+    graph = sg.Graph([x, g, h], [sg.where(x > 1, g, 0), sg.sum(sg.where(x == 2, h, 0))], name="f")
+    text = emit_module(make_plan(run(graph, passes.default)), AVX512)
+    code = assembly(text, Target("x86_64-unknown-linux-gnu", "x86-64-v4", LEVELS["x86-64-v4"]))
+    assert re.search(r"vmov\w+\t.*%zmm\d+ \{%k\d\}", code) is not None  # there are selections
+    assert re.search(r"vmov\w+\t[^%]*\(%r.*\{%k", code) is None

@@ -141,7 +141,11 @@ class KernelBody(KernelMemory):
         if isinstance(source, SizeNumber):
             return self.sizes(source.size)
         stream = self.source_streams[tensor]
-        return self._read(stream, self._at(stream))
+        value = self._read(stream, self._at(stream))
+        # A load that only a selection uses would become one with the selection's mask. Those are not asked for
+        # ahead by processors of AMD: a third of the speed, where the data comes from memory.
+        is_plain = self.machine.has_avx512 and self.mask is None and self._vector_stride(stream).number == 1
+        return lanes_of.frozen(self.code, value) if is_plain and value.lanes > 1 else value
 
     def _node(self, node: Node) -> None:
         out = node.outputs[0]

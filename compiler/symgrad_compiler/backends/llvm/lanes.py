@@ -49,12 +49,13 @@ def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> V
     name = f"llvm.masked.load.v{lanes}{type_suffix(kind)}.p0"
     f.module.declare(f"declare {type_} @{name}(ptr, i32 immarg, <{lanes} x i1>, {type_})")
     listed = f"ptr {at.text}, i32 {align}, {mask.type} {mask.text}, {type_} zeroinitializer"
-    return _frozen(code, f.volatile(f"call {type_} @{name}({listed})", kind, lanes))
+    return frozen(code, f.volatile(f"call {type_} @{name}({listed})", kind, lanes))
 
 
-def _frozen(code: Code, loaded: Value) -> Value:
-    """What a mask let through of memory. LLVM 22 makes a new load of one that only a selection by its mask
-    uses, where the selection is: behind stores to the same memory (LLVM issue 215453). Frozen, it stays."""
+def frozen(code: Code, loaded: Value) -> Value:
+    """What was loaded, where and as it was: LLVM makes one load with the mask of a load and the selection that
+    alone uses it; and LLVM 22 puts a load with a mask to the selection by that mask, behind stores to the same
+    memory (LLVM issue 215453)."""
     return code.f.volatile(f"freeze {loaded.type} {loaded.text}", loaded.kind, loaded.lanes)
 
 
@@ -68,7 +69,7 @@ def gather(code: Code, at: Value, steps: Value, kind: str, mask: Value | None) -
     mask = mask or literal(1, "i1", lanes)
     listed = f"{pointers.type} {pointers.text}, i32 {BITS[memory] // 8}, {mask.type} {mask.text}"
     loaded = f.volatile(f"call {type_} @{name}({listed}, {type_} zeroinitializer)", memory, lanes)
-    return _from_memory(code, _frozen(code, loaded), kind)
+    return _from_memory(code, frozen(code, loaded), kind)
 
 
 def is_streamed(code: Code, starts: Sequence[Value], size: Value, register: int) -> Value:
