@@ -224,7 +224,8 @@ def matrices() -> dict[str, str]:
             lines.append(str((np.asarray(x).round(6) + 0.0).tolist()))
 
         exec(code, {"sg": sg, "show": show})
-        found[name], found[f"{name}_code"] = "\n".join(lines), code.replace("show(result)", "print(result.tolist())")
+        found[name] = "\n".join(lines)
+        found[f"{name}_code"] = code.replace("show(result)", "print(result.tolist())")
     return found
 
 

@@ -267,7 +267,7 @@ def test_a_third_of_the_memory_for_half_more_work(backend: str, activation: Call
 def test_a_third_of_the_memory_for_squared_errors(
     backend: str, activation: Callable[[Any], Any], dtype: str
 ) -> None:
-    """Their factor 2 / n joins what scales the gradient, late, and slopes of the forward part came before it."""
+    """Their factor 2 / n joins what scales the gradient, late; slopes of the forward part came before it."""
     x = sg.tensor("x", (16, 32), dtype)
     ws = [sg.tensor(f"w{i}", (32, 32), dtype) for i in range(12)]
     h = x

@@ -142,8 +142,8 @@ class KernelBody(KernelMemory):
             return self.sizes(source.size)
         stream = self.source_streams[tensor]
         value = self._read(stream, self._at(stream))
-        # A load that only a selection uses would become one with the selection's mask. Those are not asked for
-        # ahead by processors of AMD: a third of the speed, where the data comes from memory.
+        # A load that only a selection uses would become one with its mask. Processors of AMD do not ask for
+        # those ahead: a third of the speed, where the data comes from memory.
         is_plain = self.machine.has_avx512 and self.mask is None and self._vector_stride(stream).number == 1
         return lanes_of.frozen(self.code, value) if is_plain and value.lanes > 1 else value
 

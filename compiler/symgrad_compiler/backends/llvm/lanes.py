@@ -53,9 +53,9 @@ def _load(code: Code, at: Value, kind: str, lanes: int, mask: Value | None) -> V
 
 
 def frozen(code: Code, loaded: Value) -> Value:
-    """What was loaded, where and as it was: LLVM makes one load with the mask of a load and the selection that
-    alone uses it; and LLVM 22 puts a load with a mask to the selection by that mask, behind stores to the same
-    memory (LLVM issue 215453)."""
+    """What was loaded, where and as it was: LLVM makes one load with a mask of a load and the selection that
+    alone uses it; and LLVM 22 puts a load with a mask to the selection by that mask, behind stores to the
+    same memory (LLVM issue 215453)."""
     return code.f.volatile(f"freeze {loaded.type} {loaded.text}", loaded.kind, loaded.lanes)
 
 

@@ -36,8 +36,8 @@ def side(tiles: Tiles) -> int:
 
 
 def asked(rows: int) -> int:
-    """How many rows of the next tile, or of this one in the next round where that is known, a group of columns
-    asks for: half, since there mostly are two groups."""
+    """How many rows of the next tile, or of this one in the next round where that is known, a group of
+    columns asks for: half, since there mostly are two groups."""
     return rows - rows // 2
 
 
