@@ -59,7 +59,7 @@ from symgrad_compiler.plan.steps import (
 BLOCK_BYTES = 128 * 1024
 #: The same of a loop with matrix products, which take their time for each block: so many rows at least, if
 #: that fits into the second cache.
-PRODUCT_BYTES, PRODUCT_ROWS = 160 * 1024, 32
+PRODUCT_BYTES, PRODUCT_ROWS = 176 * 1024, 32
 #: A row beyond this leaves the cache before it is read again.
 MOST_ROW_BYTES = 1024 * 1024
 #: Below this everything stays in the cache anyway.
