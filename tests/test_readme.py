@@ -36,6 +36,24 @@ def test_a_part_of_a_line_is_not_what_the_line_assigns() -> None:
     assert "cost" not in sg.Graph([x], sg.grad(cost, x)).names.values()
 
 
+def test_a_call_over_several_lines_has_the_name_of_its_first() -> None:
+    x = sg.matrix("x", shape=("n", 3))
+    # fmt: off
+    total = sg.sum(sg.exp(x),
+                   axis=0)
+    # fmt: on
+    assert sg.Graph([x], [total, total * 2]).names[total] == "total"
+
+
+def test_a_part_stays_one_when_passes_rebuild_it() -> None:
+    x, y = sg.matrix("x", shape=("n", 3)), sg.matrix("y", shape=("n", 3))
+    u = sg.permute_dims(x.T, (1, 0))  # only an optimised graph is without
+    z = sg.exp(u) * y
+    graph = sg.optimize(sg.Graph([x, y], sg.grad(sg.sum(z), x)))
+    assert {"exp"} <= {*graph.names.values()}
+    assert "z" not in graph.names.values()
+
+
 def test_what_a_line_assigns_may_be_a_graph() -> None:
     x = sg.vector("x", size="n")
     w = sg.shared(0.0, "w")

@@ -81,5 +81,5 @@ def _finish(tensor: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[T
         return
     outputs = create(node.op, inputs, [t.type for t in node.outputs], node.origins)
     for old, new in zip(node.outputs, outputs, strict=True):
-        new.name, new.derivative_of = old.name, old.derivative_of
+        new.stands_for(old)
         final[old] = new

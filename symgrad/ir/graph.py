@@ -87,10 +87,6 @@ class Graph:
         inputs = list(zip(self.input_names, self.inputs, strict=True))
         named_outputs = list(zip(self.given_output_names, outputs, strict=True))
         graph._build(self.name, inputs, named_outputs, dict(updates))
-        results = [*zip(self.outputs, outputs, strict=True)]
-        results += [(value, updates[state]) for state, value in self.updates.items() if state in updates]
-        for before, after in results:
-            after.is_part |= before.is_part
         return graph
 
     @without_collections

@@ -152,7 +152,8 @@ def assigned_variable(origin: Origin) -> str | None:
 
 def _is_argument(line: str) -> bool:
     """Whether `name=...` is an argument on a line of its own, as far as its end tells."""
-    return line.rstrip().endswith(",") or line.count(")") > line.count("(")
+    opened = line.count("(") - line.count(")")
+    return opened < 0 or (opened == 0 and line.rstrip().endswith(","))
 
 
 def _may_name(name: str) -> bool:

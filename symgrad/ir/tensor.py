@@ -7,7 +7,7 @@ language's functions, looked up in the registry, since the room `ops` that defin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, NoReturn
 
@@ -210,6 +210,12 @@ class Tensor(Operators):
         """The imaginary part; of real numbers, zeros."""
         result: Tensor = registry.language["imag"](self)
         return result
+
+    def stands_for(self, old: Tensor, replaced: Mapping[Tensor, Tensor] | None = None) -> None:
+        """Take over what gives another tensor its printed name; `replaced` are the new forms of others."""
+        forward = old.derivative_of
+        self.name, self.is_part = old.name, old.is_part
+        self.derivative_of = replaced.get(forward, forward) if replaced and forward is not None else forward
 
     def named(self, name: str) -> Tensor:
         """Name this tensor, for printing and for `Graph.find`; returns the tensor itself."""

@@ -75,7 +75,6 @@ def _rebuild(node: Node, replaced: dict[Tensor, Tensor], twins: list[Node] | tup
         node.op, tuple([replaced.get(t, t) for t in node.inputs]), [t.type for t in node.outputs], origins
     )
     for i, (old, new) in enumerate(zip(node.outputs, outputs, strict=True)):
+        new.stands_for(old, replaced)
         new.name = old.name or next((twin.outputs[i].name for twin in twins if twin.outputs[i].name), None)
-        forward = old.derivative_of
-        new.derivative_of = forward if forward is None else replaced.get(forward, forward)
         replaced[old] = new

@@ -67,17 +67,12 @@ class Recomputation:
         slope of the forward part that only the backward part reads (`sech_squared`) is computed there: before
         the turn it would hold what it is computed from."""
         position = {node: i for i, node in enumerate(order)}
-        readers: dict[Tensor, list[Node]] = {t: [] for node in order for t in node.outputs}
-        for node in order:
-            for tensor in node.inputs:
-                if tensor in readers:
-                    readers[tensor].append(node)
         #: Where nodes are: right before that one, in the order given.
         at: dict[Node, int] = {}
         last: dict[Tensor, int] = {}
         for node in reversed(order):
             here = position[node]
-            found = [at[r] for t in node.outputs for r in readers[t]]
+            found = [at[r] for t in node.outputs for r in self.graph.consumers(t)]
             stays = not found or isinstance(node.op, Barrier) or not self.results.isdisjoint(node.outputs)
             there = here if stays else min(found)
             if there > here:
@@ -320,9 +315,7 @@ class _Rebuilding:
         made = create(node.op, tuple(operands), [t.type for t in node.outputs], node.origins)
         for old, new in zip(node.outputs, made, strict=True):
             if table is self.first:
-                new.name = old.name
-                forward = old.derivative_of
-                new.derivative_of = forward if forward is None else self.first.get(forward, forward)
+                new.stands_for(old, table)
             table[old] = new
 
 

@@ -212,9 +212,7 @@ def rebuild(node: Node, replaced: Mapping[Tensor, Tensor]) -> Node:
     inputs = tuple([replaced.get(t, t) for t in node.inputs])
     outputs = create(node.op, inputs, [t.type for t in node.outputs], node.origins)
     for old, new in zip(node.outputs, outputs, strict=True):
-        new.name = old.name
-        forward = old.derivative_of
-        new.derivative_of = forward if forward is None else replaced.get(forward, forward)
+        new.stands_for(old, replaced)
     return outputs[0].node
 
 
