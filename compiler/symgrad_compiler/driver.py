@@ -99,12 +99,14 @@ class _WithNumPy:
             self._optimized, self._within = budget.within(
                 self._optimized, options.memory_budget, self._arena_of
             )
-        self._checks = size_checks(graph)
-        program = compile_numpy(
-            self._optimized, cast=options.cast, nan_guard=options.nan_guard, checks=self._checks
-        )
+        self._sizes = size_checks(graph)
+        program = self._compiled()
         self.program = program
         self._source, self._report = program.source, program.report
+
+    def _compiled(self, clock: Clock | None = None) -> Program:
+        cast, guard = self._options.cast, self._options.nan_guard
+        return compile_numpy(self._optimized, cast=cast, nan_guard=guard, clock=clock, sizes=self._sizes)
 
     def _arena_of(self, graph: Graph) -> Arena:
         return arena_of(graph, nan_guard=self._options.nan_guard)
@@ -130,9 +132,7 @@ class _WithNumPy:
     @cached_property
     def _with_clock(self) -> tuple[Clock, Program]:
         clock = Clock()
-        options = self._options
-        program = compile_numpy(self._optimized, cast=options.cast, nan_guard=options.nan_guard, clock=clock)
-        return clock, program
+        return clock, self._compiled(clock)
 
     def measured(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], repeat: int) -> Measured:
         clock, program = self._with_clock

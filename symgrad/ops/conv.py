@@ -159,6 +159,7 @@ class Conv(Convolution):
     learning."""
 
     name: ClassVar[str] = "conv"
+    checks_windows = True
     operands = ("x", "w")
     result = "g"
     numpy = (

@@ -58,7 +58,6 @@ class Constant(Linear):
 
     data: ArrayData
     name: ClassVar[str] = "constant"
-    negative_is_empty = True
     numpy = "{data}"
     view = True
 
@@ -73,7 +72,6 @@ class SizeOf(Linear):
 
     size: Dim
     name: ClassVar[str] = "size_of"
-    negative_is_empty = True
     numpy = "numpy.int64({size})"
 
     def infer(self) -> TensorType:

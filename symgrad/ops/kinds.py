@@ -74,6 +74,8 @@ class TensorOp(Op):
     #: Whether an axis whose size comes out negative (n - 2 for an n of 1) may be taken for one without
     #: elements: the op makes no other size of it. Else such sizes are errors in a call.
     negative_is_empty: ClassVar[bool] = False
+    #: Whether a call raises where windows do not fit: the numbers of windows need no check.
+    checks_windows: ClassVar[bool] = False
     #: Native form of an op that only moves elements: the layout of its output(s) in the memory of its operand,
     #: from the operand's layout; None where there is none (see `strided.py`).
     strided: ClassVar[Callable[..., Any] | None] = None

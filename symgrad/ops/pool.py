@@ -73,6 +73,7 @@ class MaxPool(_Pool, Custom):
     """The maximum of each window; NaN if there is one. At ties the derivative is split equally."""
 
     name: ClassVar[str] = "max_pool"
+    checks_windows = True
     operands = ("x",)
     numpy = "numeric.max_pool({x}, {sizes}, {steps}, {dilations}, {axes})"
     selects = True
@@ -181,6 +182,7 @@ class SumPool(_Pool, Linear):
     """The sum of each window."""
 
     name: ClassVar[str] = "sum_pool"
+    checks_windows = True
     operands = ("x",)
     numpy = "numeric.sum_pool({x}, {sizes}, {steps}, {dilations}, {axes})"
     selects = True

@@ -36,6 +36,7 @@ from symgrad.types import TensorType
 @dataclass(frozen=True)
 class _OverAxes(Custom):
     axes: tuple[int, ...]
+    negative_is_empty = True
 
     def batched_op(self, size: Dim) -> TensorOp:
         return replace(self, axes=shifted(self.axes))
@@ -47,7 +48,6 @@ class LogSumExp(_OverAxes):
     """log(sum(exp(x))) over `axes`, without overflow; -inf, with derivative 0, where all x are -inf."""
 
     name: ClassVar[str] = "logsumexp"
-    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.logsumexp({x}, {axes}, {out})"
 
@@ -81,7 +81,6 @@ class Softmax(_OverAxes):
     """exp(x) / sum(exp(x)) over `axes`, without overflow; 0 where all x are -inf."""
 
     name: ClassVar[str] = "softmax"
-    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.softmax({x}, {axes}, {out})"
 
@@ -117,7 +116,6 @@ class SoftmaxDerivative(_OverAxes):
 
     strong: bool = False
     name: ClassVar[str] = "softmax_derivative"
-    negative_is_empty = True
     operands = ("x", "g")
     numpy = "numeric.softmax_derivative({x}, {g}, {axes}, {strong}, {out})"
 
@@ -157,7 +155,6 @@ class SoftmaxCentred(_OverAxes):
 
     strong: bool = False
     name: ClassVar[str] = "softmax_centred"
-    negative_is_empty = True
     operands = ("x", "t")
     numpy = "numeric.softmax_centred({x}, {t}, {axes}, {strong}, {out})"
 
@@ -201,7 +198,6 @@ class LogSoftmax(_OverAxes):
     """log(softmax(x)) over `axes`, without underflow."""
 
     name: ClassVar[str] = "log_softmax"
-    negative_is_empty = True
     operands = ("x",)
     numpy = "numeric.log_softmax({x}, {axes}, {out})"
 
@@ -233,7 +229,6 @@ class SoftmaxFromLog(_OverAxes):
     alone, which keeps its digits."""
 
     name: ClassVar[str] = "softmax_from_log"
-    negative_is_empty = True
     operands = ("l", "x")
     numpy = "numpy.exp({l}, out={out})"
     no_gradient: ClassVar = {"l": "it is log_softmax(x), and counts as a function of x"}

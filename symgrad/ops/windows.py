@@ -64,6 +64,7 @@ class Windows(Sliding, Linear):
 
     name: ClassVar[str] = "windows"
     negative_is_empty = True
+    checks_windows = True
     operands = ("x",)
     numpy = "numeric.windows({x}, {sizes}, {steps}, {dilations}, {axes})"
     view = True

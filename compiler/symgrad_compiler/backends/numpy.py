@@ -19,7 +19,7 @@ import itertools
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -43,7 +43,6 @@ from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, ty
 from symgrad_compiler.plan.arena import Arena, aligned
 from symgrad_compiler.plan.buffers import Buffer, assign
 from symgrad_compiler.plan.schedule import schedule, source
-from symgrad_compiler.plan.sizes import SizeCheck
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
 from symgrad_runtime.signals import Uninterrupted
@@ -68,12 +67,12 @@ def compile_numpy(
     cast: bool = False,
     nan_guard: bool = False,
     clock: Clock | None = None,
-    checks: Sequence[SizeCheck] = (),
+    sizes: Mapping[Dim, Node] | None = None,
 ) -> Program:
     """`graph` as a program of NumPy calls, with a clock around each statement if there is one. It begins with
-    the checks."""
+    checks of sizes (`size_checks`)."""
     emitter = _Emitter(graph, nan_guard, clock)
-    emitter.check_sizes(checks)
+    emitter.check_sizes(sizes or {})
     units = emitter.units()
     serial = next(_serial)
     files = {f"symgrad-{graph.name}-{serial}.{i}.py": unit for i, unit in enumerate(units)}
@@ -296,8 +295,8 @@ class _Emitter:
         number = self.clock.add(node, text)
         self.statements += [("clock_start()", node), (text, node), (f"clock_stop({number})", node)]
 
-    def check_sizes(self, checks: Iterable[SizeCheck]) -> None:
-        for node, _, size in checks:
+    def check_sizes(self, sizes: Mapping[Dim, Node]) -> None:
+        for size, node in sizes.items():
             text = f"numeric.check_size({str(size)!r}, {self.sizes.code(size)})"
             self.statements.append((text, node))
 

@@ -5,30 +5,24 @@ They are asked for before the passes, which take it that all is well and may mak
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from symgrad.dims import Dim, is_never_negative
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node
 from symgrad.ops.kinds import TensorOp
 
 
-class SizeCheck(NamedTuple):
-    """A size of a node's operands or results that must not be negative, along an axis."""
-
-    node: Node
-    axis: int
-    size: Dim
-
-
-def size_checks(graph: Graph) -> list[SizeCheck]:
-    """What a program of the graph has to check, each size once."""
-    found: dict[Dim, SizeCheck] = {}
+def size_checks(graph: Graph) -> dict[Dim, Node]:
+    """What a program of the graph has to check: sizes, each with the first node that makes another of it."""
+    known: set[Dim] = set()
+    for node in graph.nodes:
+        if isinstance(node.op, TensorOp) and node.op.checks_windows:
+            known.update(set(node.output.shape).difference(*[t.shape for t in node.inputs]))
+    found: dict[Dim, Node] = {}
     for node in graph.nodes:
         if isinstance(node.op, TensorOp) and node.op.takes_as_empty(node):
             continue
         for tensor in (*node.inputs, *node.outputs):
-            for axis, dim in enumerate(tensor.shape):
-                if not (dim in found or is_never_negative(dim)):
-                    found[dim] = SizeCheck(node, axis, dim)
-    return list(found.values())
+            for dim in tensor.shape:
+                if not (dim in known or is_never_negative(dim)):
+                    found.setdefault(dim, node)
+    return found

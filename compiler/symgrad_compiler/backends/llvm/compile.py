@@ -209,14 +209,15 @@ class Compilation:
         assert isinstance(step, (BoundsCheck, Callback, MatMulStep, MatrixStep))
         node = step.node
         where = origin.locate(node.origins)
-        is_extent = isinstance(step, BoundsCheck) and step.is_extent  # before the passes
-        graph = self.graph if is_extent else self.plan.graph
+        graph, axis = self.plan.graph, 0
+        detail = node.op.reduction if isinstance(node.op, TensorOp) else ""
+        if isinstance(step, BoundsCheck):
+            axis = step.axis
+            if step.is_extent:  # of the graph before the passes
+                graph, detail = self.graph, str(step.size)
         names = ", ".join(f"{graph.names[t]}: {t.type}" for t in node.outputs)
         text = f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
-        if isinstance(step, BoundsCheck) and is_extent:
-            return text, step.axis, str(step.size)
-        axis = step.axis if isinstance(step, BoundsCheck) else 0
-        return text, axis, node.op.reduction if isinstance(node.op, TensorOp) else ""
+        return text, axis, detail
 
     def batch_of(self, number: int) -> tuple[Dim, ...]:
         """The batch of the matrices that a step works on."""
