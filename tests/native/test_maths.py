@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad import registry
+from symgrad.ir.tensor import apply
+from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.backends.llvm import target
 
 pytestmark = pytest.mark.skipif(
@@ -143,9 +146,33 @@ def test_quotients_are_correctly_rounded(count: int, divider: str) -> None:
     rng = np.random.default_rng(3)
     whole = rng.integers(1, 1000, (2, COUNT)).astype(float)
     special = np.array([0.0, -0.0, 1.0, -3.0, np.inf, -np.inf, np.nan, 1e308, 1e-308, 5e-324, 2.0**1023])
-    for a, b in [rng.normal(size=(2, COUNT)), whole, np.array(np.meshgrid(special, special)).reshape(2, -1)]:
+    pairs = [rng.normal(size=(2, COUNT)), whole, np.array(np.meshgrid(special, special)).reshape(2, -1)]
+    for a, b in [*pairs, *of_all_sizes(rng, "float64")]:
         with np.errstate(all="ignore"):
             np.testing.assert_array_equal(f(a, b)[0], a / b)
+
+
+def of_all_sizes(rng: np.random.Generator, dtype: str) -> list[list[Any]]:
+    """Pairs of numbers: of any size, both small, the first small, the quotient small."""
+    least, most = {"float64": (-1074, 1023), "float32": (-149, 127)}[dtype]
+    small = (least, least + 60)
+    pairs = [[(least, most)] * 2, [small, (least // 2, least // 2 + 30)], [small, (-5, 5)]]
+    pairs.append([(least + 40, least + 60), (40, 60)])
+    return [
+        [(rng.uniform(1, 2, COUNT) * 2.0 ** rng.integers(*r, COUNT)).astype(dtype) for r in pair]
+        for pair in pairs
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("number", [3, 0.7, -1e20, 1e-20, 1e100])
+@pytest.mark.usefixtures("divider")
+def test_quotients_by_numbers_are_correctly_rounded(number: float, dtype: str) -> None:
+    x = sg.vector("x", size="n", dtype=dtype)
+    f = sg.function([x], x / number, backend="llvm")
+    with np.errstate(all="ignore"):
+        for a, _ in of_all_sizes(np.random.default_rng(3), dtype):
+            np.testing.assert_array_equal(f(a), a / a.dtype.type(number))
 
 
 def test_roots_are_correctly_rounded(divider: str) -> None:
@@ -158,6 +185,8 @@ def test_roots_are_correctly_rounded(divider: str) -> None:
     edge = np.array([0.0, -0.0, np.inf, np.nan, -1.0, 1e308, 2.0**-1022])
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(f(edge), np.sqrt(edge))
+    for a, _ in of_all_sizes(np.random.default_rng(4), "float64"):
+        np.testing.assert_array_equal(f(a), np.sqrt(a))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -196,3 +225,37 @@ def test_tails() -> None:
     e, h = np.exp(-np.abs(a).astype(np.longdouble)), np.exp(-2 * np.abs(a).astype(np.longdouble))
     expected = 4 * h / (1 + h) ** 2 + e / (1 + e) ** 2
     np.testing.assert_allclose(f(a), expected.astype(float), rtol=1e-14)
+
+
+# ---- lanes ----------------------------------------------------------------------------------------------
+
+SPECIAL = (math.inf, -math.inf, math.nan, 0.0, -0.0, 1e30, -1e30, 3e9, 1e-40, -7.0, 2.0, 1.0, -1.0, -0.5)
+#: All of floats that make something of them.
+OF_FLOATS = [
+    name
+    for name, op in registry.ops.items()
+    if isinstance(op, Elementwise) and "float" in op.accepts and not op.conditions and name != "complex"
+]
+
+
+@pytest.mark.parametrize("name", OF_FLOATS)
+def test_no_number_depends_on_its_neighbours(name: str, divider: str) -> None:
+    """Where registers begin depends on the number of threads; the bits must not."""
+    op, count = registry.ops[name], 1000
+    assert isinstance(op, Elementwise)
+    rng = np.random.default_rng(0)
+    for dtype in ("float64", "float32"):
+        inputs = [sg.vector(f"x{i}", size="n", dtype=dtype) for i in range(len(op.operands))]
+        f = sg.function(inputs, apply(op, *inputs), backend="llvm")
+        plain = [(rng.standard_normal(count) * rng.choice([0.3, 3, 30], count)).astype(dtype) for _ in inputs]
+        is_special = rng.random(count) < 0.15
+        mixed = [np.where(is_special, rng.choice(SPECIAL, count), v).astype(dtype) for v in plain]
+        beside_plain, beside_special = bits(f(*plain)), bits(f(*mixed))
+        np.testing.assert_array_equal(beside_plain[~is_special], beside_special[~is_special])
+        for i in range(100):
+            assert bits(f(*[v[i : i + 1] for v in mixed]))[0] == beside_special[i]
+
+
+def bits(a: Any) -> Any:
+    """The numbers' bits; those of all NaNs are the same."""
+    return np.where(np.isnan(a), np.nan, a).view(f"u{a.itemsize}") if a.dtype.kind == "f" else a

@@ -91,7 +91,7 @@ def product(b: Code, x: Value, x_low: Value, y: Value, y_low: Value) -> tuple[Va
 
 
 def or_by_lane(b: Code, name: str, x: Value, rare: Value, fast: Value) -> Value:
-    """`fast`, or the C library's function of every lane where one lane is rare."""
+    """`fast`, or the C library's function in lanes that are rare: no lane depends on its neighbours."""
     f = b.f
     if x.lanes == 1:
         return f.choose(rare, lambda: f.intrinsic(name, ("f64", 1), x), lambda: fast)
@@ -101,10 +101,15 @@ def or_by_lane(b: Code, name: str, x: Value, rare: Value, fast: Value) -> Value:
         def lane(i: Value, carried: list[Value]) -> list[Value]:
             (done,) = carried
             one = f.emit(f"extractelement {x.type} {x.text}, i64 {i.text}", "f64")
-            y = f.intrinsic(name, ("f64", 1), one)
-            return [
-                f.emit(f"insertelement {x.type} {done.text}, double {y.text}, i64 {i.text}", "f64", x.lanes)
-            ]
+            is_rare = f.emit(f"extractelement {rare.type} {rare.text}, i64 {i.text}", "i1")
+
+            def again() -> Value:
+                y = f.intrinsic(name, ("f64", 1), one)
+                return f.emit(
+                    f"insertelement {x.type} {done.text}, double {y.text}, i64 {i.text}", "f64", x.lanes
+                )
+
+            return [f.choose(is_rare, again, lambda: done)]
 
         zero, one, lanes = (literal(v, "i64") for v in (0, 1, x.lanes))
         return f.loop(zero, lanes, one, [fast], lane)[0]
