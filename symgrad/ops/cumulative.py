@@ -20,7 +20,7 @@ from symgrad.ops.complexes import conj
 from symgrad.ops.create import as_tensor, fill
 from symgrad.ops.join import concat
 from symgrad.ops.kinds import BITS, INEXACT, NUMBERS, REALS, Custom, Linear, Tangents, declare, total
-from symgrad.ops.select import masked_multiply, where
+from symgrad.ops.select import masked_multiply, masked_multiply_both, where
 from symgrad.ops.shape import normalize_axis, reshape
 from symgrad.registry import provide
 from symgrad.types import DTypeLike, PyScalar, TensorType
@@ -73,8 +73,10 @@ class LinearRecurrence(Linear):
         """Each a meets the s before it and the cotangent of the s behind it."""
         behind = replace(self, reverse=not self.reverse, mode="exclusive")
         if self.mode == "lagged":
-            return masked_multiply(apply(behind, conj(a), g), conj(apply(self, a, b)))
-        return masked_multiply(self.transpose_b(g, a, b), conj(apply(replace(self, mode="exclusive"), a, b)))
+            return masked_multiply_both(apply(behind, conj(a), g), conj(apply(self, a, b)))
+        return masked_multiply_both(
+            self.transpose_b(g, a, b), conj(apply(replace(self, mode="exclusive"), a, b))
+        )
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """What b's tangent gives, and a's: a recurrence whose b is t_a times the s that a meets."""
@@ -84,10 +86,12 @@ class LinearRecurrence(Linear):
         if t_b is not None:
             parts.append(apply(self, a, t_b))
         if t_a is not None and self.mode == "lagged":
-            met = masked_multiply(t_a, node.output)
+            met = masked_multiply_both(t_a, node.output)
             parts.append(apply(replace(self, mode="exclusive"), a, met))
         elif t_a is not None:
-            parts.append(apply(self, a, masked_multiply(t_a, apply(replace(self, mode="exclusive"), a, b))))
+            parts.append(
+                apply(self, a, masked_multiply_both(t_a, apply(replace(self, mode="exclusive"), a, b)))
+            )
         return (total(parts),)
 
     def batched_op(self, size: Dim) -> LinearRecurrence:

@@ -16,7 +16,7 @@ from symgrad.ops.complexes import complex, conj, imag, real
 from symgrad.ops.create import as_tensor, zeros_like
 from symgrad.ops.inverse import atan2, hypot
 from symgrad.ops.kinds import BITS, COMPLEX, Elementwise, elementwise
-from symgrad.ops.select import where
+from symgrad.ops.select import masked_multiply, where
 from symgrad.registry import provide
 from symgrad.types import FLOAT64
 
@@ -33,10 +33,11 @@ def squared_length(x: Tensor) -> Tensor:
 
 
 def _tangential(g: Tensor, z: Tensor, out: Tensor) -> Tensor:
-    """What of g is at right angles to z, over |z|: i u Im(conj(u) g) / |z| with u = z / |z|. It is its own adjoint."""
+    """What of g is at right angles to z, over |z|: i u Im(conj(u) g) / |z| with u = z / |z|. It is its own adjoint.
+    Zeros of g are strong: it may be masked, and u then NaN."""
     length = modulus(z)
-    turned = imag(conj(out) * g) / where(length == 0, 1, length)
-    return complex(-(imag(out) * turned), real(out) * turned)
+    turned = masked_multiply(imag(masked_multiply(g, conj(out))), 1 / where(length == 0, 1, length))
+    return complex(-masked_multiply(turned, imag(out)), masked_multiply(turned, real(out)))
 
 
 phasor: Elementwise = elementwise("phasor(z)", "z / |z|, with derivative 0 at 0; 0 at 0", accepts=COMPLEX, selects=True,

@@ -18,7 +18,7 @@ from symgrad.ops.compare import logical_and, logical_or
 from symgrad.ops.create import Constant, as_tensor, fill_value
 from symgrad.ops.kinds import FLOATS, NUMBERS, Elementwise, elementwise
 from symgrad.ops.scalar import ScalarBuilder, Value
-from symgrad.ops.select import where
+from symgrad.ops.select import masked_multiply, where
 from symgrad.ops.shape import Broadcast, Reshape
 from symgrad.types import FLOAT64, PyScalar
 
@@ -27,7 +27,9 @@ def _pow_x(x: Tensor, y: Tensor, out: Tensor) -> Tensor | PyScalar:
     """y x^(y-1); 0 where y is 0, whatever x is."""
     exponent = fill_value(y)
     if exponent is None:
-        return where(y == 0, 0, y * (pow_plus(x, y, -1) if y.dtype.kind == "float" else pow(x, y - 1)))
+        if y.dtype.kind == "int":
+            return where(y == 0, 0, y * pow(x, y - 1))
+        return _falling(x, y, pow_plus(x, y, -1) if y.dtype.kind == "float" else pow(x, y - 1))
     if exponent in (0, 1):
         return exponent
     if exponent == 2:
@@ -78,8 +80,13 @@ pow: Elementwise = elementwise("pow(x, y)", "x to the power of y", accepts=NUMBE
 
 def _plus_x(x: Tensor, y: Tensor, k: Tensor, out: Tensor) -> Tensor:
     """(y + k) x^(y+k-1); 0 where y + k is 0."""
-    exponent = y + k
-    return where(exponent == 0, 0, exponent * pow_plus(x, y, k - 1))
+    return _falling(x, y + k, pow_plus(x, y, k - 1))
+
+
+def _falling(x: Tensor, exponent: Tensor, power: Tensor) -> Tensor:
+    """exponent x^(exponent - 1): the factor's zeros are strong, but x^-1 is still what its derivative is. Where
+    x is 0, too, x^-1 has no value that serves all directions, and counts as 0."""
+    return masked_multiply(exponent, where(logical_and(x == 0, exponent == 0), 0, power))
 
 
 def _pow_plus(b: ScalarBuilder, x: Value, y: Value, k: Value) -> Value:

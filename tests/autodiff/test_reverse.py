@@ -92,6 +92,9 @@ MASKED = {
     "behind broadcast": lambda x: sg.sum(sg.where(x > 0, sg.broadcast_to(sg.log(x), (3,)), 0)),
     "behind matmul": _behind_matmul,
     "matmul of x": _matrix_of_x,
+    "product": lambda x: sg.where(x > 0, sg.prod(1 / sg.stack([x, x, 2 * x])), 0),
+    "products": lambda x: sg.where(x > 0, sg.sum(sg.cumulative_prod(1 / sg.stack([x, x, 2 * x]))), 0),
+    "complex sign": lambda x: sg.where(x > 0, sg.real(sg.sign((1 + 1j) / x)), 0),
     "behind gather": lambda x: sg.sum(
         sg.where(x > 0, sg.take(sg.log(sg.broadcast_to(x, (3,))), [0, 0, 2]), 0)
     ),

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -302,3 +303,32 @@ def test_the_maximum_with_0_is_never_negative_0() -> None:
     x = sg.vector("x")
     for values in sg.function([x], [sg.relu(x), sg.maximum(x, 0)])(np.array([-0.0, -1.0, 0.0])):
         assert not np.signbit(values).any()
+
+
+def test_slopes_in_an_exponent_that_is_zero(backend: str) -> None:
+    """Where y, y - 1 ... is 0, the factor of x^(y-1) vanishes, but not its derivative."""
+    w = sg.scalar("w")
+    found, of_itself = [(w + 2) ** w], [w**w]
+    for _ in range(4):
+        found.append(sg.grad(found[-1], w))
+        of_itself.append(sg.grad(of_itself[-1], w))
+    with mpmath.workdps(60):
+        for outputs, f in ((found, lambda t: (t + 2) ** t), (of_itself, lambda t: t**t)):
+            run = sg.function([w], outputs, backend=backend)
+            for at in (0.0, 1.0, 2.0, 3.0)[outputs is of_itself :]:
+                wanted = [float(mpmath.diff(f, at, n, h=mpmath.mpf("1e-10"))) for n in range(5)]
+                np.testing.assert_allclose(run(at), wanted, rtol=1e-8)
+
+
+def test_mixed_slopes_of_powers(backend: str) -> None:
+    x = sg.vector("x", size=2)
+    run = sg.function([x], sg.hessian(x[0] ** x[1], x), backend=backend)
+    np.testing.assert_allclose(run([2.0, 0.0]), [[0, 0.5], [0.5, np.log(2) ** 2]], rtol=1e-14)
+    np.testing.assert_array_equal(run([0.0, 0.0]), np.zeros((2, 2)))
+    a = sg.scalar("a")
+    z = sg.real((a + sg.constant(2 + 0.5j)) ** (a + sg.constant(0j)))
+    base = 2 + 0.5j
+    second = (1 / base + 1 / base + np.log(base) ** 2).real
+    np.testing.assert_allclose(
+        sg.function([a], sg.grad(sg.grad(z, a), a), backend=backend)(0.0), second, rtol=1e-12
+    )
