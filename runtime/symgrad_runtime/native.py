@@ -10,18 +10,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy
 
 from symgrad.dims import Dim, evaluate
 from symgrad.errors import ExecutionError, InputError, LinAlgError, matrix_error, negative_size
+from symgrad.locks import holding
 from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
 from symgrad_runtime.entry import Entry
 from symgrad_runtime.program import StateCell, copies
-from symgrad_runtime.signals import Uninterrupted
+from symgrad_runtime.signals import exchange, uninterrupted
 
 #: What an error record says went wrong.
 (
@@ -36,6 +37,16 @@ from symgrad_runtime.signals import Uninterrupted
     NOT_POSITIVE_DEFINITE,
     NEGATIVE_SIZE,
 ) = range(1, 11)
+
+
+class Callbacks(Protocol):
+    """Ops that native code calls back for."""
+
+    def listen(self) -> None:
+        """Be ready to learn of exceptions that are raised at the very start of a call-back, by a signal."""
+
+    def error(self) -> BaseException | None:
+        """The exception of this thread's last call-back that failed."""
 
 
 @dataclass(eq=False)
@@ -55,8 +66,8 @@ class NativeProgram:
     context: Context
     #: The step of an error record -> (the node as text, the axis concerned, the reduction concerned).
     describe: Callable[[int], tuple[str, int, str]]
-    #: The exception of the last call-back that failed in this thread.
-    callback_error: Callable[[], BaseException | None]
+    #: What calls Python back; None if nothing does.
+    callbacks: Callbacks | None
     #: The step of an error record -> the sizes of the batch of matrices that it works on.
     batch_of: Callable[[int], tuple[Dim, ...]]
     #: The text of the plan, and of the generated code by kind.
@@ -69,7 +80,7 @@ class NativeProgram:
     _shapes: dict[tuple[int, ...], list[tuple[int, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._locked = sorted({id(s): s for s in self.states}.values(), key=id)
+        self._locks = [s.lock for _, s in sorted({id(s): s for s in self.states}.items())]
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         arrays, sizes = self._arguments(args, kwargs)
@@ -140,31 +151,27 @@ class NativeProgram:
         return found
 
     def _run(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+        if self.callbacks is not None:
+            self.callbacks.listen()
         if not self.states:
             self._check(self.launch(*arrays, *results), arrays)
-            return
-        taken = 0
-        try:
-            for state in self._locked:
-                state.lock.acquire()
-                taken += 1
-            if self.spares:
-                with Uninterrupted():
-                    self._launch_locked(arrays, results)
-            else:
-                self._launch_locked(arrays, results)
-        finally:
-            for state in self._locked[:taken]:
-                state.lock.release()
+        else:
+            holding(self._locks, lambda: self._run_locked(arrays, results))
 
-    def _launch_locked(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+    def _run_locked(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+        now = [s.array for s in self.states]
+        if self.spares:
+            uninterrupted(lambda: self._renew(arrays, results, now))
+        else:
+            self._check(self.launch(*arrays, *results, *now), arrays)
+
+    def _renew(self, arrays: Sequence[Any], results: Sequence[Any], now: Sequence[Any]) -> None:
+        """Compute new states, which take the place of the old ones if nothing fails."""
         for state in self.spares:
             if state.spare is None:
                 state.spare = numpy.empty_like(state.array)
-        now = [s.array for s in self.states]
         self._check(self.launch(*arrays, *results, *now, *[s.spare for s in self.spares]), arrays)
-        for state in self.spares:
-            state.array, state.spare = state.spare, state.array
+        exchange(self.spares)
 
     def _check(self, failure: tuple[int, int, int, int] | None, arrays: Sequence[Any]) -> None:
         if failure is None:
@@ -193,8 +200,10 @@ class NativeProgram:
             )
         if what in (SINGULAR, NOT_POSITIVE_DEFINITE):
             raise self._matrix_error(step, what == SINGULAR, a, b, where, arrays)
-        error = self.callback_error()
-        if isinstance(error, KeyboardInterrupt):
+        error = self.callbacks.error() if self.callbacks is not None else None
+        if error is None:  # lost on the way, by a second signal
+            error = KeyboardInterrupt()
+        if not isinstance(error, Exception):
             raise error
         if isinstance(error, LinAlgError):
             raise LinAlgError(error.what, facts=error.facts, at=where) from error

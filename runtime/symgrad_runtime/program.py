@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import numpy
 
 from symgrad.errors import ExecutionError, InputError, LinAlgError, SymgradError
+from symgrad.locks import holding
 from symgrad_runtime.entry import Entry
+from symgrad_runtime.signals import exchange
 
 #: Workspaces that are kept for the next call, per program.
 MAX_IDLE = 4
@@ -61,7 +63,7 @@ class Program:
     _idle: list[tuple[tuple[int, ...], tuple[Any, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._locked = sorted(self.states, key=id)
+        self._locks = [s.lock for s in sorted(self.states, key=id)]
         self._swapped = tuple(s for s, updated in zip(self.states, self.updated, strict=True) if updated)
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -138,28 +140,17 @@ class Program:
     def _run_locked(
         self, arrays: Sequence[Any], sizes: tuple[int, ...], workspace: tuple[Any, ...]
     ) -> tuple[Any, ...]:
-        taken = 0
-        try:
-            for state in self._locked:
-                state.lock.acquire()
-                taken += 1
+        def locked() -> tuple[Any, ...]:
             for state in self._swapped:
                 if state.spare is None:
                     state.spare = numpy.empty_like(state.array)
             outputs = self.run(
                 arrays, [s.array for s in self.states], [s.spare for s in self._swapped], sizes, workspace
             )
-            self._swap()
-        finally:
-            for state in self._locked[:taken]:
-                state.lock.release()
-        return outputs
+            exchange(self._swapped)
+            return outputs
 
-    def _swap(self) -> None:
-        """Old and new values change places. Built first, stored then, in a row that no signal interrupts
-        half-way in practice: nothing here allocates or calls out."""
-        for state in self._swapped:
-            state.array, state.spare = state.spare, state.array
+        return holding(self._locks, locked)
 
     def _located(self, error: Exception) -> Exception:
         """The error with the node that failed and where it comes from."""

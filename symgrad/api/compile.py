@@ -181,7 +181,8 @@ def _make_function(graph: Graph, form: Any, options: Options) -> Function:
     program = compiled.program
     call = _Caller(program, form)
     if isinstance(program, NativeProgram):
-        program.context.answer_with(call, call.keys, call.single, fast=not program.states)
+        is_fast = not program.states and program.callbacks is None
+        program.context.answer_with(call, call.keys, call.single, fast=is_fast)
         made: Function = native_instance(Function, program)()
     else:
         made = Function()

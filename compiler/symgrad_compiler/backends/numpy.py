@@ -45,13 +45,24 @@ from symgrad_compiler.plan.buffers import Buffer, assign
 from symgrad_compiler.plan.schedule import schedule, source
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
-from symgrad_runtime.signals import Uninterrupted
+from symgrad_runtime.signals import uninterrupted
 
 #: Statements in one Python function.
 PART = 1000
 RESERVED = frozenset(
     {
-        *("numpy", "numeric", "special", "fft", "linalg", "uninterrupted", "allocate", "results", "arena"),
+        *(
+            "numpy",
+            "numeric",
+            "special",
+            "fft",
+            "linalg",
+            "uninterrupted",
+            "commit",
+            "allocate",
+            "results",
+            "arena",
+        ),
         *("guard", "guard_leaf", "clock_start", "clock_stop"),
         *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
@@ -79,7 +90,7 @@ def compile_numpy(
     namespace: dict[str, Any] = {
         "numpy": numpy,
         "numeric": numeric,
-        "uninterrupted": Uninterrupted,
+        "uninterrupted": uninterrupted,
         "aligned": aligned,
         **emitter.constants,
     }
@@ -371,9 +382,9 @@ class _Emitter:
         unpack = [f"    {', '.join(names)}, = {what}" for what, names in head if names]
         tail = [f"    {line}" for line in self.ending]
         if self.commit:
-            tail += [f"    results = {results}", "    with uninterrupted():"]
+            tail += [f"    results = {results}", "    def commit():"]
             tail += [f"        {text}" for text, _ in self.commit]
-            tail.append("    return results")
+            tail += ["    uninterrupted(commit)", "    return results"]
         else:
             tail.append(f"    return {results}")
         if len(self.statements) <= PART:

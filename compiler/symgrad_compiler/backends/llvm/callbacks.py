@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,21 @@ from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.plan.steps import Access, Callback, Number, Plan, SizeNumber, Source
 
-_TYPE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int)
+
+
+class _Hook:
+    """A `sys.unraisablehook` that takes what a signal raised as a call-back began, before any `try` of it."""
+
+    def __init__(self, before: Callable[[Any], Any]) -> None:
+        self._before = before
+
+    def __call__(self, unraisable: Any) -> None:
+        owner = getattr(unraisable.object, "__self__", None)
+        if isinstance(owner, Callbacks):
+            owner.note(unraisable.exc_value)
+        else:
+            self._before(unraisable)
 
 
 class Callbacks:
@@ -39,15 +54,23 @@ class Callbacks:
         self._local.error = None
         return found
 
-    def _call(self, frame: int, number: int) -> int:
+    def listen(self) -> None:
+        """Be ready to learn of exceptions that are raised at the very start of a call-back, by a signal."""
+        if not isinstance(sys.unraisablehook, _Hook):
+            sys.unraisablehook = _Hook(sys.unraisablehook)
+
+    def note(self, error: BaseException | None) -> None:
+        """Keep the exception of a call-back, which Python raises when the program returns."""
+        self._local.error = error
+
+    def _call(self, frame: int, number: int) -> None:
         try:
             words = (ctypes.c_int64 * self._words).from_address(frame)
             sizes = {n: int(words[self._frame.size_word(n)]) for n in self._frame.size_names}
             self._forms[number](words, sizes)
-        except BaseException as error:  # handed to Python when the program returns
-            self._local.error = error
-            return 1
-        return 0
+            words[self._frame.callback_failed] = 0
+        except BaseException as error:
+            self.note(error)
 
 
 @dataclass(frozen=True)

@@ -368,7 +368,7 @@ class Compilation:
             launch=_launcher(context),
             context=context,
             describe=self.describe_step,
-            callback_error=callbacks.error if callbacks else _no_error,
+            callbacks=callbacks,
             batch_of=self.batch_of,
             report=self.report,
             code=self.code,
@@ -383,10 +383,6 @@ def _products(plan: Plan) -> set[str]:
     outs = [s.out for s in steps if isinstance(s, MatMulStep)]
     outs += [s.scratch for s in steps if isinstance(s, MatrixStep) and s.scratch]
     return {access.storage.dtype.short for access in outs} & PRODUCTS.keys()
-
-
-def _no_error() -> BaseException | None:
-    return None
 
 
 # ---- the entry ----------------------------------------------------------------------------------------

@@ -98,6 +98,11 @@ class Frame:
         """How many words are the same in every call."""
         return self.inputs
 
+    @property
+    def callback_failed(self) -> int:
+        """The word that a call-back clears when it is done: of the error, which is not written before."""
+        return self.error + ERROR_WORDS - 1
+
     def place(self, storage: Storage) -> tuple[int, int]:
         """The word that points to a storage, and how many bytes further it starts."""
         if storage.kind == ARENA:

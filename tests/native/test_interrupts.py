@@ -1,0 +1,107 @@
+"""Signals whose handlers raise, at any moment: nothing stays locked, no state is torn, none is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+
+
+class Interrupt(BaseException):
+    """What the handler raises."""
+
+
+@contextmanager
+def raising(number: int) -> Iterator[dict[str, bool]]:
+    """While armed, the signal raises; otherwise it is ignored."""
+    armed = {"now": False}
+
+    def handler(*_: Any) -> None:
+        if armed["now"]:
+            armed["now"] = False
+            raise Interrupt
+
+    before = signal.signal(number, handler)
+    try:
+        yield armed
+    finally:
+        signal.signal(number, before)
+
+
+def is_free(lock: Any) -> bool:
+    """Whether another thread can take it."""
+    found = []
+
+    def look() -> None:
+        if lock.acquire(timeout=5):
+            lock.release()
+            found.append(True)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    return bool(found)
+
+
+@pytest.mark.parametrize("what", ["numpy", "llvm", "get"])
+def test_nothing_stays_locked_or_torn(what: str) -> None:
+    states = [sg.shared(np.zeros(3)) for _ in range(11)]
+    if what == "get":
+        work: Any = states[0].get
+    else:
+        work = sg.function([], [], updates={s: s + 1 for s in states}, backend=what)
+    rng = np.random.default_rng(0)
+    with raising(signal.SIGALRM) as armed:
+        for _ in range(200):
+            try:
+                armed["now"] = True
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-4, 1e-3))
+                while True:
+                    work()
+            except Interrupt:
+                pass
+            assert is_free(states[0].state.lock)
+            assert len({float(s.get()[0]) for s in states}) == 1
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert what == "get" or states[0].get()[0] > 0
+
+
+def patiently(run: Any, given: Any) -> None:
+    """Call, and wait for a signal that comes late."""
+    run(given)
+    time.sleep(5)
+
+
+def test_a_signal_before_a_call_back_is_not_lost() -> None:
+    """It comes while native code multiplies, and Python handles it where that calls back."""
+    size = 1000
+    x, w = sg.matrix("x", shape=(size, size)), sg.shared(np.zeros((size, size)))
+    y = sg.median(x @ x, axis=0) + sg.real(sg.fft.fft(x @ x))
+    value = sg.function([x], y, backend="llvm")
+    update = sg.function([x], [], updates={w: y}, backend="llvm")
+    given = np.random.default_rng(0).standard_normal((size, size))
+    wanted = value(given)
+    with raising(signal.SIGUSR1) as armed:
+        for run in (value, update) * 4:
+            before = w.get()
+            sender = threading.Timer(0.004, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+            armed["now"] = True
+            sender.start()
+            with pytest.raises(Interrupt):
+                patiently(run, given)
+            sender.join()
+            now = w.get()
+            assert (now == before).all() or (now == wanted).all()
+    np.testing.assert_array_equal(value(given), wanted)
