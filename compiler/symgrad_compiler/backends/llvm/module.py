@@ -24,7 +24,7 @@ from symgrad_compiler.backends.llvm.matmul import emit_matmul
 from symgrad_compiler.backends.llvm.names import LAYOUT, PROGRAM
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.scans import emit_scan
-from symgrad_compiler.backends.llvm.sizes import Sizes
+from symgrad_compiler.backends.llvm.sizes import RoughSizes, Sizes
 from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.splitting import emit_rows, may_gain, step_work
 from symgrad_compiler.backends.llvm.steps import StepEmitter
@@ -54,6 +54,8 @@ from symgrad_compiler.plan.steps import (
     Storage,
 )
 
+#: Bytes that no machine has: an arena of more, whose size 64 bits may not hold, counts as one of so many.
+_BEYOND_MEMORY = 2**62
 #: Calls of steps in one function: more are split, which keeps compilation linear.
 PART = 500
 
@@ -343,10 +345,14 @@ def _layout(module: Module, plan: Plan) -> None:
         f.store(value, f.field(f.parameters["out"], 8 * place))
         place += 1
 
-    total = literal(plan.arena.fixed_bytes, "i64")
-    for region in plan.arena.regions[1:]:
+    total = literal(min(plan.arena.fixed_bytes, _BEYOND_MEMORY), "i64")
+    regions = plan.arena.regions[1:]
+    for region in regions:
         for room in (_aligned(f, sizes(region.size)), literal(region.slack, "i64")):
             total = f.emit(f"add i64 {total.text}, {room.text}", "i64")
+    if regions:
+        too_large = RoughSizes(f, read).sum_reaches([r.size for r in regions], _BEYOND_MEMORY)
+        total = f.emit(f"select i1 {too_large.text}, i64 {_BEYOND_MEMORY}, i64 {total.text}", "i64")
     write(total)
     write(sizes(work(plan)))
     for tensor in plan.graph.outputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from symgrad.dims import Dim, FloorDiv, Minimum, Size, Symbol, extent
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
@@ -62,3 +62,49 @@ class Sizes:
         down = f.emit(f"and i1 {negative.text}, {inexact.text}", "i1")
         less = f.emit(f"sext i1 {down.text} to i64", "i64")
         return f.emit(f"select i1 {zero.text}, i64 0, i64 {self._binary('add', quotient, less).text}", "i64")
+
+
+class RoughSizes:
+    """The same in float64, which does not overflow."""
+
+    def __init__(self, function: Function, read: Callable[[str], Value]) -> None:
+        self.f = function
+        self._read = read
+
+    def sum_reaches(self, dims: Iterable[Dim], bound: int) -> Value:
+        """Whether the sizes add up to `bound`; none counts as less than nothing."""
+        zero, total = literal(0, "f64"), literal(0, "f64")
+        for dim in dims:
+            value = self._value(dim)
+            total = self._binary("fadd", total, self._select("ogt", value, zero, value, zero))
+        return self.f.emit(f"fcmp oge double {total.text}, {literal(bound, 'f64').text}", "i1")
+
+    def _value(self, dim: Dim) -> Value:
+        if isinstance(dim, int):
+            return literal(dim, "f64")
+        total = literal(0, "f64")
+        for monomial, coefficient in dim.terms:
+            term = literal(coefficient, "f64")
+            for atom, power in monomial:
+                factor = self._atom(atom)
+                for _ in range(power):
+                    term = self._binary("fmul", term, factor)
+            total = self._binary("fadd", total, term)
+        return total
+
+    def _atom(self, atom: object) -> Value:
+        if isinstance(atom, Symbol):
+            return self.f.emit(f"sitofp i64 {self._read(atom.name).text} to double", "f64")
+        if isinstance(atom, FloorDiv):
+            a, b, zero = self._value(atom.numerator), self._value(atom.denominator), literal(0, "f64")
+            return self._select("oeq", b, zero, zero, self._binary("fdiv", a, b))
+        relation = "olt" if isinstance(atom, Minimum) else "ogt"
+        a, b = self._value(atom.a), self._value(atom.b)  # type: ignore[attr-defined]
+        return self._select(relation, a, b, a, b)
+
+    def _binary(self, instruction: str, a: Value, b: Value) -> Value:
+        return self.f.emit(f"{instruction} double {a.text}, {b.text}", "f64")
+
+    def _select(self, relation: str, a: Value, b: Value, then: Value, otherwise: Value) -> Value:
+        holds = self.f.emit(f"fcmp {relation} double {a.text}, {b.text}", "i1")
+        return self.f.emit(f"select i1 {holds.text}, double {then.text}, double {otherwise.text}", "f64")
