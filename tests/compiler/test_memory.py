@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import symgrad as sg
 from symgrad.dims import evaluate, size
+from symgrad_compiler.plan import order_nodes
 from symgrad_compiler.plan.arena import ALIGNMENT, Arena, Block, aligned, pack
 from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.order import Tasks, best, eager, lazy, orders, peak
@@ -378,3 +379,15 @@ def test_the_arena_counts_only_intermediate_results() -> None:
     plan = make_plan(sg.Graph([x], sg.exp(x)))
     assert plan.arena.bytes({}) == 0
     assert not any(a.storage.kind == ARENA for s in plan.steps for a in s.writes())
+
+
+def test_many_nodes_are_ordered_too() -> None:
+    """A tree that was built level by level holds all of a level; leaf by leaf, it fits into few kernels."""
+    x = sg.vector("x", size="n")
+    level = [sg.sin(x * float(i)) for i in range(6000)]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [a + b for a, b in pairs] + level[len(level) // 2 * 2 :]
+    graph = sg.Graph([x], level)
+    assert len(graph.nodes) > order_nodes.MANY
+    assert len(make_plan(graph, False).steps) < 20

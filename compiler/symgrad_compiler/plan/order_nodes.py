@@ -15,24 +15,33 @@ from symgrad.ops.create import Constant, Fill, Iota, SizeOf
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad_compiler.plan.arena import nominal
-from symgrad_compiler.plan.order import Tasks, best
+from symgrad_compiler.plan.order import Tasks, best, peak
 
 #: Ops whose results take no memory, or none that is ever free.
 WITHOUT_MEMORY = (Constant, Fill, Iota, SizeOf)
-#: With more nodes, one plan is made, not two to compare.
-MANY = 20_000
+#: With more nodes, one plan is made, not two to compare: of the other order if its peak, as estimated, is by so
+#: much lower.
+MANY, _MUCH = 20_000, 2
 
 
 def node_orders(graph: Graph) -> list[list[Node]]:
     """The nodes as they are given; and in an order of lower peak, by an estimate that knows of no fusion. Of
-    many nodes, the given order alone."""
-    nodes = list(graph.nodes)
-    if len(nodes) > MANY:
+    many nodes, one of both."""
+    nodes, tasks = list(graph.nodes), node_tasks(graph)
+    if len(nodes) > MANY and peak(tasks, range(len(nodes))) <= _MUCH * _least(tasks):
         return [nodes]
-    chosen = best(node_tasks(graph))
+    chosen = best(tasks)
     if all(i == number for number, i in enumerate(chosen)):
         return [nodes]
-    return [nodes, [nodes[i] for i in chosen]]
+    other = [nodes[i] for i in chosen]
+    if len(nodes) <= MANY:
+        return [nodes, other]
+    return [nodes if peak(tasks, range(len(nodes))) <= _MUCH * peak(tasks, chosen) else other]
+
+
+def _least(tasks: Tasks) -> int:
+    """Bytes without which no order can do: what one task touches."""
+    return max((sum(tasks.sizes[p] for p in touched) for touched in tasks.touches), default=0)
 
 
 def node_tasks(graph: Graph) -> Tasks:
