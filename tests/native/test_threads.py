@@ -288,3 +288,52 @@ print(len(begun))
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "1", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_while_threads_compile() -> None:
+    """They hold the lock of LLVM's binding in turns."""
+    program = """
+import os, signal, threading, time
+import numpy as np
+import symgrad as sg
+x = sg.vector("x")
+def made(number):
+    return sg.function([x], sg.sin(x * number) + sg.exp(x), backend="llvm")
+made(0.5)(np.ones(3))
+stop = threading.Event()
+def compile_on(number):
+    while not stop.is_set():
+        number += 1.0
+        made(number)(np.ones(3))
+threads = [threading.Thread(target=compile_on, args=(1e3 * k,)) for k in range(3)]
+for thread in threads:
+    thread.start()
+hung = 0
+for number in range(15):
+    time.sleep(0.03)
+    child = os.fork()
+    if child == 0:
+        made(-1.0 - number)(np.ones(3))
+        os._exit(0)
+    for _ in range(400):
+        if os.waitpid(child, os.WNOHANG)[0]:
+            break
+        time.sleep(0.02)
+    else:
+        hung += 1
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+stop.set()
+for thread in threads:
+    thread.join()
+assert hung == 0, hung
+"""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env={**os.environ, "SYMGRAD_CACHE_DIR": ""},
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr.decode()

@@ -236,6 +236,17 @@ class Engine:
             engine.close()
 
 
+def _at_fork() -> None:
+    """A fork waits for llvmlite's lock: a child in which another thread held it could never compile."""
+    lock = getattr(ffi.lib, "_lock", None)
+    if lock is not None and hasattr(os, "register_at_fork"):
+        release = partial(lock.__exit__, None, None, None)
+        os.register_at_fork(before=lock.__enter__, after_in_parent=release, after_in_child=release)
+
+
+_at_fork()
+
+
 def function_at(address: int, result: type | None, *arguments: type) -> ctypes._CFunctionType:
     """A Python callable of native code."""
     return ctypes.CFUNCTYPE(result, *arguments)(address)
