@@ -19,8 +19,8 @@ from symgrad_compiler.plan.order import Tasks, best, peak
 
 #: Ops whose results take no memory, or none that is ever free.
 WITHOUT_MEMORY = (Constant, Fill, Iota, SizeOf)
-#: With more nodes, one plan is made, not two to compare: of the other order if its estimated peak is by so much
-#: lower.
+#: With more nodes, one plan is made, not two to compare: of the other order if its estimated peak is so many
+#: times lower.
 MANY, _MUCH = 20_000, 2
 
 
