@@ -25,6 +25,7 @@ from symgrad.ir.op import Input, SharedState
 from symgrad.ir.tensor import Node, Tensor, apply_all, is_leaf, make_input
 from symgrad.ir.traverse import ancestors, descendants
 from symgrad.ops.complexes import conj, real
+from symgrad.ops.custom import RULE_OPS, value_of
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.reduce import sum as sum_of
 from symgrad.types import COMPLEX128, FLOAT32, DType, TensorType, real_dtype
@@ -376,18 +377,31 @@ def _node_is_right(node: Node, operand: int, arrays: Sequence[Any], rng: numpy.r
     """Whether the rule of one operand agrees with differences of the op alone, at these operands."""
     if node.op.name == "stop_gradient":
         return True
-    xs = [
-        make_input(TensorType(t.dtype, a.shape), f"x{i}")
-        for i, (t, a) in enumerate(zip(node.inputs, arrays, strict=True))
+    values = value_of(node) if isinstance(node.op, RULE_OPS) else ()
+    if operand < len(values):
+        return True  # handed on as they are: the rule is about the arguments
+    types = [
+        t.type if values else TensorType(t.dtype, a.shape) for t, a in zip(node.inputs, arrays, strict=True)
     ]
+    xs = [make_input(t, f"x{i}") for i, t in enumerate(types)]
     point = dict(zip(xs, arrays, strict=True))
     try:
-        ys = [y for y in apply_all(node.op, tuple(xs)) if y.dtype.is_differentiable]
-        shapes = [[int(str(d)) for d in y.shape] for y in ys]
-        weights = [_weights(y.dtype, s, rng) for s, y in zip(shapes, ys, strict=True)]
-        gradient = vjp(ys, xs[operand], weights, stabilize=False, disconnected_inputs="ignore")
-        symbolic = _compile(point, gradient)(*arrays)
-        parts = [_weighted(y, w) for y, w in zip(ys, weights, strict=True)]
+        ys = apply_all(node.op, tuple(xs))
+        # A function with a rule is its values, as they are made from the arguments.
+        known = dict(zip(node.inputs[len(values) :], xs[len(values) :], strict=True))
+        computed = substitute_tensors(values, known) if values else ys
+        pairs = [(y, c) for y, c in zip(ys, computed, strict=True) if y.dtype.is_differentiable]
+        if not pairs:
+            return True  # comparisons and indices have no derivative that could be wrong
+        weights = [make_input(y.type, "weights") for y, _ in pairs]
+        sizes = _compile(point, [c for _, c in pairs], passes=())(*arrays)
+        seeds = [_weights(w.dtype, numpy.shape(a), rng) for w, a in zip(weights, sizes, strict=True)]
+        point.update(zip(weights, seeds, strict=True))
+        gradient = vjp(
+            [y for y, _ in pairs], xs[operand], weights, stabilize=False, disconnected_inputs="ignore"
+        )
+        symbolic = _compile(point, gradient)(*point.values())
+        parts = [_weighted(c, w) for (_, c), w in zip(pairs, weights, strict=True)]
         cost = _compile(point, functools.reduce(operator.add, parts), passes=())
     except (SymgradError, ValueError):
         return True  # the op cannot stand alone on these shapes

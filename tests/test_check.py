@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -139,3 +142,35 @@ def test_values_that_do_not_fit() -> None:
         sg.check_grad(sg.sum(x), x, {x: [1, 2, 3], "q": 1})
     with pytest.raises(sg.GradientError, match="at least 1"):
         sg.check_grad(sg.sum(x), x, {x: [1, 2, 3]}, order=0)
+
+
+def _squares(rule: Callable[..., Any]) -> Callable[..., Any]:
+    return sg.custom_vjp(lambda x: x * x, rule)
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda x, f: sg.sum(sg.where(x > 0, f(x), x)),
+        lambda x, f: sg.sum(f(x)) * sg.take(x, sg.argmax(x)),
+        lambda x, f: sg.sum(f(x) * sg.floor(x)) + sg.sum(sg.sort(x)[sg.argsort(x)]),
+    ],
+    ids=["where", "argmax", "floor and argsort"],
+)
+@pytest.mark.parametrize("size", [3, "n"])
+def test_a_wrong_rule_beside_bools_and_integers_is_named(cost, size) -> None:
+    x = sg.vector("x", size=size)
+    report = sg.check_grad(cost(x, _squares(lambda g, x: g * 3.0)), x, {x: [2.5, 0.7, 1.9]})
+    assert not report.ok
+    assert report.suspects == ("custom_vjp, operand arguments0",)
+
+
+def test_a_right_custom_rule_is_not_blamed_for_a_wrong_one() -> None:
+    """Its values are operands, too, but have no rule; its arguments move the function, not the op alone."""
+    x = sg.vector("x", size=3)
+    right, wrong = (
+        _squares(lambda g, x: g * 2 * x),
+        sg.custom_jvp(lambda x, y: x * y, lambda t, x, y: t[0] * y),
+    )
+    report = sg.check_grad(sg.sum(wrong(right(x), sg.sin(x))), x, {x: [2.5, 0.7, 1.9]})
+    assert report.suspects == ("custom_jvp, operand arguments1",)

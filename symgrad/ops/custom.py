@@ -40,6 +40,9 @@ class _WithRule(Structured, ABC):
     holds_graphs = True
     negative_is_empty = True
 
+    def operand_name(self, index: int) -> str:
+        return f"values{index}" if index < self.count else f"arguments{index - self.count}"
+
     @abstractmethod
     def expected(self, types: Sequence[TensorType]) -> tuple[Sequence[TensorType], Sequence[TensorType]]:
         """The types of the inputs and outputs of `rule`, for given types of the operands."""
