@@ -31,10 +31,10 @@ def why(tensor: Tensor) -> str:
     ...     x = sg.vector("x", size=3)
     ...     y = sg.sum(sg.log(sg.cosh(x)))
     >>> print(sg.why(sg.grad(y, x)))
-    d_x: f64[3] = add(multiply, negative)
+    d_x: f64[3] = multiply(d_log_cosh, tanh)
       model.py:3
-      > rule log_cosh   stable: log(cosh(x)) = logaddexp(x, -x) - 0.693147
-      > vjp negative.x  the derivative of negative towards x
+      > rule log_cosh   stable: log(cosh(x)) = log_cosh(x)
+      > vjp log_cosh.x  the derivative of log_cosh towards x
     """
     if not isinstance(tensor, Tensor):
         raise GraphError(

@@ -65,6 +65,7 @@ from symgrad.ops.numeric_special import (  # noqa: F401  (for templates)
     gelu_derivative,
     gelu_tanh,
     gelu_tanh_derivative,
+    log_cosh,
     logit,
     ndtr,
     polygamma,

@@ -108,6 +108,16 @@ def logit(x: Array) -> Array:
     return numpy.where(numpy.abs(x - 0.5) < 0.25, near, numpy.log(x / (1 - x)))
 
 
+@in_double
+def log_cosh(x: Array) -> Array:
+    """With t = exp(-|x|) - 1: log1p(t^2 / (2 + 2 t)) for |x| < 1, else |x| - log(2) + log1p((1 + t)^2)."""
+    size = numpy.abs(x)
+    t = numpy.expm1(-size)
+    near = size < 1
+    rest = numpy.log1p(numpy.where(near, t * t, (1 + t) ** 2) / numpy.where(near, 2 + 2 * t, 1))
+    return numpy.where(near, rest, (size - log(2)) + rest)
+
+
 # ---- products with a gate ----------------------------------------------------------------------------
 
 

@@ -79,6 +79,23 @@ sech_squared: Elementwise = elementwise("sech_squared(x)", "1 / cosh(x)^2, the d
                            numpy="numeric.sech_squared({x}, {out})", scalar=_sech_squared)  # fmt: skip
 
 
+def _log_cosh(b: ScalarBuilder, x: Value) -> Value:
+    """With t = exp(-|x|) - 1: log1p(t^2 / (2 + 2 t)) for |x| < 1, where the fraction is cosh(x) - 1, else
+    |x| - log(2) + log1p((1 + t)^2)."""
+    one, size = b.constant(1.0, x), b.call("absolute", x)
+    t = b.call("expm1", b.negative(size))
+    one_plus = b.add(one, t)
+    is_near = b.less(size, one)
+    near = b.divide(b.multiply(t, t), b.add(one_plus, one_plus))
+    rest = b.call("log1p", b.select(is_near, near, b.multiply(one_plus, one_plus)))
+    return b.select(is_near, rest, b.add(b.subtract(size, b.constant(math.log(2), x)), rest))
+
+
+log_cosh: Elementwise = elementwise("log_cosh(x)", "log(cosh(x)), accurate near 0 and without overflow", accepts=FLOATS,
+                       d_x=lambda x, out: tanh(x),
+                       numpy="numeric.log_cosh({x}, out={out})", scalar=_log_cosh)  # fmt: skip
+
+
 # sigmoid(x) = (1 + tanh(x/2)) / 2, so sigmoid'(x) = sech^2(x/2) / 4
 sigmoid: Elementwise = elementwise("sigmoid(x)", "1 / (1 + exp(-x)), the logistic function", accepts=FLOATS, aliases=("expit",),
                       d_x=lambda x, out: 0.25 * sech_squared(0.5 * x),

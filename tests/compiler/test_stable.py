@@ -25,9 +25,28 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], list[float]]]
     "log(e^x + e^-x)": (
         lambda x: sg.log(sg.exp(x) + sg.exp(-x)),
         lambda x: mpmath.log(mpmath.exp(x) + mpmath.exp(-x)),
-        [1.0, 800, -800],
+        [1.0, 1e-20, 800, -800],
     ),
-    "log cosh x": (lambda x: sg.log(sg.cosh(x)), lambda x: mpmath.log(mpmath.cosh(x)), [2.0, 800, -800]),
+    "log cosh x": (
+        lambda x: sg.log(sg.cosh(x)),
+        lambda x: mpmath.log(mpmath.cosh(x)),
+        [2.0, 1e-4, 1e-20, -1e-20, 800, -800],
+    ),
+    "log(2 cosh x)": (
+        lambda x: sg.log(2 * sg.cosh(x)),
+        lambda x: mpmath.log(2 * mpmath.cosh(x)),
+        [2.0, 1e-4, 1e-20, -1e-20, 800, -800],
+    ),
+    "log2 cosh x": (
+        lambda x: sg.log2(sg.cosh(x)),
+        lambda x: mpmath.log(mpmath.cosh(x), 2),
+        [2.0, 1e-4, 1e-20, -1e-20, 800, -800],
+    ),
+    "logaddexp(x, -x)": (
+        lambda x: sg.logaddexp(x, -x),
+        lambda x: mpmath.log(2 * mpmath.cosh(x)),
+        [2.0, 1e-4, 1e-20, -1e-20, 800, -800],
+    ),
     "log(1 - e^x)": (
         lambda x: sg.log(1 - sg.exp(x)),
         lambda x: mpmath.log(1 - mpmath.exp(x)),
@@ -173,6 +192,24 @@ def test_accurate_where_the_naive_form_fails(name: str, backend: str) -> None:
                 assert error(value, reference) < 40, f"at {point}: {value}, not {mpmath.nstr(reference, 17)}"
             worst = max(worst, *(error(v, r) for v, r in zip(before, expected, strict=True)))
     assert worst > 100, "the naive form does not fail anywhere"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_derivatives_of_log_cosh_keep_their_digits(dtype: str, backend: str) -> None:
+    """tanh(x), sech(x)^2 and -2 tanh(x) sech(x)^2, near 0 and where cosh(x) overflows."""
+    x = sg.scalar("x", dtype=dtype)
+    orders = [sg.log(sg.cosh(x))]
+    for _ in range(3):
+        orders.append(sg.grad(orders[-1], x))
+    f = sg.function([x], orders, backend=backend)
+    eps = np.finfo(dtype).eps
+    for size in (1e-20, 1e-10, 1e-4, 0.1, 0.5, 1.0, 1.5, 5.0, 20.0, 100.0, 1e3):
+        for point in (np.dtype(dtype).type(size), np.dtype(dtype).type(-size)):
+            with mpmath.workdps(900):
+                at = mpmath.mpf(float(point))
+                t, s = mpmath.tanh(at), mpmath.sech(at) ** 2
+                exact = [float(v) for v in (mpmath.log(mpmath.cosh(at)), t, s, -2 * t * s)]
+            np.testing.assert_allclose(f(point), exact, rtol=3 * eps, atol=np.finfo(dtype).smallest_subnormal)
 
 
 @pytest.mark.parametrize(("x", "y"), [(1e-200, 1e200), (1e200, 1e-200), (3.0, 7.0)])

@@ -181,7 +181,7 @@ def test_why_tells_the_chain_with_class_and_maths() -> None:
     for tensor in (sg.grad(cost, a), f.optimized.outputs[0], sg.parse(str(f.optimized)).outputs[0]):
         lines = sg.why(tensor).split("\n")
         assert lines[1] == "  model.py:7"
-        rule = "  > rule log_cosh  stable: log(cosh(x)) = logaddexp(x, -x) - 0.693147"
+        rule = "  > rule log_cosh  stable: log(cosh(x)) = log_cosh(x)"
         assert re.sub(" +", " ", lines[2]) == re.sub(" +", " ", rule)
         assert all(line.startswith("  > ") for line in lines[2:])
         assert any("the derivative of" in line for line in lines)

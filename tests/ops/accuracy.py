@@ -18,7 +18,7 @@ import symgrad as sg
 from symgrad.ops.inverse import over_squares
 from symgrad.ops.power import pow_plus
 from symgrad.ops.select import masked_multiply, masked_multiply_both
-from symgrad.ops.transcendental import sigmoid_difference
+from symgrad.ops.transcendental import log_cosh, sigmoid_difference
 
 #: Bits of the references. An angle of 1e300 alone needs 1000 more; mpmath sees to that.
 PRECISION = 400
@@ -241,6 +241,12 @@ TABLE: dict[str, Row] = {
     ),
     "sech_squared": Row(_sech_squared, (lambda x: -2 * mp.tanh(x) * _sech_squared(x),), (points(-370, 370),)),
     "sigmoid": Row(_sigmoid, (_sigmoid_slope,), (points(-745, 745, -711.7, -740.3, -36.7),)),
+    "log_cosh": Row(
+        lambda x: mp.log1p(2 * mp.sinh(x / 2) ** 2),
+        (mp.tanh,),
+        (points(-1e300, 1e300, 372.0, 1 - 1e-16),),
+        build=log_cosh,
+    ),
     "softplus": Row(_softplus, (_sigmoid,), (points(-745, 1e300, -713.3),)),
     "log_sigmoid": Row(lambda x: -_softplus(-x), (lambda x: _sigmoid(-x),), (points(-1e300, 745),)),
     "logaddexp": Row(

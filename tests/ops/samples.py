@@ -15,6 +15,7 @@ from symgrad.ops.gather import ScatterAddAlongAxis
 from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.shape import SpecifyShape
 from symgrad.ops.slices import Unslice
+from symgrad.ops.transcendental import log_cosh
 from tests.ops.sample import TABLE, A, B, C, D, I, J, P, Sample, one, random
 from tests.ops.samples_complex import COMPLEX
 from tests.ops.samples_conv import CONV
@@ -60,6 +61,7 @@ SAMPLES: dict[str, list[Sample]] = {
     "tanh": [one("tanh", np.tanh, A)],
     "sech_squared": [one("sech_squared", lambda x: 1 / np.cosh(x) ** 2, A)],
     "sigmoid": [one("sigmoid", lambda x: 1 / (1 + np.exp(-x)), A)],
+    "log_cosh": [Sample(log_cosh, (A,), lambda x: np.log(np.cosh(x)))],
     "softplus": [one("softplus", lambda x: np.log1p(np.exp(x)), A)],
     "logaddexp": [one("logaddexp", np.logaddexp, A, B)],
     "where": [Sample(lambda x, y: sg.where(sg.constant(C), x, y), (A, B), lambda x, y: np.where(C, x, y))],

@@ -311,6 +311,7 @@ SPECIAL_VALUES = np.array(
 #: Where the reference of the samples is not what the function is, at such values: it overflows, say.
 WRITTEN_NAIVELY = set(
     [
+        "log_cosh",
         "softplus",
         "masked_multiply",
         "masked_multiply_both",

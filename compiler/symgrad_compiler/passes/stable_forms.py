@@ -23,6 +23,7 @@ from symgrad.ops.transcendental import (
     log1p,
     log2,
     log10,
+    log_cosh,
     logaddexp,
     sech_squared,
     sigmoid,
@@ -55,8 +56,10 @@ ROWS: list[Rule] = [
     *FIRST,
     # log(sum e^x): shift by the maximum
     _stable(log(sum(exp(x), axis=A)), logsumexp(x, axis=A), "logsumexp"),
-    # log cosh x = log(e^x + e^-x) - log 2
-    _stable(log(cosh(x)), logaddexp(x, -x) - math.log(2), "log_cosh"),
+    # log cosh x overflows for large x and loses digits near 0; so do the slopes of log(e^x + e^-x) there
+    _stable(log(cosh(x)), log_cosh(x), "log_cosh"),
+    _stable(log(2 * cosh(x)), log_cosh(x) + math.log(2), "log_two_cosh"),
+    _stable(logaddexp(x, -x), log_cosh(x) + math.log(2), "logaddexp_of_opposites"),
     # the same to other bases
     *[
         row
@@ -64,6 +67,7 @@ ROWS: list[Rule] = [
         for row in (
             _stable(base(1 + exp(x)), softplus(x) * factor, f"{base.name}_softplus"),
             _stable(base(sum(exp(x), axis=A)), logsumexp(x, axis=A) * factor, f"{base.name}_logsumexp"),
+            _stable(base(cosh(x)), log_cosh(x) * factor, f"{base.name}_cosh"),
             _stable(base(exp(x)), x * factor, f"{base.name}_exp"),
             _stable(base(1 + x), log1p(x) * factor, f"{base.name}_log1p"),
             _stable(base(softmax(x, axis=A)), log_softmax(x, axis=A) * factor, f"{base.name}_softmax"),
