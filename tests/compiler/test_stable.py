@@ -15,6 +15,12 @@ import pytest
 
 import symgrad as sg
 
+
+def _log_odds(x: Any) -> Any:
+    p = 1 / (1 + sg.exp(-x))
+    return sg.log(p / (1 - p))
+
+
 CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], list[float]]] = {
     "log(1 + e^x)": (
         lambda x: sg.log(1 + sg.exp(x)),
@@ -150,6 +156,18 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], list[float]]]
         [-30.0, 2.0],
     ),
     "logit(sigmoid)": (lambda x: sg.special.logit(sg.sigmoid(x)), lambda x: x, [40.0, 1.0]),
+    "log(p / (1 - p))": (_log_odds, lambda x: x, [-800.0, 800.0, 40.0, 1.0, 1e-20]),
+    "log((1 - p) / p)": (
+        lambda x: sg.log((1 - sg.sigmoid(x)) / sg.sigmoid(x)),
+        lambda x: -x,
+        [-800.0, 800.0, 40.0, 1.0, 1e-20],
+    ),
+    "log2(p / (1 - p))": (
+        lambda x: sg.log2(sg.sigmoid(x) / (1 - sg.sigmoid(x))),
+        lambda x: x / mpmath.log(2),
+        [-800.0, 800.0, 40.0, 1.0],
+    ),
+    "p / (1 - p)": (lambda x: sg.sigmoid(x) / (1 - sg.sigmoid(x)), mpmath.exp, [-700.0, 700.0, 40.0, 1.0]),
     "atanh(tanh)": (lambda x: sg.atanh(sg.tanh(x)), lambda x: x, [25.0, 1.0]),
     "asinh(sinh)": (lambda x: sg.asinh(sg.sinh(x)), lambda x: x, [800.0, 1.0]),
     "log softmax with the maximum": (

@@ -121,6 +121,9 @@ ROWS: list[Rule] = [
     _stable(reciprocal(1 + exp(-x)), sigmoid(x), "sigmoid"),
     _stable(reciprocal(1 + exp(x)), sigmoid(-x), "sigmoid_reflected"),
     _stable(1 - sigmoid(x), sigmoid(-x), "one_minus_sigmoid"),
+    # p / (1 - p) with p = s(x), whose logarithm is x where p or 1 - p is 0 already
+    _stable(sigmoid(x) / sigmoid(-x), exp(x), "odds"),
+    _stable(sigmoid(-x) / sigmoid(x), exp(-x), "odds_against"),
     # (1 + tanh(x)) / 2 = s(2 x): 0 already from x = -20 on
     _stable(1 + tanh(x), 2 * sigmoid(2 * x), "one_plus_tanh"),
     _stable(1 - tanh(x), 2 * sigmoid(-2 * x), "one_minus_tanh"),
