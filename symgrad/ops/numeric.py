@@ -345,19 +345,22 @@ def softmax_centred(
 def _relative_to_dominant(
     x: Array, g: Array, axes: tuple[int, ...], strong: bool
 ) -> tuple[Array, Array, Array]:
-    """softmax(x); g less its value at the largest x; where `strong`, whether some g is not 0."""
+    """softmax(x); g less its value at the largest x, or itself where softmax is 0; where `strong`, whether some g is
+    not 0."""
 
     def supremum(v: Array) -> Array:
         return numpy.maximum.reduce(v, axis=axes, keepdims=True, initial=-numpy.inf)
 
-    taken = x == supremum(x)
+    largest = supremum(x)
+    taken = x == largest
     centre = supremum(numpy.where(taken, g, numpy.array(-numpy.inf, x.dtype)))
+    centre = numpy.where(largest == -numpy.inf, numpy.zeros((), x.dtype), centre)
     live = numpy.any(g != 0, axis=axes, keepdims=True) if strong else taken
     return softmax(x, axes), g - centre, live
 
 
 def log_softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
-    """log(softmax(x)) over `axes`."""
+    """log(softmax(x)) over `axes`; -inf where all x are -inf."""
     if _is_narrow(x, axes):
         columns = log_softmax(numpy.ascontiguousarray(x.T), (0,))
         if out is None:
@@ -366,7 +369,8 @@ def log_softmax(x: Array, axes: tuple[int, ...], out: Out = None) -> Array:
         return out
     shift = _shift(x, axes)
     shifted = numpy.subtract(x, shift, out=out)
-    total = numpy.add.reduce(numpy.exp(shifted), axis=axes, keepdims=True)
+    total = numpy.asarray(numpy.add.reduce(numpy.exp(shifted), axis=axes, keepdims=True))
+    total[total == 0] = 1
     return numpy.subtract(shifted, numpy.log(total), out=shifted if shifted.ndim else None)
 
 

@@ -195,7 +195,8 @@ class SoftmaxCentred(_OverAxes):
 @declare
 @dataclass(frozen=True)
 class LogSoftmax(_OverAxes):
-    """log(softmax(x)) over `axes`, without underflow."""
+    """log(softmax(x)) over `axes`, without underflow; -inf where all x are -inf, with the derivative g: softmax is
+    0 there."""
 
     name: ClassVar[str] = "log_softmax"
     operands = ("x",)
@@ -219,7 +220,8 @@ class LogSoftmax(_OverAxes):
 
     def expand(self, x: Tensor) -> Tensor:
         shifted = x - spread(_shift(x, self.axes), x.shape, self.axes)
-        return shifted - spread(log(apply(Sum(self.axes), exp(shifted))), x.shape, self.axes)
+        total = apply(Sum(self.axes), exp(shifted))
+        return shifted - spread(log(where(total == 0, 1, total)), x.shape, self.axes)
 
 
 @declare
@@ -299,9 +301,11 @@ def _exponentials(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 def _shift_by_dominant(
     x: Tensor, g: Tensor, axes: tuple[int, ...], strong: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """y; g less its value at the largest x (the largest, at ties); where `strong`, whether some g is not 0."""
+    """y; g less its value at the largest x (the largest, at ties; g itself where y is 0); where `strong`, whether
+    some g is not 0."""
     largest = _supremum(x, axes)
     centre = _supremum(where(equal(x, spread(largest, x.shape, axes)), g, -math.inf), axes)
+    centre = where(largest == -math.inf, 0, centre)
     live = None
     if strong:
         some = apply(Sum(axes), astype(not_equal(g, 0), x.dtype))

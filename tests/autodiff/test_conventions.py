@@ -272,6 +272,8 @@ In words:
 * Ties of `maximum`, `minimum`, `max`, `min` and running maxima are split equally among the tied.
 * `abs`, norms, `hypot`, `atan2` and the standard deviation of a constant have the derivative 0 where they have a kink;
   `relu` has 0 at 0, `leaky_relu` its slope, `clip` 1 at its bounds.
+* Where all x are -inf there is no mass: `softmax` is 0, `logsumexp` and `log_softmax` are -inf. Derivatives follow the
+  softmax: 0 for the first two; `log_softmax`, as x less its `logsumexp`, sends back its cotangent.
 * Products divide by nothing: zeros are right at every order.
 * `log(1 + exp(x))`, `log(sum(exp(x)))`, `log(softmax(x))`, `log(sigmoid(x))` and their like are brought into stable
   form *before* they are differentiated, so that derivatives of all orders are exact for large arguments

@@ -267,7 +267,7 @@ def test_a_product_whose_factors_overflow_and_vanish_apart_may_be_nan() -> None:
 
 
 def test_the_softmax_of_nothing_is_no_nan() -> None:
-    """Found by the campaign: exp(log_softmax) is NaN where all are -inf, and softmax is 0."""
+    """Found by the campaign: exp(log_softmax) was NaN where all are -inf, and softmax is 0."""
     x = sg.vector("x", size=3)
     f = sg.function([x], sg.exp(sg.log_softmax(x, axis=0)), validate=True)
     np.testing.assert_array_equal(f(np.full(3, -np.inf)), np.zeros(3))

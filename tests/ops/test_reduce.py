@@ -166,6 +166,28 @@ def test_rows_behind_a_mask_send_nothing(f: Any) -> None:
         assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize(
+    "f", [sg.log_softmax, lambda x, axis: sg.log(sg.softmax(x, axis))], ids=["op", "log"]
+)
+@pytest.mark.parametrize("passes", [sg.passes.default, ()], ids=["default", "none"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_log_softmax_of_no_mass_is_minus_infinity(f, passes, dtype, backend: str) -> None:
+    """As softmax is 0 there: J = I - 1 y^T is I, in both modes, and its derivative is 0."""
+    x, g, h = (sg.matrix(n, shape=("n", 3), dtype=dtype) for n in "xgh")
+    y = f(x, axis=1)
+    back, forth = sg.vjp(y, x, g), sg.jvp(y, x, g)
+    outputs = [y, back, forth, sg.vjp(back, x, h), sg.jvp(forth, x, h)]
+    run = sg.function([x, g, h], outputs, passes=passes, backend=backend, on_unused_input="ignore")
+    at = np.array([[-np.inf] * 3, [0, 0, 0], [-np.inf] * 3], dtype)
+    seed = np.array([[1, 2, 3], [1, 2, 3], [0, 0, 0]], dtype)
+    value, sent, pushed, second, third = run(at, seed, seed + 1)
+    assert (value[[0, 2]] == -np.inf).all()
+    for found in (sent, pushed):
+        np.testing.assert_array_equal(found[[0, 2]], seed[[0, 2]])
+    for found in (second, third):
+        np.testing.assert_array_equal(found[[0, 2]], 0)
+
+
 # ---- forward rules: <push(t), g> = <t, pull(g)> -----------------------------------------------------
 
 PUSHED: dict[str, tuple[Any, int]] = {

@@ -209,7 +209,7 @@ def test_infinities_that_the_graph_holds_are_intended() -> None:
     mask[:, 0] = True
     assert verdict(f, a, mask) == ""
     mask[3] = False
-    assert "log_softmax is NaN, first made by log_softmax" in verdict(f, a, mask)
+    assert verdict(f, a, mask) == ""  # its softmax is 0, the logarithm of that -inf
     after = guarded([x, keep], 1 / p)
     assert "is not finite, first made by reciprocal" in verdict(after, a, mask)
     missing = guarded([x, keep], sg.where(keep, x, np.nan) + 1)
