@@ -293,6 +293,43 @@ def _is_natural(atom: Atom) -> bool:
     return any(some) if isinstance(atom, Maximum) else all(some)
 
 
+def is_never_positive(dim: Dim) -> bool:
+    """Whether a size is at most 0 for all values of its symbols, as far as its coefficients tell.
+
+    >>> n = size("n")
+    >>> is_never_positive(-n // 2), is_never_positive(-(n // 2)), is_never_positive(1 - n)
+    (True, True, False)
+    """
+    if isinstance(dim, int):
+        return dim <= 0
+    return all(
+        all(_is_natural(atom) for atom, _ in monomial) if c < 0 else _falls(monomial)
+        for monomial, c in dim.terms
+    )
+
+
+def _falls(monomial: Monomial) -> bool:
+    """Whether a product is at most 0: here, one that is a single factor."""
+    if len(monomial) != 1 or monomial[0][1] != 1:
+        return False
+    atom = monomial[0][0]
+    if isinstance(atom, Symbol):
+        return False
+    if isinstance(atom, FloorDiv):
+        return is_never_positive(atom.numerator) and is_never_negative(atom.denominator)
+    some = [is_never_positive(side) for side in (atom.a, atom.b)]
+    return any(some) if isinstance(atom, Minimum) else all(some)
+
+
+def constant_term(dim: Dim) -> int:
+    """What a size is without its symbols, floors and so on.
+
+    >>> constant_term(3 - size("n"))
+    3
+    """
+    return dict(_terms(dim)).get((), 0)
+
+
 def extent(dim: Dim) -> Dim:
     """How many elements an axis of this size has: none, where the size comes out negative, as n - 2 does for
     an n of 1.

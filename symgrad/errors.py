@@ -131,6 +131,21 @@ def negative_size(size: str, value: int, at: str | None = None) -> InputError:
     return InputError(f"a size comes out negative: {size} is {value}", at=at)
 
 
+def wrong_bound(bound: str, value: int, at: str | None = None) -> InputError:
+    """The error for the bound of a slice that counts from another end than it was taken to count from."""
+    if value < 0:
+        return InputError(
+            f"a slice bound comes out negative: {bound} is {value}",
+            at=at,
+            hint="it is taken to count from the front; add the size of the axis to count from the end",
+        )
+    return InputError(
+        f"a slice bound that counts from the end does not come out negative: {bound} is {value}",
+        at=at,
+        hint="add the size of the axis, as in x[:n-k], to count from the front",
+    )
+
+
 def matrix_error(is_singular: bool, place: tuple[int, ...], info: int, at: str | None = None) -> LinAlgError:
     """The error for the matrix at `place` of a batch: what is wrong with it, and where: a 0 on the diagonal
     of a factor, counted from 0, or the size of the leading part that is not positive definite."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy
 
 from symgrad.dims import Dim, evaluate
-from symgrad.errors import ExecutionError, InputError, LinAlgError, matrix_error, negative_size
+from symgrad.errors import ExecutionError, InputError, LinAlgError, matrix_error, negative_size, wrong_bound
 from symgrad.locks import holding
 from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
@@ -36,7 +36,8 @@ from symgrad_runtime.signals import exchange, uninterrupted
     SINGULAR,
     NOT_POSITIVE_DEFINITE,
     NEGATIVE_SIZE,
-) = range(1, 11)
+    WRONG_BOUND,
+) = range(1, 12)
 
 
 class Callbacks(Protocol):
@@ -189,6 +190,8 @@ class NativeProgram:
             raise InputError(f"sizes that were assumed equal differ: {a} is not {b} (axis {axis})", at=where)
         if what == NEGATIVE_SIZE:
             raise negative_size(detail, a, where)
+        if what == WRONG_BOUND:
+            raise wrong_bound(detail, a, where)
         if what == NO_ELEMENTS:
             text = f"zero-size array to reduction operation {detail} which has no identity"
             if detail.startswith("arg"):

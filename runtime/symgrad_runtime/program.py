@@ -162,7 +162,7 @@ class Program:
         if isinstance(error, LinAlgError):
             return LinAlgError(error.what, facts=error.facts, at=where)
         if isinstance(error, SymgradError):
-            return InputError(error.what, facts=error.facts, at=where)
+            return InputError(error.what, facts=error.facts, at=where, hint=error.hint)
         kind = type(error) if type(error) in (IndexError, MemoryError) else ExecutionError
         return kind(f"{error}\n  in {where}")
 

@@ -29,12 +29,12 @@ from symgrad.ops.cast import astype
 from symgrad.ops.compare import logical_or
 from symgrad.ops.complexes import conj
 from symgrad.ops.create import arange, as_tensor, size_tensor, zeros
-from symgrad.ops.indexing import getitem
 from symgrad.ops.join import concat
 from symgrad.ops.kinds import BITS, Linear, declare
 from symgrad.ops.reduce import spread
 from symgrad.ops.select import where
 from symgrad.ops.shape import check_axes, normalize_axes, shifted
+from symgrad.ops.slices import cut
 from symgrad.types import FLOAT64, DTypeLike, TensorType, as_dim, as_items, complex_dtype, real_dtype
 
 #: Where the factor 1 / n stands, and where it stands in the adjoint.
@@ -383,9 +383,8 @@ def ifftshift(x: Any, axes: Any = None) -> Tensor:
 
 def _rotated(x: Tensor, count: Dim, axis: int) -> Tensor:
     """The last `count` elements along an axis, then the others."""
-    before, n = (slice(None),) * axis, x.shape[axis]
-    parts = [getitem(x, (*before, slice(n - count, n))), getitem(x, (*before, slice(0, n - count)))]
-    return concat(parts, axis)
+    n = x.shape[axis]
+    return concat([cut(x, axis, n - count, n), cut(x, axis, 0, n - count)], axis)
 
 
 # ---- arguments --------------------------------------------------------------------------------------
@@ -444,7 +443,7 @@ def _resized(x: Tensor, axis: int, n: Dim | None) -> Tensor:
         missing = n - have if _is_at_most(have, n) else n
         shape = (*x.shape[:axis], missing, *x.shape[axis + 1 :])
         x = concat([x, zeros(shape, x.dtype)], axis)
-    return getitem(x, (*(slice(None),) * axis, slice(0, n)))
+    return cut(x, axis, 0, n)
 
 
 def _is_at_most(a: Dim, b: Dim) -> bool:

@@ -21,6 +21,7 @@ from symgrad.dims import Dim, Shape, Size
 from symgrad.errors import DTypeError, KeyShapeError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
+from symgrad.ops.bounds import Bound, bounded, place
 from symgrad.ops.cast import astype
 from symgrad.ops.create import array_tensor, as_tensor
 from symgrad.ops.gather import Gather, OneHot, Take, TakeAlongAxis, check_index
@@ -135,6 +136,7 @@ def select(x: Tensor, key: Any) -> tuple[Tensor, Selection]:
     items = _without_dots(x, items)
     x = _specified(x, items)
     bounds: list[tuple[Dim, Dim, int]] = []
+    checks: list[Bound] = []
     shape: list[Dim] = []
     sliced: list[Dim] = []
     arrays: list[tuple[int, Tensor]] = []
@@ -148,6 +150,7 @@ def select(x: Tensor, key: Any) -> tuple[Tensor, Selection]:
             continue
         size = x.shape[len(bounds)]
         bounds.append(_bounds(item, size))
+        checks += _checks(item, size)
         sliced.append(slice_size(*bounds[-1], size))
         if isinstance(item, _Array):
             _check_range(item.index, size)
@@ -156,7 +159,7 @@ def select(x: Tensor, key: Any) -> tuple[Tensor, Selection]:
             shape.append(sliced[-1])
     starts, stops, steps = zip(*bounds, strict=True) if bounds else ((), (), ())
     common = broadcast_shapes([index.type for _, index in arrays]) if arrays else ()
-    return x, Selection(
+    return bounded(x, checks), Selection(
         starts=starts,
         stops=stops,
         steps=steps,
@@ -274,7 +277,8 @@ def _bounds(item: Any, size: Dim) -> tuple[Dim, Dim, int]:
     if isinstance(item, _Array):
         return 0, size, 1
     if isinstance(item, Size):
-        return item, item + 1, 1
+        start = place(item, size)
+        return start, start + 1, 1
     if isinstance(size, int) and not -size <= item < size:
         raise _out_of_range(item, size)
     start = item if item >= 0 else size + item
@@ -287,13 +291,18 @@ def _slice_bounds(item: slice, size: Dim) -> tuple[Dim, Dim, int]:
     step = 1 if item.step is None else as_int(item.step)
     if not step:
         raise _bad_key(f"the step of a slice is an int that is not 0, not {item.step!r:.60}")
-    if isinstance(size, int) and not isinstance(item.start, Size) and not isinstance(item.stop, Size):
-        return (*item.indices(size)[:2], step)
-    if step > 0:
-        start = 0 if item.start is None else _from_front(item.start, size)
-        return start, size if item.stop is None else _from_front(item.stop, size), step
-    start = size - 1 if item.start is None else _from_front(item.start, size)
-    return start, -1 if item.stop is None else _from_front(item.stop, size), step
+    if isinstance(size, int):  # known bounds are cut off at the ends
+        known = [None if isinstance(b, Size) else b for b in (item.start, item.stop)]
+        ends: tuple[Dim, Dim] = slice(known[0], known[1], step).indices(size)[:2]
+    else:
+        ends = (0, size) if step > 0 else (size - 1, -1)
+    first, last = (
+        end
+        if bound is None or (isinstance(size, int) and not isinstance(bound, Size))
+        else _place(bound, size)
+        for bound, end in zip((item.start, item.stop), ends, strict=True)
+    )
+    return first, last, step
 
 
 def _check_bound(bound: Any) -> None:
@@ -307,11 +316,18 @@ def _check_bound(bound: Any) -> None:
         raise _bad_key(f"a slice bound must be an int or a size, not {bound!r:.60}")
 
 
-def _from_front(bound: Any, size: Dim) -> Dim:
-    if isinstance(bound, Size):
-        return bound
-    place = int(bound)
-    return place if place >= 0 else size + place
+def _place(bound: Any, size: Dim) -> Dim:
+    return place(bound if isinstance(bound, Size) else int(bound), size)
+
+
+def _checks(item: _Item, size: Dim) -> list[Bound]:
+    """What a call has to check of one index. An element is read at bound + size = 0, and a slice that goes
+    backwards stops before it; one that goes forwards up to it is as empty as one of a negative size."""
+    if not isinstance(item, slice):
+        return [Bound(item, size)] if isinstance(item, Size) else []
+    forwards = item.step is None or int(item.step) > 0
+    reach = size - 1 if forwards else size
+    return [Bound(bound, reach) for bound in (item.start, item.stop) if isinstance(bound, Size)]
 
 
 # ---- the language -----------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from symgrad import dims
-from symgrad.dims import Dim, Shape
+from symgrad.dims import Dim, Shape, Size
 from symgrad.errors import ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply, apply_all, operand_label
 from symgrad.ops.align import align_tensors
+from symgrad.ops.bounds import Bound, bounded, place
 from symgrad.ops.create import as_tensor, fill
 from symgrad.ops.kinds import Linear, declare
 from symgrad.ops.shape import expand_dims, normalize_axis, reshape
@@ -174,22 +175,25 @@ def split(x: Any, sections: Any = None, axis: int = 0, *, sizes: Any = None) -> 
     (<split: f64[n,2]>, <split: f64[4]>)
     """
     tensor = as_tensor(x)
-    place = normalize_axis(axis, tensor.ndim)
+    axis = normalize_axis(axis, tensor.ndim)
     if (sections is None) == (sizes is None):
         raise _bad_split("split takes either sections or sizes", tensor)
     count = None if sections is None else as_int(sections)
     if count is not None:
-        return apply_all(Split(place, (_equal_piece(tensor, place, count),) * count), (tensor,))
+        return apply_all(Split(axis, (_equal_piece(tensor, axis, count),) * count), (tensor,))
     try:
         if sizes is not None:
             pieces = tuple(as_dim(s) for s in as_items(sizes))
         else:
-            pieces = _between(as_items(sections), tensor.shape[place])
+            positions = [_position(p) for p in as_items(sections)]
+            size = tensor.shape[axis]
+            tensor = bounded(tensor, [Bound(p, size - 1) for p in positions if isinstance(p, Size)])
+            pieces = _between(positions, size)
     except (ShapeError, TypeError) as error:
         raise _bad_split(
             f"split cannot cut at {sections if sizes is None else sizes!r:.60}", tensor
         ) from error
-    return apply_all(Split(place, pieces), (tensor,))
+    return apply_all(Split(axis, pieces), (tensor,))
 
 
 def _bad_split(what: str, x: Tensor) -> ShapeError:
@@ -201,13 +205,17 @@ def _bad_split(what: str, x: Tensor) -> ShapeError:
     )
 
 
-def _between(positions: Sequence[Any], size: Dim) -> tuple[Dim, ...]:
+def _position(given: Any) -> Dim:
+    number = as_int(given)
+    return as_dim(given) if number is None else number
+
+
+def _between(positions: Sequence[Dim], size: Dim) -> tuple[Dim, ...]:
     """The sizes of the pieces between positions, which are cut off at the ends as in NumPy."""
     pieces: list[Dim] = []
     start: Dim = 0
     for position in positions:
-        at = as_int(position)
-        stop: Dim = as_dim(position) if at is None else at if at >= 0 else size + at
+        stop = place(position, size)
         if isinstance(stop, int) and isinstance(size, int):
             stop = min(max(stop, 0), size)
         piece = stop - start

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy
 
-from symgrad.errors import ShapeError, negative_size
+from symgrad.errors import ShapeError, negative_size, wrong_bound
 from symgrad.ops import fits
 from symgrad.ops.numeric_assumptions import assumed  # noqa: F401  (for templates)
 from symgrad.ops.numeric_complex import (  # noqa: F401  (for generated programs)
@@ -83,6 +83,12 @@ def check_size(size: str, value: int) -> None:
     """Raises InputError where the value of a size is negative."""
     if value < 0:
         raise negative_size(size, value)
+
+
+def check_bound(bound: str, from_end: bool, value: int, reach: int) -> None:
+    """Raises InputError where a bound is not on the side that it is taken to be on, and that makes a difference."""
+    if (value >= 0 and reach >= 0) if from_end else (value < 0 and value + reach >= 0):
+        raise wrong_bound(bound, value)
 
 
 def copy(x: Array, out: Out = None) -> Array:

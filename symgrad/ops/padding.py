@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy
 
@@ -24,11 +24,10 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import astype
 from symgrad.ops.create import as_tensor, fill_value
 from symgrad.ops.gather import Take
-from symgrad.ops.indexing import getitem
 from symgrad.ops.join import concat
 from symgrad.ops.rearrange import as_count
 from symgrad.ops.shape import broadcast_to, normalize_axis, with_sizes
-from symgrad.ops.slices import Unslice
+from symgrad.ops.slices import Unslice, cut
 from symgrad.types import DType, PyScalar, promote
 
 Widths = tuple[tuple[int, int], ...]
@@ -179,13 +178,11 @@ def _repeated(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tenso
             at=origin.locate(origin.current()),
             hint='mode="constant"',
         )
-    longest, cut = _MODES[mode]
+    longest, pieces_of = _MODES[mode]
     if isinstance(size, int) and max(before, after) > longest(size):
         index = numpy.pad(numpy.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
         return apply(Take(axis), x, as_tensor(index))
-    pieces = [
-        getitem(x, (*(slice(None),) * axis, part)) for part in cut(size, before, after) if part is not None
-    ]
+    pieces = [cut(x, axis, *piece) for piece in pieces_of(size, before, after) if piece is not None]
     if mode == "edge":
         widths = [w for w in (before, after) if w]
         shape = x.shape
@@ -197,39 +194,40 @@ def _repeated(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tenso
     return concat(parts, axis)
 
 
-Cut = Callable[[Dim, int, int], tuple[slice | None, slice | None]]
+#: start, stop and step, counted from the front; a stop of -1 with a negative step means "to the front".
+Piece: TypeAlias = tuple[Dim, Dim, int]
+Pieces: TypeAlias = tuple[Piece | None, Piece | None]
 
 
-def _edge(size: Dim, before: int, after: int) -> tuple[slice | None, slice | None]:
-    return slice(0, 1) if before else None, slice(size - 1, size) if after else None
+def _edge(size: Dim, before: int, after: int) -> Pieces:
+    return (0, 1, 1) if before else None, (size - 1, size, 1) if after else None
 
 
-def _reflect(size: Dim, before: int, after: int) -> tuple[slice | None, slice | None]:
+def _reflect(size: Dim, before: int, after: int) -> Pieces:
     return (
-        slice(before, 0, -1) if before else None,
+        (before, 0, -1) if before else None,
         _backwards(size - 2, after) if after else None,
     )
 
 
-def _symmetric(size: Dim, before: int, after: int) -> tuple[slice | None, slice | None]:
+def _symmetric(size: Dim, before: int, after: int) -> Pieces:
     return (
         _backwards(before - 1, before) if before else None,
         _backwards(size - 1, after) if after else None,
     )
 
 
-def _wrap(size: Dim, before: int, after: int) -> tuple[slice | None, slice | None]:
-    return slice(size - before, size) if before else None, slice(0, after) if after else None
+def _wrap(size: Dim, before: int, after: int) -> Pieces:
+    return (size - before, size, 1) if before else None, (0, after, 1) if after else None
 
 
-def _backwards(start: Dim, count: int) -> slice:
+def _backwards(start: Dim, count: int) -> Piece:
     """`count` elements from `start` towards the front."""
-    stop = start - count
-    return slice(start, None if isinstance(stop, int) and stop < 0 else stop, -1)
+    return start, start - count, -1
 
 
 #: Mode -> the widest padding that one pass over an axis gives, and the slices that give it.
-_MODES: dict[str, tuple[Callable[[int], float], Cut]] = {
+_MODES: dict[str, tuple[Callable[[int], float], Callable[[Dim, int, int], Pieces]]] = {
     "edge": (lambda size: numpy.inf, _edge),
     "reflect": (lambda size: size - 1, _reflect),
     "symmetric": (lambda size: size, _symmetric),

@@ -30,6 +30,7 @@ from symgrad.ops.shape import (
     permute_dims,
     reshape,
 )
+from symgrad.ops.slices import cut
 from symgrad.registry import provide
 from symgrad.types import FLOAT64, TensorType, as_dim, as_items, as_shape
 
@@ -140,13 +141,7 @@ def _roll(x: Tensor, shift: int, axis: int) -> Tensor:
         start = shift - dims.floordiv(shift, divisor) * divisor
     if isinstance(start, int) and start == 0:
         return x
-    return concat([_along(x, axis, size - start, size), _along(x, axis, 0, size - start)], axis)
-
-
-def _along(x: Tensor, axis: int, start: Any, stop: Any, step: int = 1) -> Tensor:
-    """x[start:stop:step] along one axis; a stop of -1 with a negative step means "to the front"."""
-    end = None if step < 0 and isinstance(stop, int) and stop < 0 else stop
-    return getitem(x, (*(slice(None),) * axis, slice(start, end, step)))
+    return concat([cut(x, axis, size - start, size), cut(x, axis, 0, size - start)], axis)
 
 
 # ---- repetition -------------------------------------------------------------------------------------

@@ -139,9 +139,12 @@ class PermuteDims(Linear):
 @declare
 @dataclass(frozen=True)
 class SpecifyShape(Linear):
-    """x itself, its shape stated otherwise: an assumption that every call checks."""
+    """x itself, its shape stated otherwise: an assumption that every call checks. So are `bounds` of slices of x,
+    each with its reach (`bounds.py`)."""
 
     shape: Shape
+    bounds: Shape = ()
+    reaches: Shape = ()
     name: ClassVar[str] = "specify_shape"
     operands = ("x",)
     numpy = "numeric.specify_shape({x}, {shape})"
@@ -154,16 +157,22 @@ class SpecifyShape(Linear):
             for a, b in zip(x.shape, self.shape, strict=True)
         ):
             raise ShapeError(f"the shape cannot be {format_shape(self.shape)}", facts=[("x", x)])
+        if len(self.bounds) != len(self.reaches):
+            raise ShapeError("specify_shape needs a reach for each bound", facts=[("x", x)])
         return x.with_shape(self.shape)
 
     def transpose_x(self, g: Tensor, x: Tensor) -> Tensor:
-        return apply(SpecifyShape(x.shape), g)
+        return apply(SpecifyShape(x.shape, self.bounds, self.reaches), g)
+
+    def takes_as_empty(self, node: Node) -> bool:
+        """Where bounds are checked, sizes are what they were."""
+        return bool(self.bounds) and node.inputs[0].shape == self.shape
 
     def strided(self, x: Strided) -> Strided:
         return Strided(self.shape, x.strides, x.offset)
 
     def batched_op(self, size: Dim) -> SpecifyShape:
-        return SpecifyShape((size, *self.shape))
+        return SpecifyShape((size, *self.shape), self.bounds, self.reaches)
 
 
 def with_sizes(x: Tensor) -> Tensor:

@@ -123,6 +123,16 @@ class SetSlice(Linear):
 
 def narrow(x: Tensor, axis: int, start: Dim, length: Dim) -> Tensor:
     """`length` elements along an axis, from `start`."""
+    return _sliced(x, axis, start, start + length, 1)
+
+
+def cut(x: Tensor, axis: int, start: Dim, stop: Dim, step: int = 1) -> Tensor:
+    """x[start:stop:step] along an axis, where start and stop count from the front as those of `Slice`."""
+    is_whole = start == 0 and stop == x.shape[axis] and step == 1
+    return x if is_whole else _sliced(x, axis, start, stop, step)
+
+
+def _sliced(x: Tensor, axis: int, start: Dim, stop: Dim, step: int) -> Tensor:
     starts = tuple(start if i == axis else 0 for i in range(x.ndim))
-    stops = tuple(start + length if i == axis else d for i, d in enumerate(x.shape))
-    return apply(Slice(starts, stops, (1,) * x.ndim), x)
+    stops = tuple(stop if i == axis else d for i, d in enumerate(x.shape))
+    return apply(Slice(starts, stops, tuple(step if i == axis else 1 for i in range(x.ndim))), x)

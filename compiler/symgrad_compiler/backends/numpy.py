@@ -19,7 +19,7 @@ import itertools
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -33,6 +33,7 @@ from symgrad.ir.origin import Origin
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData
 from symgrad.ops import numeric
+from symgrad.ops.bounds import Bound
 from symgrad.ops.create import Fill
 from symgrad.ops.evaluate import on_demand
 from symgrad.ops.kinds import Elementwise, TensorOp
@@ -43,6 +44,7 @@ from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, ty
 from symgrad_compiler.plan.arena import Arena, aligned
 from symgrad_compiler.plan.buffers import Buffer, assign
 from symgrad_compiler.plan.schedule import schedule, source
+from symgrad_compiler.plan.sizes import SizeChecks
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
 from symgrad_runtime.signals import uninterrupted
@@ -78,7 +80,7 @@ def compile_numpy(
     cast: bool = False,
     nan_guard: bool = False,
     clock: Clock | None = None,
-    sizes: Mapping[Dim, Node] | None = None,
+    sizes: SizeChecks | None = None,
 ) -> Program:
     """`graph` as a program of NumPy calls, with a clock around each statement if there is one. It begins with
     checks of sizes (`size_checks`)."""
@@ -306,9 +308,14 @@ class _Emitter:
         number = self.clock.add(node, text)
         self.statements += [("clock_start()", node), (text, node), (f"clock_stop({number})", node)]
 
-    def check_sizes(self, sizes: Mapping[Dim, Node]) -> None:
+    def check_sizes(self, sizes: SizeChecks) -> None:
+        code = self.sizes.code
         for size, node in sizes.items():
-            text = f"numeric.check_size({str(size)!r}, {self.sizes.code(size)})"
+            if isinstance(size, Bound):
+                values = f"{code(size.bound)}, {code(size.reach)}"
+                text = f"numeric.check_bound({str(size.bound)!r}, {size.from_end}, {values})"
+            else:
+                text = f"numeric.check_size({str(size)!r}, {code(size)})"
             self.statements.append((text, node))
 
     def _check_leaves(self) -> None:

@@ -117,9 +117,18 @@ def _holds_all(wide: DType, narrow: DType) -> bool:
 
 @function_rule(SpecifyShape)
 def known_shape(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """specify_shape(x) = x, where that is x's shape."""
-    operand = tensor.node.inputs[0]
-    return operand if operand.shape == tensor.shape else None
+    """specify_shape(x) = x, where that is x's shape and no bound is to be checked."""
+    op, (operand,) = tensor.node.op, tensor.node.inputs
+    assert isinstance(op, SpecifyShape)
+    return operand if operand.shape == tensor.shape and not op.bounds else None
+
+
+@function_rule(SpecifyShape)
+def checked_bounds(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """specify_shape(x) without the bounds that the program checks before all else."""
+    op, (operand,) = tensor.node.op, tensor.node.inputs
+    assert isinstance(op, SpecifyShape)
+    return apply(SpecifyShape(op.shape), operand) if op.bounds else None
 
 
 # ---- one in terms of another ------------------------------------------------------------------------
@@ -360,8 +369,9 @@ RULES: list[Rule] = [
     *_HOIST,
     *_HOIST_MOVE,
 ]
-# Not among the rules that other passes use too: what a pass makes may be shared although it does not show.
-_apply = Rewriting("cancel_moves", [*RULES, *chain_of_three_moves])
+# Not among the rules that other passes use too: what a pass makes may be shared although it does not show;
+# and bounds stay as long as derivatives are taken.
+_apply = Rewriting("cancel_moves", [*RULES, *chain_of_three_moves, *checked_bounds])
 
 
 @applies(_apply)

@@ -20,7 +20,7 @@ from symgrad.ops.gather import Gather, Take, TakeAlongAxis
 from symgrad.ops.kinds import FLOATS, Elementwise
 from symgrad.ops.reduce import Sum
 from symgrad.ops.select import where
-from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
+from symgrad.ops.shape import Broadcast, PermuteDims, Reshape, SpecifyShape
 from symgrad.ops.slices import Slice
 from symgrad.ops.softmax import LogSumExp, Softmax
 from symgrad.ops.special import erfc, ndtr
@@ -217,7 +217,7 @@ def _is_over(tensor: Tensor | None, x: Tensor, y: Tensor) -> bool:
     return tensor is not None and tensor.node.op is divide and tensor.node.inputs == (x, y)
 
 
-_MOVES = (Reshape, PermuteDims, Broadcast, Slice, Take, TakeAlongAxis, Gather)
+_MOVES = (Reshape, PermuteDims, Broadcast, SpecifyShape, Slice, Take, TakeAlongAxis, Gather)
 
 
 RULES: list[Rule] = [

@@ -20,11 +20,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from symgrad.dims import Dim, symbols
+from symgrad.dims import symbols
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor, is_leaf
 from symgrad.ops.align import own_literals
+from symgrad.ops.bounds import Bound
 from symgrad.ops.contract import MatMul
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.shape import PermuteDims, Reshape
@@ -43,6 +44,7 @@ from symgrad_compiler.plan.order_steps import low_peak
 from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
+from symgrad_compiler.plan.sizes import SizeChecks
 from symgrad_compiler.plan.steps import BoundsCheck, Kernel, MatMulStep, Plan
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
@@ -54,7 +56,7 @@ WORTHWHILE = 0.9
 
 @without_collections
 @own_literals()
-def make_plan(graph: Graph, guarded: bool = False, sizes: Mapping[Dim, Node] | None = None) -> Plan:
+def make_plan(graph: Graph, guarded: bool = False, sizes: SizeChecks | None = None) -> Plan:
     """The plan of a graph; `guarded`: of one whose values are checked, and which keeps its old state. Before
     everything else, sizes are checked."""
     written = graph
@@ -78,7 +80,12 @@ def make_plan(graph: Graph, guarded: bool = False, sizes: Mapping[Dim, Node] | N
     if len(plans) > 1:
         given, other = (memory.live_bytes(plan.steps) for plan in plans)
         best = plans[other < WORTHWHILE * given]
-    first = [BoundsCheck(node, 0, size, is_extent=True) for size, node in (sizes or {}).items()]
+    first = [
+        BoundsCheck(node, 0, size.reach, bound=size)
+        if isinstance(size, Bound)
+        else BoundsCheck(node, 0, size, is_extent=True)
+        for size, node in (sizes or {}).items()
+    ]
     return replace(best, steps=(*first, *best.steps))
 
 

@@ -28,6 +28,7 @@ from symgrad.dims import Dim, Shape, Size, Symbol
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData, Scalar
+from symgrad.ops.bounds import Bound
 from symgrad.ops.strided import Strided
 from symgrad.types import DType
 from symgrad_compiler.plan.arena import Arena
@@ -328,6 +329,8 @@ class BoundsCheck:
     is_exponent: bool = False
     #: Whether the size itself must not be negative.
     is_extent: bool = False
+    #: A bound of a slice that must count from the end that it was taken to count from; the size is its reach.
+    bound: Bound | None = None
     #: Of a slice: the first and the last position, checked where `count` is positive.
     first: Dim = 0
     last: Dim = 0

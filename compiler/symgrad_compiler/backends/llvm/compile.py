@@ -213,8 +213,8 @@ class Compilation:
         detail = node.op.reduction if isinstance(node.op, TensorOp) else ""
         if isinstance(step, BoundsCheck):
             axis = step.axis
-            if step.is_extent:  # of the graph before the passes
-                graph, detail = self.graph, str(step.size)
+            if step.is_extent or step.bound is not None:  # of the graph before the passes
+                graph, detail = self.graph, str(step.size if step.bound is None else step.bound.bound)
         names = ", ".join(f"{graph.names[t]}: {t.type}" for t in node.outputs)
         text = f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
         return text, axis, detail

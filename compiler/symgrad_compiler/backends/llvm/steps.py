@@ -35,6 +35,7 @@ from symgrad_runtime.native import (
     NO_ELEMENTS,
     SHAPE_ERROR,
     SLICE_ERROR,
+    WRONG_BOUND,
 )
 
 
@@ -127,6 +128,14 @@ class StepEmitter:
         zero = literal(0, "i64")
         if step.is_extent:
             self.fail(code.less(size, zero), NEGATIVE_SIZE, size)
+        elif step.bound is not None:
+            bound = self.sizes(step.bound.bound)
+            is_negative = code.less(bound, zero)
+            if step.bound.from_end:
+                wrong = code.logical_and(code.logical_not(is_negative), code.less_equal(zero, size))
+            else:
+                wrong = code.logical_and(is_negative, code.less_equal(zero, code.add(bound, size)))
+            self.fail(wrong, WRONG_BOUND, bound)
         elif step.elements is not None:
             elements, results = (self.sizes(d) for d in step.elements)
             nothing = code.logical_and(code.less_equal(elements, zero), code.less(zero, results))
