@@ -51,7 +51,11 @@ DIFFERENT: dict[str, str] = {
     "x.__index__": "TypeError: a symbolic tensor has no value",
     "x.__complex__": "TypeError: a symbolic tensor has no value",
     "x.__getitem__": "boolean masks must be known when the graph is built, since the size of the result "
-    "would depend on values; integer arrays are taken, as in NumPy",
+    "would depend on values; integer arrays are taken, as in NumPy. A slice of an axis of symbolic size has "
+    "the size that its bounds say, `x[:3]` has 3 elements: it is not cut off at the end but raises "
+    "IndexError where there are fewer; `x[:symgrad.dims.minimum(n, 3)]` is cut off. Bounds may be sizes: -k "
+    "counts from the end, n-k from the front; a call in which the sign is another one and NumPy's result "
+    "too, such as `x[:-k]` for k = 0, raises InputError",
     **{
         f"x.__i{name}__": "`x` is bound to a new tensor, as for all immutable objects"
         for name in [*("add", "sub", "mul", "truediv", "floordiv", "pow", "mod", "matmul"), *BITWISE]

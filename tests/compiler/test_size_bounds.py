@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad import dims
 
 #: A slice of x (of size n; k is the size of w), and for which n and k it has to be NumPy's. Elsewhere it is
 #: that or an error.
@@ -121,6 +122,21 @@ def test_split_at_sizes(backend: str) -> None:
                 assert not 0 < k <= n, (n, k, found)
             else:
                 assert all(map(agrees, found, wanted)), (n, k)
+
+
+def test_what_is_cut_off_at_the_end(backend: str) -> None:
+    """Where the user says so; else a slice of known bounds has a known size."""
+    x = sg.vector("x", size="n")
+    plain = sg.function([x], x[:3], backend=backend)
+    assert x[:3].shape == (3,)
+    with pytest.raises(IndexError):
+        plain(np.ones(2))
+    y = x[: dims.minimum(x.shape[0], 3)]
+    outputs = [y, sg.grad(sg.sum(y * y), x), x.at[: dims.minimum(x.shape[0], 3)].add(1.0)]
+    f = sg.function([x], outputs, backend=backend)
+    for n in range(8):
+        given, ones = np.arange(1.0, n + 1), np.arange(n) < 3
+        assert all(map(agrees, f(given), [given[:3], 2 * given * ones, given + ones])), n
 
 
 def test_the_shape_is_clean() -> None:
