@@ -26,13 +26,15 @@ MAX_ELEMENTS = 2**62
 
 
 class DType:
-    """A dtype: one instance each, compared by identity.
+    """A dtype: one instance each. `==` also takes what stands for one: a name, a NumPy dtype, a type.
 
     `name` is NumPy's ("float64"), `short` the one in text ("f64"), `kind` one of "bool", "int", "uint",
-    "float", "complex", and `numpy` the NumPy dtype.
+    "float", "complex", and `numpy` the NumPy dtype. As with NumPy's dtypes, a name that is equal is another
+    key of a dict.
     """
 
     __slots__ = ("itemsize", "kind", "name", "numpy", "short")
+    __hash__ = object.__hash__
 
     def __init__(self, name: str, short: str, kind: str) -> None:
         self.name = name
@@ -45,6 +47,23 @@ class DType:
     def is_differentiable(self) -> bool:
         """Whether derivatives with respect to values of this dtype exist (floats and complex)."""
         return self.kind in ("float", "complex")
+
+    @property
+    def dtype(self) -> numpy.dtype[Any]:
+        """The NumPy dtype: NumPy looks here, so that numpy.zeros(2, x.dtype) works."""
+        return self.numpy
+
+    def __eq__(self, other: object) -> bool:
+        if other is self:
+            return True
+        if isinstance(other, DType) or not isinstance(other, (str, type, numpy.dtype)):
+            return False
+        if isinstance(other, str) and other in BY_SHORT:
+            return BY_SHORT[other] is self
+        try:
+            return bool(numpy.dtype(other) == self.numpy)
+        except (TypeError, ValueError):
+            return False
 
     def __repr__(self) -> str:
         return self.name
