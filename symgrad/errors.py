@@ -60,6 +60,14 @@ class KeyShapeError(ShapeError, IndexError):
     """A key in x[key] that does not fit the tensor: out of range, too many indices, not known in time."""
 
 
+class IndexRangeError(SymgradError, IndexError):
+    """An index that is out of range when a compiled function runs. The message names the node."""
+
+
+class NameNotFoundError(SymgradError, KeyError):
+    """A name that no tensor of a graph has."""
+
+
 class DTypeError(SymgradError, TypeError):
     """Dtypes that an op does not take, or values that a dtype does not hold."""
 
@@ -144,6 +152,14 @@ def wrong_bound(bound: str, value: int, at: str | None = None) -> InputError:
         at=at,
         hint="add the size of the axis, as in x[:n-k], to count from the front",
     )
+
+
+def range_error(error: IndexError) -> IndexError:
+    """The error of ours for an IndexError of a running program, which ends in "\\n  in <node>"."""
+    if isinstance(error, SymgradError):
+        return error
+    what, _, where = str(error).partition("\n  in ")
+    return IndexRangeError(what, at=where or None)
 
 
 def matrix_error(is_singular: bool, place: tuple[int, ...], info: int, at: str | None = None) -> LinAlgError:

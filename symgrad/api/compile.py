@@ -11,7 +11,7 @@ import numpy
 
 from symgrad.api.givens import substitute_tensors
 from symgrad.api.profile import Profile, check_repeat, profile_of
-from symgrad.errors import CompileError, GraphError, InputError
+from symgrad.errors import CompileError, GraphError, InputError, range_error
 from symgrad.ir.graph import Graph, Tensors, Updates, check_updates, named_tensors
 from symgrad.ir.tensor import Shared, Tensor, is_leaf
 from symgrad.ir.traverse import ancestors
@@ -51,7 +51,10 @@ class _Caller:
         self.single = isinstance(form, Tensor)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        outputs = self.program(args, kwargs)
+        try:
+            outputs = self.program(args, kwargs)
+        except IndexError as error:
+            raise range_error(error) from error.__cause__
         if self.single:
             return outputs[0]
         return list(outputs) if self.keys is None else dict(zip(self.keys, outputs, strict=True))
@@ -110,7 +113,10 @@ class Function:
             raise InputError(f"{self.name} has {len(self.graph.outputs)} outputs, got {len(given)} arrays")
         for name, target, tensor in zip(self.graph.output_names, given, self.graph.outputs, strict=True):
             _check_target(name, target, tensor)
-        self._program.into(inputs, given)
+        try:
+            self._program.into(inputs, given)
+        except IndexError as error:
+            raise range_error(error) from error.__cause__
 
     def code(self, kind: str = "numpy") -> str:
         """The generated code: "numpy" (what the NumPy backend runs), "llvm" or "asm" (assembly)."""
@@ -151,7 +157,12 @@ class Function:
         >>> [(row.step, row.flops) for row in found.rows]
         [('0', 1000)]
         """
-        return profile_of(self.name, self._compiled.measured(inputs, named, check_repeat(repeat)))
+        times = check_repeat(repeat)
+        try:
+            measured = self._compiled.measured(inputs, named, times)
+        except IndexError as error:
+            raise range_error(error) from error.__cause__
+        return profile_of(self.name, measured)
 
     def __repr__(self) -> str:
         names = ", ".join(

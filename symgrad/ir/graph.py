@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from symgrad import registry
 from symgrad.dims import Dim, Size, lone_symbol, symbols
-from symgrad.errors import DTypeError, GraphError, ShapeError
+from symgrad.errors import DTypeError, GraphError, NameNotFoundError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.collector import without_collections
 from symgrad.ir.literals import literals
@@ -143,13 +143,15 @@ class Graph:
         return {name: tensor for tensor, name in self.names.items()}
 
     def find(self, name: str) -> Tensor:
-        """The tensor that is printed as `name`; KeyError where there is none."""
+        """The tensor that is printed as `name`; NameNotFoundError, a KeyError, where there is none."""
         if name in self._by_name:
             return self._by_name[name]
         for output_name, tensor in zip(self.output_names, self.outputs, strict=True):
             if output_name == name:
                 return tensor
-        raise KeyError(f"the graph {self.name} has no tensor called {name!r}")
+        raise NameNotFoundError(
+            f"the graph {self.name} has no tensor called {name!r}", hint="print(graph) shows the names"
+        )
 
     def stats(self) -> dict[str, Any]:
         """Counts: nodes, nodes by op, inputs, outputs, states, updates."""

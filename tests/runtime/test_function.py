@@ -169,6 +169,38 @@ def test_tracebacks_show_the_generated_line() -> None:
     assert "numeric.take(x, i, 0" in "".join(traceback.format_exception(caught.value.__cause__))
 
 
+@pytest.mark.parametrize("form", ["call", "into", "profile", "eval"])
+@pytest.mark.parametrize(
+    "pick",
+    [sg.take, lambda x, i: x[i], lambda x, i: x.at[i].set(1.0), lambda x, i: sg.exp(x)[i] * 2],
+    ids=["take", "getitem", "at", "fused"],
+)
+def test_index_errors_are_of_ours(pick: Any, form: str) -> None:
+    x, i = sg.vector("x", size=3), sg.scalar("i", dtype="int64")
+    y = pick(x, i).named("y")
+    f = sg.function([x, i], y)
+    run = {
+        "call": lambda: f(np.ones(3), 5),
+        "into": lambda: f.into(np.empty(y.shape), np.ones(3), 5),
+        "profile": lambda: f.profile(np.ones(3), 5, repeat=1),
+        "eval": lambda: y.eval({x: np.ones(3), i: 5}),
+    }[form]
+    with pytest.raises(sg.IndexRangeError) as caught:
+        run()
+    assert isinstance(caught.value, sg.SymgradError)
+    assert isinstance(caught.value, IndexError)
+    assert caught.value.what == "index 5 is out of bounds for axis 0 with size 3"
+    assert caught.value.at
+    assert "test_function.py" in caught.value.at
+
+
+def test_names_that_a_graph_does_not_have() -> None:
+    x = sg.scalar("x")
+    with pytest.raises(sg.NameNotFoundError, match="no tensor called 'q'") as caught:
+        sg.Graph([x], x * 2).find("q")
+    assert isinstance(caught.value, KeyError)
+
+
 def test_functions_are_freed() -> None:
     x = sg.scalar("x")
     f = sg.function([x], x + 1)
