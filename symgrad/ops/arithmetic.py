@@ -13,6 +13,7 @@ from symgrad.ops.cast import astype
 from symgrad.ops.complexes import complex, imag, real
 from symgrad.ops.create import as_tensor
 from symgrad.ops.kinds import BITS, FLOATS, INTEGERS, NUMBERS, REALS, Elementwise, elementwise
+from symgrad.ops.scalar import ScalarBuilder, Value
 from symgrad.registry import provide
 from symgrad.types import FLOAT64, as_int
 
@@ -59,8 +60,19 @@ rsqrt: Elementwise = elementwise("rsqrt(x)", "1 / sqrt(x); inf at 0, and its der
                     scalar=lambda b, x: b.divide(b.constant(1.0, x), b.call("sqrt", x)))  # fmt: skip
 
 cbrt: Elementwise = elementwise("cbrt(x)", "the real cube root; its derivative at 0 is inf", accepts=FLOATS,
-                   d_x=lambda x, out: reciprocal(3 * square(out)),
+                   d_x=lambda x, out: cbrt_derivative(out, x),
                    numpy="numpy.cbrt({x}, out={out})", scalar=lambda b, x: b.call("cbrt", x))  # fmt: skip
+
+
+def _cbrt_derivative(b: ScalarBuilder, c: Value, x: Value) -> Value:
+    return b.divide(b.constant(1.0, c), b.multiply(b.constant(3.0, c), b.multiply(c, c)))
+
+
+# Of c and 1 / c^2, one is infinite at 0 and at infinity: as a power of x, it has the slope -2/3 of itself over x.
+cbrt_derivative: Elementwise = elementwise("cbrt_derivative(c, x)", "1 / (3 c^2) with c = cbrt(x)", accepts=FLOATS,
+                              d_x=lambda c, x, out: -2 / 3 * (out / x),
+                              no_gradient={"c": "it is cbrt(x), and counts as a function of x"},
+                              numpy="numpy.reciprocal(3 * numpy.square({c}), out={out})", scalar=_cbrt_derivative)  # fmt: skip
 
 abs: Elementwise = elementwise("abs(x)", "|x|, with derivative 0 at 0", accepts=REALS, selects=True,
                   d_x=lambda x, out: sign(x),

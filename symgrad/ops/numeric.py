@@ -281,6 +281,28 @@ def over_squares(x: Array, y: Array, out: Out = None) -> Array:
     return where(edge, numpy.copysign(numpy.zeros_like(x), x), result, out)
 
 
+def over_hypot(x: Array, y: Array, h: Array, out: Out = None) -> Array:
+    """x / h with h = hypot(x, y); 0 where h is 0, the sign of x where it alone is infinite."""
+    far = numpy.isinf(x) & numpy.isfinite(y)
+    result = numpy.where(far, numpy.copysign(numpy.ones_like(x), x), x / h)
+    return where(h == 0, numpy.zeros_like(x), result, out)
+
+
+def asin_derivative(x: Array, out: Out = None) -> Array:
+    """1 / sqrt(1 - x^2)."""
+    return numpy.reciprocal(numpy.sqrt(_one_minus_square(x)), out=out)
+
+
+def atanh_derivative(x: Array, out: Out = None) -> Array:
+    """1 / (1 - x^2)."""
+    return numpy.reciprocal(_one_minus_square(x), out=out)
+
+
+def _one_minus_square(x: Array) -> Array:
+    """(1 - x) (1 + x), where 1 - x is exact; for |x| < 1/2, 1 - x^2, which is rounded once."""
+    return numpy.where(numpy.abs(x) < 0.5, 1 - x * x, (1 - x) * (1 + x))
+
+
 def masked_multiply(g: Array, p: Array, out: Out = None) -> Array:
     """g p, but 0 where g is 0."""
     zero = numpy.equal(g, 0)

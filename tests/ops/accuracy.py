@@ -15,7 +15,8 @@ import numpy as np
 from mpmath import mp, mpf
 
 import symgrad as sg
-from symgrad.ops.inverse import over_squares
+from symgrad.ops.arithmetic import cbrt_derivative
+from symgrad.ops.inverse import asin_derivative, atanh_derivative, over_hypot, over_squares
 from symgrad.ops.power import pow_plus
 from symgrad.ops.select import masked_multiply, masked_multiply_both
 from symgrad.ops.transcendental import log_cosh, sigmoid_difference
@@ -161,6 +162,12 @@ TABLE: dict[str, Row] = {
     "sqrt": Row(mp.sqrt, (lambda x: 1 / (2 * mp.sqrt(x)),), (POSITIVE,)),
     "rsqrt": Row(lambda x: 1 / mp.sqrt(x), (lambda x: -1 / (2 * x * mp.sqrt(x)),), (POSITIVE,)),
     "cbrt": Row(_cbrt, (lambda x: 1 / (3 * _cbrt(x) ** 2),), (ANY,)),
+    "cbrt_derivative": Row(
+        lambda x: 1 / (3 * _cbrt(x) ** 2),
+        (lambda x: -2 / (9 * _cbrt(x) ** 5),),
+        (points(-1e150, 1e150),),
+        build=lambda x: cbrt_derivative(sg.cbrt(x), x),
+    ),
     "abs": Row(abs, (mp.sign,), (ANY,)),
     "sign": Row(mp.sign, (None,), (ANY,)),
     "floor": Row(mp.floor, (None,), (ANY,)),
@@ -232,6 +239,21 @@ TABLE: dict[str, Row] = {
         lambda x, y: mp.sqrt(x**2 + y**2),
         (lambda x, y: x / mp.sqrt(x**2 + y**2), lambda x, y: y / mp.sqrt(x**2 + y**2)),
         pairs(ANY, OTHER),
+    ),
+    "asin_derivative": Row(
+        lambda x: 1 / mp.sqrt(1 - x**2),
+        (lambda x: x / mp.sqrt(1 - x**2) ** 3,),
+        (INSIDE,),
+        build=asin_derivative,
+    ),
+    "atanh_derivative": Row(
+        lambda x: 1 / (1 - x**2), (lambda x: 2 * x / (1 - x**2) ** 2,), (INSIDE,), build=atanh_derivative
+    ),
+    "over_hypot": Row(
+        lambda x, y: x / mp.sqrt(x**2 + y**2),
+        (lambda x, y: y**2 / mp.sqrt(x**2 + y**2) ** 3, lambda x, y: -x * y / mp.sqrt(x**2 + y**2) ** 3),
+        pairs(SMALL, SMALL),
+        build=lambda x, y: over_hypot(x, y, sg.hypot(x, y)),
     ),
     "over_squares": Row(
         _over_squares,
@@ -305,6 +327,13 @@ SECOND: dict[str, Row] = {
     "log1p": Row(lambda x: -1 / (1 + x) ** 2, (), (points(-1 + 2**-53, 1e100),)),
     "atan": Row(lambda x: -2 * x / (1 + x**2) ** 2, (), (points(-1e100, 1e100),)),
     "asinh": Row(lambda x: -x / mp.sqrt(1 + x**2) ** 3, (), (points(-1e100, 1e100),)),
+    "asin": Row(lambda x: x / mp.sqrt(1 - x**2) ** 3, (), (INSIDE,), bound=6),
+    "acos": Row(lambda x: -x / mp.sqrt(1 - x**2) ** 3, (), (INSIDE,), bound=6),
+    "atanh": Row(lambda x: 2 * x / (1 - x**2) ** 2, (), (INSIDE,)),
+    "cbrt": Row(lambda x: -2 / (9 * _cbrt(x) ** 5), (), (points(-1e150, 1e150),)),
+    "hypot": Row(
+        lambda x: 9 / mp.sqrt(x * x + 9) ** 3, (), (points(-1e100, 1e100),), build=lambda x: sg.hypot(x, 3)
+    ),
     "sqrt": Row(lambda x: -(x ** mpf(-1.5)) / 4, (), (points(1e-200, 1e200),)),
     "reciprocal": Row(lambda x: 2 / x**3, (), (points(1e-100, 1e100),)),
     "pow to 0.3": Row(

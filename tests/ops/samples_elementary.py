@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import symgrad as sg
-from symgrad.ops.inverse import over_squares
+from symgrad.ops.arithmetic import cbrt_derivative
+from symgrad.ops.inverse import asin_derivative, atanh_derivative, over_hypot, over_squares
 from symgrad.ops.power import pow_plus
 from symgrad.ops.transcendental import sigmoid_difference
 from tests.ops.sample import A, B, C, D, I, P, Q, Sample, one, random
@@ -20,6 +21,9 @@ ELEMENTARY: dict[str, list[Sample]] = {
     "log10": [one("log10", np.log10, P)],
     "rsqrt": [one("rsqrt", lambda x: 1 / np.sqrt(x), P)],
     "cbrt": [one("cbrt", np.cbrt, P), one("cbrt", np.cbrt, -Q)],
+    "cbrt_derivative": [
+        Sample(lambda x: cbrt_derivative(sg.cbrt(x), x), (P,), lambda x: 1 / (3 * np.cbrt(x) ** 2))
+    ],
     "asin": [one("asin", np.arcsin, U)],
     "acos": [one("acos", np.arccos, U)],
     "atan": [one("atan", np.arctan, A)],
@@ -28,6 +32,11 @@ ELEMENTARY: dict[str, list[Sample]] = {
     "atanh": [one("atanh", np.arctanh, U)],
     "atan2": [one("atan2", np.arctan2, A, B)],
     "hypot": [one("hypot", np.hypot, A, B)],
+    "asin_derivative": [Sample(asin_derivative, (U,), lambda x: 1 / np.sqrt(1 - x * x))],
+    "atanh_derivative": [Sample(atanh_derivative, (U,), lambda x: 1 / (1 - x * x))],
+    "over_hypot": [
+        Sample(lambda x, y: over_hypot(x, y, sg.hypot(x, y)), (A, B), lambda x, y: x / np.hypot(x, y))
+    ],
     "over_squares": [Sample(over_squares, (A, B), lambda x, y: x / (x * x + y * y))],
     "pow_plus": [Sample(lambda x, y: pow_plus(x, y, -1), (P, B), lambda x, y: x ** (y - 1))],
     "sigmoid_difference": [Sample(sigmoid_difference, (A, B), lambda x, y: 1 / (1 + np.exp(y - x)))],

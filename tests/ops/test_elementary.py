@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad.ops.inverse import asin_derivative
 
 INF, NAN = np.inf, np.nan
 
@@ -62,6 +63,8 @@ CONVENTIONS: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
     ("hypot", (0.0, -2.0), (0, -1)),
     ("hypot", (3e300, 4e300), (0.6, 0.8)),
     ("hypot", (3e-320, 0.0), (1, 0)),
+    ("hypot", (INF, 3.0), (1, 0)),
+    ("hypot", (2.0, -INF), (0, -1)),
     ("logaddexp", (-INF, -INF), (0, 0)),
     ("logaddexp", (INF, 0.0), (1, 0)),
     ("logaddexp", (-INF, 0.0), (0, 1)),
@@ -247,7 +250,7 @@ READABLE: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = [
     (sg.tanh, sg.sech_squared),
     (sg.tan, lambda x: sg.reciprocal(sg.square(sg.cos(x)))),
     (sg.log, sg.reciprocal),
-    (sg.asin, lambda x: sg.rsqrt((1 - x) * (1 + x))),
+    (sg.asin, asin_derivative),
     (sg.asinh, lambda x: sg.reciprocal(sg.hypot(1, x))),
 ]
 
@@ -332,3 +335,47 @@ def test_mixed_slopes_of_powers(backend: str) -> None:
     np.testing.assert_allclose(
         sg.function([a], sg.grad(sg.grad(z, a), a), backend=backend)(0.0), second, rtol=1e-12
     )
+
+
+def _leg(x: Any) -> Any:
+    return sg.hypot(x, 3.0)
+
+
+#: Function, order, point, derivative: where terms of the textbook's form cancel, or 0 meets infinity.
+HIGHER: list[tuple[Callable[[Any], Any], int, float, float]] = [
+    *[(sg.cbrt, order, x, 0) for order in (1, 2, 3, 4) for x in (INF, -INF)],
+    *[(sg.cbrt, order, 0.0, s * INF) for order, s in ((1, 1), (2, -1), (3, 1), (4, -1))],
+    *[(sg.cbrt, order, -0.0, INF) for order in (1, 2, 3, 4)],
+    (sg.cbrt, 2, -8.0, 1 / 144),
+    (sg.cbrt, 3, 1e-300, INF),
+    *[(sg.asinh, order, x, 0) for order in (1, 2, 3, 4) for x in (INF, -INF)],
+    (sg.asinh, 2, 1e-20, -1e-20),
+    (sg.asinh, 4, 1e-20, 9e-20),
+    *[
+        (sg.asin, order, x, value)
+        for order, x, value in ((2, 1e-20, 1e-20), (4, 1e-20, 9e-20), (2, 1.0, INF))
+    ],
+    *[
+        (sg.acos, order, x, value)
+        for order, x, value in ((2, 1e-20, -1e-20), (4, 1e-20, -9e-20), (2, -1.0, INF))
+    ],
+    *[
+        (sg.atanh, order, x, value)
+        for order, x, value in ((2, 1e-20, 2e-20), (4, 1e-20, 24e-20), (2, -1.0, -INF))
+    ],
+    *[(_leg, 2, x, value) for x, value in ((1e8, 9e-24), (1e15, 9e-45), (INF, 0), (0.0, 1 / 3))],
+    *[(_leg, 3, x, value) for x, value in ((1e8, -27e-32), (1e15, -27e-60), (INF, 0), (0.0, 0))],
+]
+
+
+@pytest.mark.parametrize(("f", "order", "at", "exact"), HIGHER)
+def test_higher_derivatives_at_hard_points(
+    f: Callable[[Any], Any], order: int, at: float, exact: float, backend: str
+) -> None:
+    x = sg.scalar("x")
+    y = f(x)
+    for _ in range(order):
+        y = sg.grad(y, x)
+    with np.errstate(all="ignore"):
+        found = sg.function([x], y, backend=backend)(at)
+    np.testing.assert_allclose(found, exact, rtol=4e-15, atol=0)

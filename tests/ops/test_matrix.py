@@ -326,6 +326,7 @@ WRITTEN_NAIVELY = set(
         "vector_norm",
         "norm",
         "einsum",
+        "over_hypot",
         "over_squares",
         "log_sigmoid",
         "xlogx",
