@@ -506,3 +506,21 @@ def test_masked_products() -> None:
         run = sg.function([x, m], [first, second, product], on_unused_input="ignore")
         for at in ([np.nan, np.nan], [0.0, np.inf], [np.inf, 1.0]):
             assert not np.any(run(at, False))
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin"])
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+def test_the_largest_of_nothing(name: str, axis: int, shape: tuple[int, int], engine: str) -> None:
+    """An error as in NumPy, also where there are no results either."""
+    x = sg.matrix("x", shape=("n", "m"))
+    f = sg.function([x], getattr(sg, name)(x, axis=axis), backend=engine)
+    a = np.ones(shape)
+    if shape[axis] == 0:
+        with pytest.raises(ValueError, match="no identity|of an empty"):
+            getattr(np, name)(a, axis=axis)
+        with pytest.raises(sg.ExecutionError, match="no identity|of an empty"):
+            f(a)
+    else:
+        np.testing.assert_array_equal(f(a), getattr(np, name)(a, axis=axis))

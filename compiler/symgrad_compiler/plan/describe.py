@@ -131,8 +131,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
             yield f"check that {step.size} is not negative"
         elif step.bound is not None:
             yield f"check that {step.bound.bound} is {'' if step.bound.from_end else 'not '}negative"
-        elif step.elements is not None:
-            yield f"check that {step.elements[0]} is not 0"
+        elif step.has_elements:
+            yield f"check that {step.size} is not 0"
         elif step.equal is not None:
             yield f"check {step.equal[0]} == {step.equal[1]}"
         elif step.index is None:

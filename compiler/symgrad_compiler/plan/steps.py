@@ -337,8 +337,8 @@ class BoundsCheck:
     count: Dim = 0
     #: Of sizes assumed equal: both.
     equal: tuple[Dim, Dim] | None = None
-    #: Of a reduction that needs elements: how many it gets, and how many results there are.
-    elements: tuple[Dim, Dim] | None = None
+    #: Of a reduction that needs elements, also for no results, as in NumPy: the size is how many it gets.
+    has_elements: bool = False
 
     def reads(self) -> Iterator[Access]:
         if self.index is not None:

@@ -136,10 +136,8 @@ class StepEmitter:
             else:
                 wrong = code.logical_and(is_negative, code.less_equal(zero, code.add(bound, size)))
             self.fail(wrong, WRONG_BOUND, bound)
-        elif step.elements is not None:
-            elements, results = (self.sizes(d) for d in step.elements)
-            nothing = code.logical_and(code.less_equal(elements, zero), code.less(zero, results))
-            self.fail(nothing, NO_ELEMENTS, elements, results)
+        elif step.has_elements:
+            self.fail(code.less_equal(size, zero), NO_ELEMENTS, size)
         elif step.equal is not None:
             a, b = (self.sizes(d) for d in step.equal)
             self.fail(code.logical_not(code.equal(a, b)), SHAPE_ERROR, a, b)
