@@ -9,7 +9,7 @@ import numpy
 
 from symgrad.errors import GraphError, ShapeError
 from symgrad.ir.tensor import Tensor, apply
-from symgrad.ops.arithmetic import abs
+from symgrad.ops.arithmetic import abs, negative
 from symgrad.ops.cast import astype, stop_gradient
 from symgrad.ops.compare import logical_and
 from symgrad.ops.complexes import complex, imag, real
@@ -51,8 +51,11 @@ def vector_norm(x: Any, axis: Any = None, *, keepdims: bool = False, ord: float 
     if order == 1:
         return sum(abs(tensor), axes, keepdims=keepdims)
     if order < 0:  # 0 where an element is: 1 / (1/0 + ...)
-        return pow(sum(pow(abs(tensor), order), axes, keepdims=keepdims), 1 / order)
-    if order == 2:
+        scale = _smallest(tensor, axes)
+        nothing = scale == 0
+        ratios = where(nothing, 1, abs(tensor) / where(nothing, 1, scale))
+        norm = where(nothing, 0, pow(sum(pow(ratios, order), axes, keepdims=True), 1 / order))
+    elif order == 2:
         scale = _power_of_two(tensor, axes)
         norm = root(sum(squared_length(_scaled(tensor, scale)), axes, keepdims=True))
     else:
@@ -92,6 +95,15 @@ def _largest(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     largest = _supremum(x, axes)
     least = float(numpy.finfo(largest.dtype.numpy).tiny) * 2.0**30
     return stop_gradient(where(logical_and(largest > 0, largest < math.inf), maximum(largest, least), 1))
+
+
+def _smallest(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The smallest |x|, but where it is not 0, so large that its inverse is finite; 1 where it is infinite or NaN."""
+    below = negative(abs(x))
+    smallest = negative(keep(apply(Supremum(axes), below), x.shape, axes) if axes else below)
+    least = float(numpy.finfo(smallest.dtype.numpy).tiny) * 2.0**30
+    kept = where(smallest < math.inf, maximum(smallest, least), 1)
+    return stop_gradient(where(smallest == 0, 0, kept))
 
 
 def _supremum(x: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -524,3 +524,22 @@ def test_the_largest_of_nothing(name: str, axis: int, shape: tuple[int, int], en
             f(a)
     else:
         np.testing.assert_array_equal(f(a), getattr(np, name)(a, axis=axis))
+
+
+@pytest.mark.parametrize("p", [-1, -2, -0.5, -3.5])
+def test_norms_of_negative_order_have_slopes_of_0_where_they_are_0(p: float, backend: str) -> None:
+    """Where an element is 0 so is the norm, at every order; small elements neither overflow nor underflow."""
+    x = sg.matrix("x", shape=("n", 3))
+    norms = sg.vector_norm(x, axis=1, ord=p)
+    first = sg.grad(sg.sum(norms), x)
+    second = sg.grad(sg.sum(first * [1.0, 2.0, 3.0]), x)
+    at = np.array(
+        [[0.0, 1.0, 2.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 4.0], [1e-170, 2e-170, 4e-170]]
+    )
+    value, slopes, bends = sg.function([x], [norms, first, second], backend=backend)(at)
+    for found in (value, slopes, bends):
+        np.testing.assert_array_equal(found[:3], 0)
+    np.testing.assert_allclose(value[3], np.sum(at[3] ** p) ** (1 / p), rtol=1e-14)
+    np.testing.assert_allclose(value[4], 1e-170 * value[3], rtol=1e-13)
+    np.testing.assert_allclose(slopes[3], (at[3] / value[3]) ** (p - 1), rtol=1e-13)
+    np.testing.assert_allclose(slopes[4], slopes[3], rtol=1e-13)
