@@ -92,7 +92,7 @@ def cholesky(a: Any, *, upper: bool = False) -> Tensor:
         upper: which factor.
 
     Raises:
-        LinAlgError: when it runs, a matrix that is not positive definite.
+        LinAlgError: when it runs, a matrix that is not positive definite. NaN is handed on, as by NumPy.
 
     The gradient with respect to a is triangular as well: it is that of what is read, each element off the diagonal
     for two. See docs/derivatives.md.

@@ -552,3 +552,20 @@ def test_factors_block_by_block(n: int) -> None:
         f(value)
     assert "matrix of the batch: 1" in str(caught.value)
     assert f"leading minor: {n - 2}" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("n", [2, 4, 12])
+def test_cholesky_hands_nan_on(n: int, dtype: str, backend: str) -> None:
+    """As NumPy does: a pivot that is NaN is no pivot that is not positive."""
+    a = sg.matrix("a", shape=(n, n), dtype=dtype)
+    f = sg.function([a], sg.linalg.cholesky(a), backend=backend)
+    for place in ((0, 0), (1, 1), (n - 1, 0), (n - 1, n - 1)):
+        matrix = np.asarray(2 * np.eye(n), dtype)
+        matrix[place] = np.nan
+        np.testing.assert_array_equal(f(matrix), np.linalg.cholesky(matrix))
+    for pivot in (0.0, -1.0):
+        matrix = np.asarray(2 * np.eye(n), dtype)
+        matrix[1, 1] = pivot
+        with pytest.raises(sg.LinAlgError, match="not positive definite"):
+            f(matrix)

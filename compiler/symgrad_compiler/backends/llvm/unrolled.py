@@ -140,7 +140,7 @@ class _Unrolled:
             total = a[j][j]
             for k in range(j):
                 total = self._less_product(total, l[j][k], l[j][k])
-            self._fail(code.logical_not(code.less(self.zero, total)), j)
+            self._fail(code.less_equal(total, self.zero), j)  # NaN goes on, as in LAPACK
             l[j][j] = code.unary("sqrt", total)
             for i in range(j + 1, n):
                 total = a[i][j]
