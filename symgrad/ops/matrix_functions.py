@@ -10,12 +10,15 @@ from typing import Any, ClassVar
 from symgrad.dims import Dim
 from symgrad.errors import GraphError, ShapeError
 from symgrad.ir.tensor import Node, Tensor, apply
+from symgrad.ops.cast import stop_gradient
 from symgrad.ops.contract import matmul
 from symgrad.ops.create import as_tensor, zeros_like
+from symgrad.ops.determinant import slogdet
 from symgrad.ops.join import concat
 from symgrad.ops.kinds import Custom, Tangents, declare
 from symgrad.ops.norms import matrix_norm
-from symgrad.ops.shape import reshape
+from symgrad.ops.select import where
+from symgrad.ops.shape import expand_dims, reshape
 from symgrad.ops.solve import Inverse, identity_like
 from symgrad.ops.spectral import svdvals
 from symgrad.ops.triangular import adjoint, here, infer_square, matrices, square
@@ -123,8 +126,8 @@ def cond(a: Any, p: Any = None) -> Tensor:
         p: None or 2 for the largest singular value over the smallest, -2 for the reverse; else an order of
             `matrix_norm`: the norm of a times that of its inverse.
 
-    Raises:
-        LinAlgError: when it runs, a singular matrix, for a `p` that needs an inverse.
+    That of a singular matrix is inf (0 for -2, if the matrix is not 0), as far as rounding leaves it singular, with
+    derivatives of 0 where it is inf.
 
     >>> cond([[2.0, 0.0], [0.0, 0.5]]).eval()
     np.float64(4.0)
@@ -132,8 +135,13 @@ def cond(a: Any, p: Any = None) -> Tensor:
     if p is None or p in (2, -2):
         s = svdvals(matrices(a, "cond"))
         first, last = s[..., 0], s[..., -1]
-        return last / first if p == -2 else first / last
+        above, below = (last, first) if p == -2 else (first, last)
+        return where(below == 0, math.inf, above / where(below == 0, 1, below))
     if p not in ("fro", "nuc", 1, -1, math.inf, -math.inf):
         raise GraphError(f"cond has no order {p!r:.20}", at=here())
     matrix = square(a, "cond")
-    return matrix_norm(matrix, ord=p) * matrix_norm(apply(Inverse(), matrix), ord=p)
+    singular = slogdet(stop_gradient(matrix)).sign == 0
+    regular = where(expand_dims(singular, (-2, -1)), identity_like(matrix), matrix)
+    # The identity stands in, of which there is an inverse.
+    product = matrix_norm(regular, ord=p) * matrix_norm(apply(Inverse(), regular), ord=p)
+    return where(singular, math.inf, product)

@@ -569,3 +569,20 @@ def test_cholesky_hands_nan_on(n: int, dtype: str, backend: str) -> None:
         matrix[1, 1] = pivot
         with pytest.raises(sg.LinAlgError, match="not positive definite"):
             f(matrix)
+
+
+@pytest.mark.parametrize("p", [None, 2, -2, 1, -1, np.inf, -np.inf, "fro"])
+def test_cond_of_singular_matrices_is_that_of_numpy(p: Any, backend: str) -> None:
+    """inf, of one in a batch too, with derivatives of 0; what is regular keeps its own."""
+    a = sg.tensor("a", ("k", 2, 2))
+    y = linalg.cond(a, p)
+    f = sg.function([a], [y, sg.grad(sg.sum(y), a)], backend=backend)
+    value = np.array([[[1.0, 2.0], [3.0, 4.0]], np.zeros((2, 2)), [[1.0, 0.0], [0.0, 0.0]]])
+    found, slope = f(value)
+    np.testing.assert_allclose(found, np.linalg.cond(value, p), rtol=1e-12)
+    np.testing.assert_allclose(slope[0], f(value[:1])[1][0], rtol=1e-12)
+    assert (slope[1:][np.isinf(found[1:])] == 0).all()
+    assert np.isfinite(slope).all()
+    large = sg.matrix("large", shape=("n", "n"))
+    of_large = sg.function([large], linalg.cond(large, p), backend=backend)
+    assert of_large(np.zeros((20, 20))) == np.inf
