@@ -24,6 +24,7 @@ LAYERS = (
     ("symgrad.errors", "symgrad.locks"),
     ("symgrad.dims",),
     ("symgrad.types",),  # above dims: a type has a shape
+    ("symgrad.conversion",),
     ("symgrad.registry", "symgrad.proofs", "symgrad_runtime"),
     ("symgrad.ir",),
     ("symgrad.text",),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from symgrad.conversion import Misfit, exact_array
 from symgrad.dims import Size, evaluate, lone_symbol
 from symgrad.errors import InputError
 from symgrad.types import TensorType
@@ -25,7 +26,8 @@ class Entry:
     """Checks the arguments of one program.
 
     An argument is taken as it is when it is an array of the right dtype; otherwise it is converted where
-    nothing is lost: lists and Python numbers, integers for a float input, byte-swapped arrays.
+    nothing is lost (`symgrad.conversion`): lists and Python numbers, integers that a float input holds,
+    byte-swapped arrays.
     """
 
     def __init__(
@@ -117,43 +119,32 @@ class Entry:
 
     def _convert(self, i: int, value: Any) -> Any:
         parameter = self.parameters[i]
-        wanted = parameter.type.dtype.numpy
         try:
-            array = numpy.asarray(value)
-        except (TypeError, ValueError) as error:
-            raise self._bad(parameter, f"{type(value).__name__}: {error}") from error
-        if array.dtype.kind not in "biufc":
-            raise self._bad(parameter, f"{type(value).__name__} of dtype {array.dtype}")
-        if array.dtype != wanted or not array.dtype.isnative:
-            self._require_lossless(parameter, value, array)
-            with numpy.errstate(all="ignore"):
-                converted = array.astype(wanted)
-            if array.dtype.kind in "iu" and wanted.kind in "iu" and not numpy.array_equal(converted, array):
-                raise self._bad(parameter, f"values that {parameter.type.dtype} does not hold")
-            array = converted
+            array = exact_array(value, parameter.type.dtype, self.cast)
+        except Misfit as misfit:
+            raise self._misfit(parameter, misfit) from misfit.__cause__
         if array.ndim != parameter.type.ndim:
             raise self._wrong_shape_of(parameter, array.shape, {})
         return array
 
-    def _require_lossless(self, parameter: Parameter, value: Any, array: Any) -> None:
-        wanted = parameter.type.dtype.numpy
-        weak = isinstance(value, (bool, int, float, complex, list, tuple)) and not isinstance(
-            value, numpy.generic
-        )
-        if self.cast or numpy.can_cast(array.dtype, wanted, "same_kind" if weak else "safe"):
-            return
-        if weak and array.dtype.kind in "iu" and wanted.kind in "iufc":
-            return
-        raise InputError(
-            f"{self.function}: the input {parameter.name!r} takes {parameter.type.dtype}, not {array.dtype}",
-            facts=[("expected", parameter.type), ("got", f"an array of {array.dtype}")],
-            hint=f"{parameter.name}.astype({parameter.type.dtype.name!r}), or compile with cast=True",
-        )
-
-    def _bad(self, parameter: Parameter, got: str) -> InputError:
+    def _misfit(self, parameter: Parameter, misfit: Misfit) -> InputError:
+        facts = [("expected", parameter.type), ("got", misfit.got)]
+        wanted = parameter.type.dtype
+        if misfit.is_value:
+            return InputError(
+                f"{self.function}: the input {parameter.name!r} takes {wanted}, which does not hold "
+                f"{misfit.number}",
+                facts=facts,
+                hint=None if wanted.kind in ("int", "uint") else "compile with cast=True to round it",
+            )
+        if misfit.is_dtype:
+            return InputError(
+                f"{self.function}: the input {parameter.name!r} takes {wanted}, not {misfit.got.split()[-1]}",
+                facts=facts,
+                hint=f"{parameter.name}.astype({wanted.name!r}), or compile with cast=True",
+            )
         return InputError(
-            f"the input {parameter.name!r} of {self.function} is not an array of numbers",
-            facts=[("expected", parameter.type), ("got", got)],
+            f"the input {parameter.name!r} of {self.function} is not an array of numbers", facts=facts
         )
 
     def _wrong_shape(self, i: int, arrays: Sequence[Any], values: Mapping[str, int]) -> InputError:

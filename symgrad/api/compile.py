@@ -221,8 +221,8 @@ def function(
     Args:
         inputs: input tensors in call order, or a dict that names them.
         outputs: a tensor (the call returns an array), a sequence (a list) or a dict (a dict).
-        updates: shared tensor -> its value after the call.
-        givens: tensor -> what to use instead.
+        updates: shared tensor -> its value after the call: a tensor, or numbers of its type.
+        givens: tensor -> what to use instead: a tensor, or numbers of its type.
         name: an identifier.
         backend: "llvm" (the default where it runs) or "numpy", the reference; see `set_backend`.
         on_unused_input: "raise", "warn" or "ignore".
@@ -237,7 +237,9 @@ def function(
             the graph before it: bit by bit where only exact rules were applied, else to within what rounding
             may do. Graphs of more than 2,000 nodes or 1,000,000 elements are verified only. Default: whether
             the environment variable SYMGRAD_VALIDATE is 1.
-        cast: convert arguments even where that loses digits.
+        cast: convert arguments even where that loses digits. Without it, integers of any width are taken
+            where the input's dtype holds each of them, floats where it is as wide; Python's floats, lists of
+            them too, are rounded to it, but not to infinity.
 
     Raises:
         GraphError, ShapeError, CompileError: here, when the graph is not right, or a pass is not

@@ -8,7 +8,7 @@ from typing import Any
 from symgrad.errors import GraphError, ShapeError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor, create
-from symgrad.ops.create import as_tensor
+from symgrad.ops.create import constant_for
 from symgrad.registry import provide
 
 
@@ -17,10 +17,20 @@ def substitute_tensors(tensors: Sequence[Tensor], givens: Mapping[Tensor, Any]) 
     """`tensors` with each key of `givens` replaced by its value, in the values too.
 
     Raises:
-        GraphError: the replacements depend on each other in a circle.
-        ShapeError: a replacement has another type.
+        GraphError: the replacements depend on each other in a circle; a key is no tensor.
+        ShapeError, DTypeError: a replacement has another type, or numbers are not of it.
     """
-    replacements = {t: as_tensor(v) for t, v in givens.items()}
+    for tensor in givens:
+        if not isinstance(tensor, Tensor):
+            raise GraphError(
+                f"givens are for tensors, not for {type(tensor).__name__}",
+                facts=[("got", repr(tensor)[:80])],
+                at=origin.locate(origin.current()),
+                hint="givens={x: value}, with the tensor x itself",
+            )
+    replacements = {
+        t: constant_for(v, t.type, f"the given for {t.name or t.node.op.name}") for t, v in givens.items()
+    }
     for tensor, new in replacements.items():
         if tensor.type != new.type:
             raise ShapeError(

@@ -22,7 +22,7 @@ from symgrad.ir.traverse import ancestors, consumers
 from symgrad.ir.verify import verify
 
 Tensors: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
-Updates: TypeAlias = Mapping[Tensor, Tensor] | Sequence[tuple[Tensor, Tensor]] | None
+Updates: TypeAlias = Mapping[Tensor, Any] | Sequence[tuple[Tensor, Any]] | None
 
 
 class Graph:
@@ -31,7 +31,7 @@ class Graph:
     Args:
         inputs: input tensors in order, or a dict that (re)names them.
         outputs: a tensor, a sequence, or a dict of named tensors.
-        updates: for shared tensors, the new value after each call.
+        updates: for shared tensors, the new value after each call: a tensor, or numbers.
         name: an identifier.
 
     Raises:
@@ -312,9 +312,8 @@ def check_updates(updates: Updates) -> dict[Shared, Tensor]:
         if target in checked:
             raise GraphError(f"two updates of {target.name or 'one shared tensor'}")
         if not isinstance(value, Tensor):
-            raise GraphError(
-                "the new value of a shared tensor must be a tensor", facts=[("got", repr(value)[:80])]
-            )
+            what = f"the update of {target.name or 'a shared tensor'}"
+            value = registry.language["constant_for"](value, target.type, what)
         if value.type != target.type:
             kind = DTypeError if value.shape == target.shape else ShapeError
             raise kind(

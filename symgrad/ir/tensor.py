@@ -366,7 +366,13 @@ class Shared(Tensor):
         return self.state.get()
 
     def set(self, value: Any) -> None:
-        """Replace the value; shape and dtype are fixed."""
+        """Replace the value; shape and dtype are fixed. What is given is converted where nothing is lost, as
+        the arguments of functions are.
+
+        Raises:
+            ShapeError: another shape.
+            DTypeError: no numbers, or numbers that the dtype does not hold.
+        """
         self.state.set(value)
 
     value = property(get, set, doc="The current value; reading copies.")

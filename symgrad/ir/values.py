@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy
 
-from symgrad.errors import DTypeError, ShapeError
+from symgrad.conversion import Misfit, exact_array
+from symgrad.errors import DTypeError, ShapeError, SymgradError
+from symgrad.ir import origin
 from symgrad.locks import Lock
 from symgrad.types import DType, PyScalar, TensorType, dtype
 
@@ -122,19 +124,29 @@ class State:
             return self.array.copy()
 
     def set(self, value: Any) -> None:
-        """Replace the value; its shape and dtype must be those of the state."""
-        array = numpy.asarray(value)
+        """Replace the value: by one of the state's shape that its dtype holds (`symgrad.conversion`)."""
+        try:
+            array = exact_array(value, self.type.dtype)
+        except Misfit as misfit:
+            raise self._misfit(misfit) from misfit.__cause__
         if array.shape != self.type.shape:
             raise ShapeError(
                 "the shape of shared state is fixed",
                 facts=[("expected", self.type), ("got", f"shape {array.shape}")],
-            )
-        weak = isinstance(value, (bool, int, float, complex, list, tuple))
-        if not numpy.can_cast(array.dtype, self.type.dtype.numpy, "same_kind" if weak else "safe"):
-            raise DTypeError(
-                "the dtype of shared state is fixed",
-                facts=[("expected", self.type), ("got", array.dtype)],
-                hint=f"convert with value.astype({self.type.dtype.name!r})",
+                at=origin.locate(origin.current()),
             )
         with self.lock:
-            self.array = numpy.array(array, dtype=self.type.dtype.numpy, order="C")
+            self.array = numpy.array(array, order="C")
+
+    def _misfit(self, misfit: Misfit) -> SymgradError:
+        facts, at = [("expected", self.type), ("got", misfit.got)], origin.locate(origin.current())
+        if misfit.is_ragged:
+            return ShapeError("the shape of shared state is fixed", facts=facts, at=at)
+        if misfit.is_value:
+            return DTypeError(
+                f"shared state of {self.type.dtype} does not hold {misfit.number}", facts=facts, at=at
+            )
+        if misfit.is_dtype:
+            hint = f"convert with value.astype({self.type.dtype.name!r})"
+            return DTypeError("the dtype of shared state is fixed", facts=facts, at=at, hint=hint)
+        return DTypeError("shared state holds numbers", facts=facts, at=at)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy
 
 from symgrad import dims
+from symgrad.conversion import Misfit, exact_array
 from symgrad.dims import Dim, Shape, Size
-from symgrad.errors import DTypeError, ShapeError, SymgradError
+from symgrad.errors import DTypeError, GraphError, ShapeError, SymgradError
 from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor, apply, check_name, make_input, make_shared
 from symgrad.ir.values import ArrayData, Scalar, State
@@ -174,6 +175,31 @@ def constant(value: Any, dtype: DTypeLike | None = None, name: str | None = None
             array = array.astype(_dtype(dtype).numpy)
         result = array_tensor(array)
     return result if name is None else result.named(name)
+
+
+@provide("constant_for")
+def constant_for(value: Any, like: TensorType, what: str) -> Tensor:
+    """A tensor itself; else a constant of the dtype of `like`, as arguments are converted. `what` is it for?"""
+    if isinstance(value, (Tensor, Size)):
+        return as_tensor(value)
+    try:
+        return array_tensor(exact_array(value, like.dtype))
+    except Misfit as misfit:
+        facts, at = [("expected", like), ("got", misfit.got)], origin.locate(origin.current())
+        if misfit.is_value:
+            raise DTypeError(
+                f"{what} is {misfit.number}, which {like.dtype} does not hold", facts=facts, at=at
+            ) from misfit
+        if misfit.is_dtype:
+            raise DTypeError(
+                f"{what} has another dtype",
+                facts=facts,
+                at=at,
+                hint=f"convert with value.astype({like.dtype.name!r})",
+            ) from misfit
+        if misfit.is_ragged:
+            raise ShapeError(f"{what} is no array", facts=facts, at=at) from misfit
+        raise GraphError(f"{what} must be a tensor or numbers", facts=facts, at=at) from misfit
 
 
 def array_tensor(array: numpy.ndarray[Any, Any]) -> Tensor:

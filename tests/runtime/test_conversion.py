@@ -1,0 +1,153 @@
+"""What is converted for a dtype, and what is not: arguments, states, updates, givens."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+
+LONG = 2**53 + 1
+#: dtype, value, what it becomes.
+TAKEN: list[tuple[str, Any, Any]] = [
+    ("float32", np.array([1, 2**24]), [1.0, 2.0**24]),
+    ("float32", np.array([3 * 2**40, -(2**63)]), [3 * 2.0**40, -(2.0**63)]),
+    ("float32", np.array([2**63], np.uint64), [2.0**63]),
+    ("float32", np.int32(5), 5.0),
+    ("float32", 2**24, 2.0**24),
+    ("float32", 2**70, 2.0**70),
+    ("float32", [0.1, 1], np.float32([0.1, 1])),
+    ("float32", 1e-300, 0.0),
+    ("float32", [float("inf"), -np.inf], [np.inf, -np.inf]),
+    ("float32", np.array([True, False]), [1.0, 0.0]),
+    ("float32", np.array([0.5], np.float16), [0.5]),
+    ("float64", np.array([2**53, -(2**63)]), [2.0**53, -(2.0**63)]),
+    ("float64", [2**70, 0.5], [2.0**70, 0.5]),
+    ("float64", np.array([1.5], ">f4"), [1.5]),
+    ("float64", [], []),
+    ("complex64", [1, 2.5j], [1, 2.5j]),
+    ("int8", np.array([127, -128]), [127, -128]),
+    ("int8", [1, True], [1, 1]),
+    ("int8", [], []),
+    ("uint8", [5, 255], [5, 255]),
+    ("uint64", [2**63, 1], [2**63, 1]),
+    ("uint64", 2**64 - 1, 2**64 - 1),
+    ("float64", np.ma.array([1.0, 2.0]), [1.0, 2.0]),
+]
+
+#: dtype, value, what the message says.
+REFUSED: list[tuple[str, Any, str]] = [
+    ("float32", np.array([1, 2**24 + 1]), "16777217"),
+    ("float32", 2**24 + 1, "16777217"),
+    ("float32", np.int64(2**24 + 1), "16777217"),
+    ("float32", 1e300, "1e+300"),
+    ("float32", [1.0, -1e300], "-1e+300"),
+    ("float32", np.array([1.0]), "float64"),
+    ("float32", 10**400, "1329 bits"),
+    ("float64", np.array([LONG]), str(LONG)),
+    ("float64", np.array([[0, -LONG]]), f"{-LONG} at [0, 1]"),
+    ("float64", LONG, str(LONG)),
+    ("float64", [LONG, 0.5], str(LONG)),
+    ("float64", np.array([2**64 - 1], np.uint64), str(2**64 - 1)),
+    ("float64", 1j, "complex128"),
+    ("complex64", 1e300j, "1e+300j"),
+    ("complex128", LONG, str(LONG)),
+    ("int8", 300, "300"),
+    ("int8", np.array([1, 300]), "300 at [1]"),
+    ("int8", 2**70, str(2**70)),
+    ("int8", [1.0], "float64"),
+    ("uint8", [-1], "-1"),
+    ("uint64", [2**63, -1], "-1"),
+    ("bool", [0, 1], "int64"),
+    ("float64", np.ma.array([1.0, 2.0], mask=[True, False]), "masked"),
+    ("float64", "a", "str"),
+    ("float64", None, "NoneType"),
+    ("float64", [[1.0], [1.0, 2.0]], "unequal lengths"),
+]
+
+
+def _input(dtype: str, value: Any) -> sg.Tensor:
+    try:
+        shape = np.shape(value)
+    except ValueError:
+        shape = (2,)
+    return sg.tensor("x", shape, dtype)
+
+
+def _zeros(x: sg.Tensor) -> Any:
+    return np.zeros(x.shape, x.dtype)
+
+
+@pytest.mark.parametrize(("dtype", "value", "becomes"), TAKEN, ids=repr)
+def test_taken(dtype: str, value: Any, becomes: Any, backend: str) -> None:
+    x = _input(dtype, value)
+    expected = np.array(becomes, dtype)
+    results = [sg.function([x], sg.reshape(x, x.shape), backend=backend)(value)]
+    state = sg.shared(_zeros(x), "w")
+    state.set(value)
+    results.append(state.get())
+    state.set(_zeros(x))
+    sg.function([], [], updates={state: value}, backend=backend)()
+    results.append(state.get())
+    results.append(sg.function([], x + _zeros(x), givens={x: value}, backend=backend)())
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+        assert result.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(("dtype", "value", "says"), REFUSED, ids=repr)
+def test_refused(dtype: str, value: Any, says: str, backend: str) -> None:
+    x = _input(dtype, value)
+    f = sg.function([x], sg.reshape(x, x.shape), backend=backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(sg.InputError) as caught:
+            f(value)
+    assert says in str(caught.value)
+    assert "'x'" in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "value", "says"), REFUSED, ids=repr)
+def test_refused_elsewhere(dtype: str, value: Any, says: str) -> None:
+    x = _input(dtype, value)
+    state = sg.shared(_zeros(x), "w")
+    for use in (
+        lambda: state.set(value),
+        lambda: setattr(state, "value", value),
+        lambda: sg.function([], [], updates={state: value}),
+        lambda: sg.function([], x + _zeros(x), givens={x: value}),
+    ):
+        with pytest.raises((sg.DTypeError, sg.ShapeError, sg.GraphError)) as caught:
+            use()
+        assert says in str(caught.value)
+        assert caught.value.at
+    np.testing.assert_array_equal(state.get(), _zeros(x))
+
+
+def test_cast_rounds() -> None:
+    x = sg.vector("x", dtype="float32")
+    f = sg.function([x], x * 1, cast=True)
+    np.testing.assert_array_equal(f(np.array([2**24 + 1])), [2.0**24])
+    np.testing.assert_array_equal(f([1e300]), [np.inf])
+
+
+def test_words_for_states() -> None:
+    state = sg.shared(np.array([1, 2], "int8"))
+    with pytest.raises(sg.DTypeError, match="shared state of int8 does not hold 300"):
+        state.set([300, 1])
+    with pytest.raises(sg.DTypeError, match="shared state holds numbers"):
+        state.set("a")
+    with pytest.raises(sg.ShapeError, match="the shape of shared state is fixed"):
+        state.set([[1, 2], [3]])
+    with pytest.raises(sg.ShapeError, match="the update of w has another type"):
+        sg.function([], [], updates={sg.shared(np.zeros(2), "w"): 0.0})
+
+
+def test_givens_are_for_tensors() -> None:
+    x = sg.scalar("x")
+    with pytest.raises(sg.GraphError, match="givens are for tensors, not for str") as caught:
+        sg.function([], x * 2, givens={"x": 1.0})  # type: ignore[dict-item]
+    assert "hint" in str(caught.value)
