@@ -31,7 +31,7 @@ class Word(IntEnum):
     PROGRAM = 7  # code
     LAYOUT = 8
     SLOW = 9  # the Python callable for everything unusual
-    FORM = 10  # 0 one output, 1 list, 2 dict
+    FORM = 10  # SINGLE and the like
     KEYS = 11  # of the dict
     FAST = 12  # whether the fast way may be taken
     PARAMETERS = 13  # records, see PARAMETER_WORDS
@@ -54,6 +54,8 @@ PARAMETER_WORDS = 5
 RESULT_WORDS = 3
 #: Kinds of dimensions: must be `value`; gives size number `value`; must equal size number `value`.
 FIXED, BINDS, REPEATS = 0, 1, 2
+#: Forms of results: one output by itself, or all in a container.
+SINGLE, LIST, DICT, TUPLE = 0, 1, 2, 3
 
 #: Python's and NumPy's functions and types that the entry uses, in order.
 API_FUNCTIONS = (
@@ -165,11 +167,11 @@ class Context:
         words[Word.API] = _address(api_table())
         self.can_be_fast = not derived and words[Word.TOTAL] <= MAX_STACK_WORDS
 
-    def answer_with(self, slow: Any, keys: Sequence[Any] | None, single: bool, fast: bool) -> None:
+    def answer_with(self, slow: Any, form: int, keys: Sequence[Any] | None, fast: bool) -> None:
         """Say how results are given, and who takes the calls that are unusual."""
         words = self.words
         words[Word.SLOW] = self._object(slow)
-        words[Word.FORM] = 0 if single else 1 if keys is None else 2
+        words[Word.FORM] = form
         words[Word.KEYS] = self._keep([self._object(k) for k in keys or ()])
         words[Word.FAST] = fast and self.can_be_fast
 

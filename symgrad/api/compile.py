@@ -28,6 +28,7 @@ from symgrad_compiler.driver import (
 )
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan.budget import Memory
+from symgrad_runtime.context import DICT, LIST, SINGLE, TUPLE
 from symgrad_runtime.native import NativeProgram
 from symgrad_runtime.program import Program
 
@@ -43,21 +44,31 @@ def set_backend(name: str) -> None:
 class _Caller:
     """A program, and the form in which its results are given. Knows nothing of the function around it."""
 
-    __slots__ = ("keys", "program", "single")
+    __slots__ = ("form", "keys", "program")
 
-    def __init__(self, program: Program | NativeProgram, form: Any) -> None:
+    def __init__(self, program: Program | NativeProgram, outputs: Any) -> None:
         self.program = program
-        self.keys = list(form) if isinstance(form, Mapping) else None
-        self.single = isinstance(form, Tensor)
+        self.form = _form_of(outputs)
+        self.keys = list(outputs) if self.form == DICT else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             outputs = self.program(args, kwargs)
         except IndexError as error:
             raise range_error(error) from error.__cause__
-        if self.single:
+        if self.form == SINGLE:
             return outputs[0]
+        if self.form == TUPLE:
+            return tuple(outputs)
         return list(outputs) if self.keys is None else dict(zip(self.keys, outputs, strict=True))
+
+
+def _form_of(outputs: Any) -> int:
+    if isinstance(outputs, Tensor):
+        return SINGLE
+    if isinstance(outputs, Mapping):
+        return DICT
+    return TUPLE if isinstance(outputs, tuple) else LIST
 
 
 class Function:
@@ -108,7 +119,8 @@ class Function:
                 f"{self.name} has its outputs by name",
                 facts=[("expected", f"arrays for {keys}"), ("got", got)],
             )
-        given = [outputs] if self._call.single else [outputs[k] for k in keys] if keys else list(outputs)
+        is_single = self._call.form == SINGLE
+        given = [outputs] if is_single else [outputs[k] for k in keys] if keys else list(outputs)
         if len(given) != len(self.graph.outputs):
             raise InputError(f"{self.name} has {len(self.graph.outputs)} outputs, got {len(given)} arrays")
         for name, target, tensor in zip(self.graph.output_names, given, self.graph.outputs, strict=True):
@@ -193,7 +205,7 @@ def _make_function(graph: Graph, form: Any, options: Options) -> Function:
     call = _Caller(program, form)
     if isinstance(program, NativeProgram):
         is_fast = not program.states and program.callbacks is None
-        program.context.answer_with(call, call.keys, call.single, fast=is_fast)
+        program.context.answer_with(call, call.form, call.keys, fast=is_fast)
         made: Function = native_instance(Function, program)()
     else:
         made = Function()
@@ -220,7 +232,8 @@ def function(
 
     Args:
         inputs: input tensors in call order, or a dict that names them.
-        outputs: a tensor (the call returns an array), a sequence (a list) or a dict (a dict).
+        outputs: a tensor (the call returns an array), a tuple (a tuple), another sequence (a list) or a dict
+            (a dict).
         updates: shared tensor -> its value after the call: a tensor, or numbers of its type.
         givens: tensor -> what to use instead: a tensor, or numbers of its type.
         name: an identifier.

@@ -22,6 +22,27 @@ def test_forms_of_outputs_and_calls() -> None:
     assert isinstance(sg.function([x], x * 2)(1.0), np.float64)
 
 
+@pytest.mark.parametrize("value", [1.0, np.array(2.0), 3], ids=["number", "array", "converted"])
+@pytest.mark.parametrize("updates", [False, True], ids=["plain", "updates"])
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+@pytest.mark.parametrize("form", [tuple, list])
+def test_a_tuple_for_a_tuple(form: Any, count: int, updates: bool, value: Any) -> None:
+    x, state = sg.scalar("x"), sg.shared(0.0, "s")
+    outputs = form([x * 2, sg.stack([x, x]), x + 1][:count])
+    f = sg.function([x], outputs, updates={state: x + 1} if updates else None, on_unused_input="ignore")
+    result = f(value)
+    assert type(result) is form
+    assert len(result) == count
+    for have, expected in zip(result, [2.0 * value, [value] * 2, value + 1.0], strict=False):
+        np.testing.assert_array_equal(have, expected)
+    y = sg.scalar("y")
+    given = sg.function([y], outputs, givens={x: y * 1}, on_unused_input="ignore")
+    assert type(given(value)) is form
+    into = form([np.empty(()), np.empty(2), np.empty(())][:count])
+    f.into(into, value)
+    np.testing.assert_array_equal(into[0] if count else 2.0 * value, 2.0 * value)
+
+
 def test_symbolic_sizes_serve_every_value() -> None:
     x = sg.matrix("x", shape=("n", 3))
     f = sg.function([x], [sg.mean(x, axis=0), x.shape[0] * sg.sum(x)])

@@ -22,12 +22,15 @@ from symgrad_runtime.context import (
     BINDS,
     EMPTY,
     FIXED,
+    LIST,
     NDARRAY,
     NONE,
     PARAMETER_WORDS,
     POOL,
     RESULT_WORDS,
     SCALAR,
+    SINGLE,
+    TUPLE,
     Word,
 )
 
@@ -397,15 +400,22 @@ class _Call(_Entry):
 
         self.each(outputs, wrap)
         form = self.word(context, Word.FORM)
-        single, several, as_dict, as_list = (f.label() for _ in range(4))
-        f.branch_if(self.test("eq", form, self.number(0)), single, several)
+        single, several, as_list, no_list, as_tuple, as_dict = (f.label() for _ in range(6))
+        f.branch_if(self.test("eq", form, self.number(SINGLE)), single, several)
         f.start(single)
         f.do(f"ret ptr {self.read(objects, 0, 'ptr').text}")
         f.start(several)
-        f.branch_if(self.test("eq", form, self.number(1)), as_list, as_dict)
+        f.branch_if(self.test("eq", form, self.number(LIST)), as_list, no_list)
         f.start(as_list)
         made = self.python(context, "PyList_New", "ptr", outputs)
         items = self.read(made, 24, "ptr")  # ob_item; filling a new list by hand is what PyList_SET_ITEM does
+        self.each(outputs, lambda k: f.store(self.read_at(objects, k, "ptr"), f.offset(items, k, "i64")))
+        f.do(f"ret ptr {made.text}")
+        f.start(no_list)
+        f.branch_if(self.test("eq", form, self.number(TUPLE)), as_tuple, as_dict)
+        f.start(as_tuple)
+        made = self.python(context, "PyTuple_New", "ptr", outputs)
+        items = f.field(made, 24)  # PyTuple_SET_ITEM
         self.each(outputs, lambda k: f.store(self.read_at(objects, k, "ptr"), f.offset(items, k, "i64")))
         f.do(f"ret ptr {made.text}")
         f.start(as_dict)
