@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 
 from symgrad.errors import InputError
 
 _BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_MOST_BYTES = 2.0**63
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _NUMBER = r"\s*(\d+(?:\.\d+)?|\.\d+)\s*"
 
@@ -22,12 +24,13 @@ def parse_bytes(text: str, what: str) -> int:
     (536870912, 1610612736, 0)
     """
     found = re.fullmatch(_NUMBER + r"([KMGT]?)(?:I?B)?\s*", text.upper(), re.ASCII)
-    if found is None:
+    amount = float(found[1]) * _BYTES[found[2]] if found else math.inf
+    if amount >= _MOST_BYTES:
         raise InputError(
             f"{what} is no amount of memory",
-            facts=[("expected", "a number of bytes, with K, M, G or T: 512M"), ("got", repr(text))],
+            facts=[("expected", "a number of bytes, with K, M, G or T: 512M"), ("got", f"{text!r:.60}")],
         )
-    return int(float(found[1]) * _BYTES[found[2]])
+    return int(amount)
 
 
 def bytes_from_environment(variable: str, default: int) -> int:

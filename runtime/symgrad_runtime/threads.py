@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -94,7 +95,7 @@ def _default() -> int:
     chosen = os.environ.get(VARIABLE, "").strip()
     if not chosen:
         return available()
-    if not chosen.isdigit() or not 1 <= int(chosen) <= MOST_THREADS:
+    if not re.fullmatch("[0-9]{1,9}", chosen) or not 1 <= int(chosen) <= MOST_THREADS:
         raise InputError(
             f"{VARIABLE} is no number of threads",
             facts=[("expected", f"1 to {MOST_THREADS}"), ("got", repr(chosen))],

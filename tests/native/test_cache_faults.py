@@ -350,7 +350,7 @@ def test_a_limit_of_nothing_keeps_nothing(folder: Path, monkeypatch: pytest.Monk
     assert not list(folder.rglob("*"))
 
 
-@pytest.mark.parametrize("text", ["abc", "-1", "12X", "1e9", "M", "1 2"])
+@pytest.mark.parametrize("text", ["abc", "-1", "12X", "1e9", "M", "1 2", "9" * 400, "8388608T"])
 def test_a_limit_that_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("SYMGRAD_CACHE_SIZE", text)
     with pytest.raises(sg.InputError, match=r"SYMGRAD_CACHE_SIZE(.|\n)*512M"):

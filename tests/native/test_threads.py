@@ -221,16 +221,13 @@ def test_the_environment_variable() -> None:
             check=False,
         )
         assert run.stdout.strip() == expected
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {threads.VARIABLE: "many"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert run.returncode != 0
-    assert "SYMGRAD_NUM_THREADS is no number of threads" in run.stderr
+
+
+@pytest.mark.parametrize("text", ["many", "0", "1025", "\u00b2", "\u0663", "9" * 400, "-1", "1.5", "1_0"])
+def test_numbers_of_threads_that_are_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(threads.VARIABLE, text)
+    with pytest.raises(sg.InputError, match="SYMGRAD_NUM_THREADS is no number of threads"):
+        threads._default()
 
 
 def test_many_jobs_with_more_threads_than_cores() -> None:

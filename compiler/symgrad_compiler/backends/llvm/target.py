@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -59,14 +59,19 @@ class Target:
 
 @cache
 def host() -> Target:
-    """This machine; SYMGRAD_CPU ("x86-64-v3", say) narrows what is used of it."""
+    """This machine; SYMGRAD_CPU ("x86-64-v3", say) narrows what is used of it.
+
+    Raises:
+        CompileError: SYMGRAD_CPU is no level, or one above what the processor has.
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     triple = llvm.get_process_triple()
-    cpu = os.environ.get("SYMGRAD_CPU", "")
-    if cpu:
-        return Target(triple, cpu, LEVELS.get(cpu, ""))
     features = llvm.get_host_cpu_features()
+    level = os.environ.get("SYMGRAD_CPU", "")
+    if level:
+        _require_level(level, LEVELS if triple.startswith("x86_64") else {}, features)
+        return Target(triple, level, LEVELS[level])
     text = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
     if triple.startswith("x86_64"):
         text += ",-prefer-256-bit"
@@ -81,6 +86,23 @@ LEVELS = {
     "x86-64-v3": _V3,
     "x86-64-v4": f"{_V3},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl,-prefer-256-bit",
 }
+
+
+def _require_level(level: str, levels: Mapping[str, str], features: Mapping[str, bool]) -> None:
+    """Refuse a level that is not known, on which LLVM ends the process, or that this processor cannot run."""
+    fitting = [name for name, needs in levels.items() if not _missing(needs, features)]
+    if level in fitting:
+        return
+    facts: list[tuple[str, object]] = [("known here", ", ".join(fitting) or "none"), ("got", repr(level))]
+    what = f"SYMGRAD_CPU names no level of processors: {level!r:.60}"
+    if level in levels:
+        what = f"this processor is none of level {level}"
+        facts.append(("missing", ", ".join(_missing(levels[level], features))))
+    raise CompileError(what, facts=facts, hint="leave SYMGRAD_CPU empty to use all that the processor has")
+
+
+def _missing(needs: str, features: Mapping[str, bool]) -> list[str]:
+    return [f[1:] for f in needs.split(",") if f.startswith("+") and not features.get(f[1:], False)]
 
 
 def target_machine(target: Target) -> llvm.TargetMachine:
