@@ -21,8 +21,8 @@ __version__ = "0.1.0"
 
 _MODULES: dict[str, str] = {
     "symgrad.errors": "SymgradError ShapeError DTypeError GraphError GradientError GradientTypeError "
-    "AxisError KeyShapeError IndexRangeError NameNotFoundError DisconnectedInputError ParseError "
-    "CompileError InputError ExecutionError LinAlgError",
+    "GradientShapeError AxisError KeyShapeError IndexRangeError NameNotFoundError DisconnectedInputError "
+    "ParseError CompileError InputError ExecutionError LinAlgError",
     "symgrad.dims": "size assume_equal Size",
     "symgrad.types": "dtype DType",
     "symgrad.ir.tensor": "Tensor",

@@ -84,6 +84,10 @@ class GradientTypeError(GradientError, DTypeError):
     """A derivative with respect to integers or booleans."""
 
 
+class GradientShapeError(GradientError, ShapeError):
+    """A cotangent, a tangent or a cost of the wrong shape."""
+
+
 class DisconnectedInputError(GradientError):
     """A derivative with respect to a tensor that the cost does not depend on."""
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from symgrad.errors import DisconnectedInputError, GradientError, GradientTypeError
+from symgrad.errors import DisconnectedInputError, GradientError, GradientShapeError, GradientTypeError
 from symgrad.ir import origin
 from symgrad.ir.collector import without_collections
 from symgrad.ir.tensor import Tensor
@@ -284,7 +284,7 @@ def require_scalar(cost: Tensor) -> None:
             hint="take sg.real, sg.imag or sg.abs of it, or use sg.vjp with a cotangent",
         )
     if cost.ndim:
-        raise GradientError(
+        raise GradientShapeError(
             f"the cost must be a scalar, but {_label(cost)} has shape ({', '.join(map(str, cost.shape))})",
             facts=[("cost", cost.type)],
             at=origin.locate(cost.node.origins),
@@ -311,7 +311,7 @@ def like_output(output: Tensor, given: Any, what: str = "cotangent") -> Tensor:
     """A cotangent or tangent as a tensor of the type of what it belongs to."""
     vector = as_tensor(given)
     if vector.shape != output.shape:
-        raise GradientError(
+        raise GradientShapeError(
             f"a {what} must have the shape of its tensor",
             facts=[(_label(output), output.type), (what, vector.type)],
             at=origin.locate(origin.current()),

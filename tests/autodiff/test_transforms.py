@@ -324,3 +324,21 @@ def test_trace() -> None:
     assert sg.parse(sg.emit(g)).same(g)
     with pytest.raises(sg.GraphError, match="spec"):
         sg.trace(lambda x: x, 3)
+
+
+def test_shapes_that_do_not_fit_are_errors_of_shape_and_gradient() -> None:
+    x = sg.vector("x", size=2)
+    y, cost = x * 2, sg.sum(x**3)
+    for wrong in (
+        lambda: sg.vjp(y, x, np.ones(3)),
+        lambda: sg.vjp(y, x, 1.0),
+        lambda: sg.jvp(y, x, np.ones((2, 1))),
+        lambda: sg.hvp(cost, x, np.ones(3)),
+        lambda: sg.grad(None, x, known_grads={y: np.ones(3)}),
+        lambda: sg.grad(y, x),
+    ):
+        with pytest.raises(sg.GradientShapeError) as caught:
+            wrong()
+        assert isinstance(caught.value, sg.GradientError)
+        assert isinstance(caught.value, sg.ShapeError)
+        assert caught.value.at
