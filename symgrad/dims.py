@@ -141,6 +141,17 @@ class Size:
             return self - floordiv(self, other) * other
         return self._number() % other if _is_float(other) else NotImplemented
 
+    def __rmod__(self, other: Any) -> Any:
+        if _is_dim(other):
+            return other - floordiv(other, self) * self
+        return other % self._number() if _is_float(other) else NotImplemented
+
+    def __divmod__(self, other: Any) -> Any:
+        return (self // other, self % other) if _is_dim(other) or _is_float(other) else NotImplemented
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return (other // self, other % self) if _is_dim(other) or _is_float(other) else NotImplemented
+
     def __truediv__(self, other: Any) -> Any:
         return self._number() / other if _is_dim(other) or _is_float(other) else NotImplemented
 
@@ -150,10 +161,46 @@ class Size:
     def __pow__(self, other: Any) -> Any:
         if isinstance(other, int) and 0 <= other <= MAX_POWER:
             return product([self] * other)
+        if _is_dim(other):
+            raise self._no_size(f"{self}**{_in_brackets(other)}", f"sg.pow({self}, {other})")
         return self._number() ** other if _is_float(other) else NotImplemented
+
+    def __rpow__(self, other: Any) -> Any:
+        if _is_dim(other):
+            raise self._no_size(f"{other}**{_in_brackets(self)}", f"sg.pow({other}, {self})")
+        return other ** self._number() if _is_float(other) else NotImplemented
 
     def __neg__(self) -> Dim:
         return _sum([(-1, self)])
+
+    def __pos__(self) -> Size:
+        return self
+
+    def __abs__(self) -> Dim:
+        return self if is_never_negative(self) else maximum(self, -self)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._compare(other, "<", "less")
+
+    def __le__(self, other: Any) -> Any:
+        return self._compare(other, "<=", "less_equal")
+
+    def __gt__(self, other: Any) -> Any:
+        return self._compare(other, ">", "greater")
+
+    def __ge__(self, other: Any) -> Any:
+        return self._compare(other, ">=", "greater_equal")
+
+    def _compare(self, other: Any, sign: str, name: str) -> Any:
+        if not _is_dim(other) and not _is_float(other):
+            return NotImplemented
+        raise TypeError(
+            f"whether {self} {sign} {other} is not known when the graph is built; "
+            f"sg.{name}({self}, {other}) is a tensor of it"
+        )
+
+    def _no_size(self, what: str, tensor: str) -> TypeError:
+        return TypeError(f"{what} is no size, since sizes are polynomials; {tensor} is a tensor of it")
 
     def _number(self) -> Any:
         return Size.as_number(self)
@@ -530,6 +577,11 @@ def _assumed(difference: Size) -> Dim:
 
 def _is_dim(value: object) -> bool:
     return isinstance(value, (int, Size)) and not isinstance(value, bool)
+
+
+def _in_brackets(dim: Dim) -> str:
+    text = str(dim)
+    return text if text.isalnum() else f"({text})"
 
 
 def _is_float(value: object) -> bool:

@@ -11,8 +11,9 @@ import numpy
 
 from symgrad.api.givens import substitute_tensors
 from symgrad.api.profile import Profile, check_repeat, profile_of
+from symgrad.dims import Size, lone_symbol, symbols
 from symgrad.errors import CompileError, GraphError, InputError, range_error
-from symgrad.ir.graph import Graph, Tensors, Updates, check_updates, named_tensors
+from symgrad.ir.graph import Graph, Outputs, Tensors, Updates, check_updates, named_tensors, size_attributes
 from symgrad.ir.tensor import Shared, Tensor, is_leaf
 from symgrad.ir.traverse import ancestors
 from symgrad.registry import provide
@@ -64,7 +65,7 @@ class _Caller:
 
 
 def _form_of(outputs: Any) -> int:
-    if isinstance(outputs, Tensor):
+    if isinstance(outputs, (Tensor, Size)):
         return SINGLE
     if isinstance(outputs, Mapping):
         return DICT
@@ -215,7 +216,7 @@ def _make_function(graph: Graph, form: Any, options: Options) -> Function:
 
 def function(
     inputs: Tensors,
-    outputs: Tensors,
+    outputs: Outputs,
     *,
     updates: Updates = None,
     givens: Mapping[Tensor, Any] | None = None,
@@ -233,7 +234,7 @@ def function(
     Args:
         inputs: input tensors in call order, or a dict that names them.
         outputs: a tensor (the call returns an array), a tuple (a tuple), another sequence (a list) or a dict
-            (a dict).
+            (a dict). A size, `x.shape[0]`, is a 0-d tensor.
         updates: shared tensor -> its value after the call: a tensor, or numbers of its type.
         givens: tensor -> what to use instead: a tensor, or numbers of its type.
         name: an identifier.
@@ -289,12 +290,12 @@ def function(
     return _make_function(graph, form, options)
 
 
-def _with_givens(outputs: Tensors, updates: Updates, givens: Mapping[Tensor, Any]) -> tuple[Any, Updates]:
+def _with_givens(outputs: Outputs, updates: Updates, givens: Mapping[Tensor, Any]) -> tuple[Any, Updates]:
     named = named_tensors(outputs, "output")
     checked = check_updates(updates)
     tensors = substitute_tensors([*[t for _, t in named], *checked.values()], givens)
     results, values = tensors[: len(named)], tensors[len(named) :]
-    if isinstance(outputs, Tensor):
+    if isinstance(outputs, (Tensor, Size)):
         new: Any = results[0]
     elif isinstance(outputs, Mapping):
         new = dict(zip(outputs, results, strict=True))
@@ -307,11 +308,11 @@ def _check_unused(graph: Graph, action: str) -> None:
     if action == "ignore":
         return
     used = {t for n in graph.nodes for t in n.inputs} | {*graph.outputs, *graph.updates.values()}
-    sized = {name for n in graph.nodes for name in _sizes_needed(n)}
+    sized = _sizes_asked_for(graph, [t for t in graph.inputs if t in used])
     unused = [
         (n, t)
         for n, t in zip(graph.input_names, graph.inputs, strict=True)
-        if t not in used and not sized.intersection(map(str, t.shape))
+        if t not in used and not sized.intersection(map(lone_symbol, t.shape))
     ]
     if not unused:
         return
@@ -325,10 +326,17 @@ def _check_unused(graph: Graph, action: str) -> None:
     warnings.warn(str(error), UserWarning, stacklevel=3)
 
 
-def _sizes_needed(node: Any) -> list[str]:
-    return (
-        [str(d) for t in node.outputs for d in t.shape if not isinstance(d, int)] if not node.inputs else []
-    )
+def _sizes_asked_for(graph: Graph, used: Sequence[Tensor]) -> set[str]:
+    """The sizes for which an input may be given although nothing reads its elements: those of what is made of
+    sizes alone, and those that no input that is used determines."""
+    made: set[str] = set()
+    asked: set[str] = set()
+    for node in graph.nodes:
+        sizes = [d for t in node.outputs for d in t.shape] + list(size_attributes(node))
+        names = {name for d in sizes for name in symbols(d)}
+        asked |= names
+        made |= set() if node.inputs else names
+    return made | asked.difference(lone_symbol(d) or "" for t in used for d in t.shape)
 
 
 # ---- eval -------------------------------------------------------------------------------------------

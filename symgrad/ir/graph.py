@@ -22,6 +22,8 @@ from symgrad.ir.traverse import ancestors, consumers
 from symgrad.ir.verify import verify
 
 Tensors: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+#: A size as an output is a 0-d tensor.
+Outputs: TypeAlias = Tensor | Size | Sequence[Tensor | Size] | Mapping[str, Tensor | Size]
 Updates: TypeAlias = Mapping[Tensor, Any] | Sequence[tuple[Tensor, Any]] | None
 
 
@@ -71,7 +73,7 @@ class Graph:
     nodes: tuple[Node, ...]
 
     def __init__(
-        self, inputs: Tensors, outputs: Tensors, updates: Updates = None, name: str = "main"
+        self, inputs: Tensors, outputs: Outputs, updates: Updates = None, name: str = "main"
     ) -> None:
         given_inputs, given_outputs = named_tensors(inputs, "input"), named_tensors(outputs, "output")
         self._build(check_name(name), given_inputs, given_outputs, check_updates(updates))
@@ -279,15 +281,18 @@ def signature(graph: Graph, origins: bool = True) -> tuple[Any, ...]:
 # ---- what a graph is made of ------------------------------------------------------------------------
 
 
-def named_tensors(tensors: Tensors, what: str) -> list[tuple[str | None, Tensor]]:
-    """(name, tensor) pairs from a tensor, a sequence or a dict; the name None where none is given."""
+def named_tensors(tensors: Outputs, what: str) -> list[tuple[str | None, Tensor]]:
+    """(name, tensor) pairs from a tensor, a sequence or a dict; the name None where none is given. A size may
+    be an output."""
     items: Iterable[tuple[str | None, Any]]
     if isinstance(tensors, Mapping):
         items = [(check_name(n), t) for n, t in tensors.items()]
-    elif isinstance(tensors, Tensor):
+    elif isinstance(tensors, (Tensor, Size)):
         items = [(None, tensors)]
     else:
         items = [(None, t) for t in tensors]
+    if what == "output":
+        items = [(n, Size.as_number(t) if isinstance(t, Size) else t) for n, t in items]
     for _, tensor in items:
         if not isinstance(tensor, Tensor):
             raise GraphError(
@@ -379,13 +384,13 @@ def _check_sizes(graph: Graph) -> None:
     checked: set[Dim] = set()
     for node in graph.nodes:
         for tensor in node.outputs:
-            for dim in (*tensor.shape, *_size_attributes(node)):
+            for dim in (*tensor.shape, *size_attributes(node)):
                 if not isinstance(dim, int) and dim not in checked:
                     _require_sizes(symbols(dim) - determined, tensor, graph)
                     checked.add(dim)
 
 
-def _size_attributes(node: Node) -> Iterator[Dim]:
+def size_attributes(node: Node) -> Iterator[Dim]:
     """The sizes among a node's attributes."""
     for name in attribute_names(type(node.op)):
         value = getattr(node.op, name)

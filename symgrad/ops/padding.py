@@ -25,12 +25,12 @@ from symgrad.ops.cast import astype
 from symgrad.ops.create import as_tensor, fill_value
 from symgrad.ops.gather import Take
 from symgrad.ops.join import concat
-from symgrad.ops.rearrange import as_count
+from symgrad.ops.rearrange import as_amount
 from symgrad.ops.shape import broadcast_to, normalize_axis, with_sizes
 from symgrad.ops.slices import Unslice, cut
 from symgrad.types import DType, PyScalar, promote
 
-Widths = tuple[tuple[int, int], ...]
+Widths = tuple[tuple[Dim, Dim], ...]
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Tensor:
@@ -38,7 +38,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
 
     Args:
         x: a tensor; its sizes may be symbolic.
-        pad_width: an int, (before, after), ((before, after),), or a pair for each axis, all not negative; or
+        pad_width: an int or a size, (before, after), ((before, after),), or a pair for each axis, all not negative; or
             a dict from axes to ints or pairs.
         mode: "constant", "edge", "reflect", "symmetric" or "wrap".
         constant_values: for "constant", in the same forms, numbers or 0-d tensors; converted to the dtype
@@ -62,7 +62,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     if mode == "constant":
         return _constant(tensor, widths, constant_values)
     for axis, (before, after) in enumerate(widths):
-        if before or after:
+        if before != 0 or after != 0:
             tensor = _repeated(tensor, axis, before, after, mode)
     return tensor
 
@@ -78,8 +78,8 @@ def _widths(pad_width: Any, x: Tensor) -> Widths:
     for pair in pairs:
         if len(pair) != 2:
             raise ShapeError(f"a pair (before, after) is expected, not {pair}", facts=[("x", x.type)])
-        before, after = (as_count(w, "a width") for w in pair)
-        if before < 0 or after < 0:
+        before, after = (as_amount(w, "a width") for w in pair)
+        if any(isinstance(w, int) and w < 0 for w in (before, after)):
             raise ShapeError(f"a width cannot be negative: {(before, after)}", facts=[("x", x.type)])
         widths.append((before, after))
     return tuple(widths)
@@ -114,7 +114,7 @@ def _as_row(value: Any) -> Any:
 
 def _constant(x: Tensor, widths: Widths, values: Any) -> Tensor:
     """Joined to what is around it; zeros around several axes come with its place in a larger tensor."""
-    padded = [axis for axis, width in enumerate(widths) if any(width)]
+    padded = [axis for axis, width in enumerate(widths) if width != (0, 0)]
     pairs = [tuple(_value(v, x) for v in pair) for pair in _pairs(values, x, "constant_values")]
     if len(padded) > 1 and all(_is_zero(v) for axis in padded for v in pairs[axis]):
         starts = tuple(before for before, _ in widths)
@@ -127,7 +127,7 @@ def _constant(x: Tensor, widths: Widths, values: Any) -> Tensor:
             for value, width in zip(pairs[axis], widths[axis], strict=True)
         )
         before, after = widths[axis]
-        x = concat([*([low] if before else []), x, *([high] if after else [])], axis)
+        x = concat([*([low] if before != 0 else []), x, *([high] if after != 0 else [])], axis)
     return x
 
 
@@ -169,7 +169,7 @@ def _is_zero(value: Tensor) -> bool:
 # ---- repetitions ------------------------------------------------------------------------------------
 
 
-def _repeated(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
+def _repeated(x: Tensor, axis: int, before: Dim, after: Dim, mode: str) -> Tensor:
     size = x.shape[axis]
     if size == 0:
         raise ShapeError(
@@ -179,18 +179,20 @@ def _repeated(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tenso
             hint='mode="constant"',
         )
     longest, pieces_of = _MODES[mode]
-    if isinstance(size, int) and max(before, after) > longest(size):
-        index = numpy.pad(numpy.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
+    known = [w for w in (before, after) if isinstance(w, int)]
+    if isinstance(size, int) and len(known) == 2 and max(known) > longest(size):
+        index = numpy.pad(numpy.arange(size), known, mode=mode)  # type: ignore[call-overload]
         return apply(Take(axis), x, as_tensor(index))
     pieces = [cut(x, axis, *piece) for piece in pieces_of(size, before, after) if piece is not None]
     if mode == "edge":
-        widths = [w for w in (before, after) if w]
+        widths = [w for w in (before, after) if w != 0]
         shape = x.shape
         pieces = [
             broadcast_to(p, (*shape[:axis], w, *shape[axis + 1 :]))
             for p, w in zip(pieces, widths, strict=True)
         ]
-    parts = [*pieces[: 1 if before else 0], x, *pieces[1 if before else 0 :]]
+    count = int(before != 0)
+    parts = [*pieces[:count], x, *pieces[count:]]
     return concat(parts, axis)
 
 
@@ -199,35 +201,35 @@ Piece: TypeAlias = tuple[Dim, Dim, int]
 Pieces: TypeAlias = tuple[Piece | None, Piece | None]
 
 
-def _edge(size: Dim, before: int, after: int) -> Pieces:
-    return (0, 1, 1) if before else None, (size - 1, size, 1) if after else None
+def _edge(size: Dim, before: Dim, after: Dim) -> Pieces:
+    return (0, 1, 1) if before != 0 else None, (size - 1, size, 1) if after != 0 else None
 
 
-def _reflect(size: Dim, before: int, after: int) -> Pieces:
+def _reflect(size: Dim, before: Dim, after: Dim) -> Pieces:
     return (
-        (before, 0, -1) if before else None,
-        _backwards(size - 2, after) if after else None,
+        (before, 0, -1) if before != 0 else None,
+        _backwards(size - 2, after) if after != 0 else None,
     )
 
 
-def _symmetric(size: Dim, before: int, after: int) -> Pieces:
+def _symmetric(size: Dim, before: Dim, after: Dim) -> Pieces:
     return (
-        _backwards(before - 1, before) if before else None,
-        _backwards(size - 1, after) if after else None,
+        _backwards(before - 1, before) if before != 0 else None,
+        _backwards(size - 1, after) if after != 0 else None,
     )
 
 
-def _wrap(size: Dim, before: int, after: int) -> Pieces:
-    return (size - before, size, 1) if before else None, (0, after, 1) if after else None
+def _wrap(size: Dim, before: Dim, after: Dim) -> Pieces:
+    return (size - before, size, 1) if before != 0 else None, (0, after, 1) if after != 0 else None
 
 
-def _backwards(start: Dim, count: int) -> Piece:
+def _backwards(start: Dim, count: Dim) -> Piece:
     """`count` elements from `start` towards the front."""
     return start, start - count, -1
 
 
 #: Mode -> the widest padding that one pass over an axis gives, and the slices that give it.
-_MODES: dict[str, tuple[Callable[[int], float], Callable[[Dim, int, int], Pieces]]] = {
+_MODES: dict[str, tuple[Callable[[int], float], Callable[[Dim, Dim, Dim], Pieces]]] = {
     "edge": (lambda size: numpy.inf, _edge),
     "reflect": (lambda size: size - 1, _reflect),
     "symmetric": (lambda size: size, _symmetric),

@@ -105,7 +105,7 @@ def flip(x: Any, axis: Any = None) -> Tensor:
 def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
     """x moved cyclically: out[(i + shift) mod n] = x[i]. Without an axis, in row-major order of all elements.
 
-    Several axes take a shift each, or all the same; shifts along one axis add up.
+    A shift is an int or a size. Several axes take a shift each, or all the same; shifts along one axis add up.
 
     >>> roll([1, 2, 3], 1).eval()
     array([3, 1, 2])
@@ -119,7 +119,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
     return tensor
 
 
-def _pairs(shift: Any, axis: Any, x: Tensor) -> tuple[list[int], list[int]]:
+def _pairs(shift: Any, axis: Any, x: Tensor) -> tuple[list[Dim], list[int]]:
     """Shifts and axes, as many of each."""
     shifts, axes = list(as_items(shift)), list(as_items(axis))
     if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
@@ -127,12 +127,12 @@ def _pairs(shift: Any, axis: Any, x: Tensor) -> tuple[list[int], list[int]]:
             f"roll needs a shift for each axis, not {len(shifts)} for {len(axes)}", facts=[("x", x.type)]
         )
     count = max(len(shifts), len(axes)) if shifts and axes else 0
-    numbers = [as_count(s, "a shift") for s in shifts]
+    numbers = [as_amount(s, "a shift") for s in shifts]
     places = [normalize_axis(a, x.ndim) for a in axes]
     return (numbers * count)[:count], (places * count)[:count]
 
 
-def _roll(x: Tensor, shift: int, axis: int) -> Tensor:
+def _roll(x: Tensor, shift: Dim, axis: int) -> Tensor:
     size = x.shape[axis]
     if isinstance(size, int):
         start: Dim = shift % size if size else 0
@@ -212,6 +212,11 @@ def _repeat_each(x: Tensor, counts: numpy.ndarray[Any, Any], axis: int) -> Tenso
         )
     index = numpy.repeat(numpy.arange(size), counts)
     return apply(Take(axis), x, as_tensor(index))
+
+
+def as_amount(value: Any, what: str) -> Dim:
+    """An int or a size."""
+    return value if isinstance(value, Size) else as_count(value, what)
 
 
 def as_count(value: Any, what: str) -> int:
