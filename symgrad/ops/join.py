@@ -10,7 +10,7 @@ from symgrad import dims
 from symgrad.dims import Dim, Shape, Size
 from symgrad.errors import ShapeError
 from symgrad.ir import origin
-from symgrad.ir.tensor import Tensor, apply, apply_all, operand_label
+from symgrad.ir.tensor import Node, Tensor, apply, apply_all, operand_label
 from symgrad.ops.align import align_tensors
 from symgrad.ops.bounds import Bound, bounded, place
 from symgrad.ops.create import as_tensor, fill
@@ -58,6 +58,10 @@ class Concat(Linear):
             start = start + part.shape[self.axis]
         return narrow(g, self.axis, start, parts[operand].shape[self.axis])
 
+    def takes_as_empty(self, node: Node) -> bool:
+        """Other axes stay as they are."""
+        return all(dims.is_never_negative(part.shape[self.axis]) for part in node.inputs)
+
     def batched_op(self, size: Dim) -> Concat:
         return Concat(self.axis + 1)
 
@@ -104,6 +108,10 @@ class Split(Linear):
             pieces.append(x.slice(starts, (1,) * len(x.shape), shape))
             start = start + size
         return tuple(pieces)
+
+    def takes_as_empty(self, node: Node) -> bool:
+        """Other axes stay as they are."""
+        return all(map(dims.is_never_negative, self.sizes))
 
     def batched_op(self, size: Dim) -> Split:
         return Split(self.axis + 1, self.sizes)
@@ -165,6 +173,7 @@ def split(x: Any, sections: Any = None, axis: int = 0, *, sizes: Any = None) -> 
     Args:
         x: a tensor.
         sections: the number of equal pieces, or the positions (ints or sizes; negative ones count from the end).
+            A call checks that an axis of symbolic size is long enough for them.
         axis: which axis.
         sizes: instead of sections, the sizes of all pieces.
 

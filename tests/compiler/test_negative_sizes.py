@@ -53,12 +53,16 @@ EMPTY: dict[str, Function] = {
     "scatter": lambda z: sg.zeros_like(z).at[sg.argsort(sg.sum(z, axis=1))].add(z),
     "diagonal": lambda z: sg.diagonal(z) + 1,
     "trace": sg.trace,
+    "stack": lambda z: sg.stack([z, z * 2]) + 1,
+    "stack rows": lambda z: sg.sum(sg.stack([z, z * 2], axis=1) ** 2),
+    "concat along another axis": lambda z: sg.concat([z[None], sg.exp(z)[None], z[None]], axis=0) * 2,
+    "split along another axis": lambda z: sg.split(sg.stack([z, z * 2, z], axis=2) + 1, [1], axis=2)[1],
+    "mirrored along another axis": lambda z: sg.pad(z[None] + 1, ((1, 2), (0, 0), (0, 0)), "edge"),
 }
 #: Those that make another size of that of the slice.
 OTHERS: dict[str, Function] = {
     "ravel": lambda z: sg.reshape(z, (-1,)) + 1,
     "concat": lambda z: sg.concat([z, z * 2], axis=0) + 1,
-    "stack": lambda z: sg.stack([z, z * 2]) + 1,
     "pad": lambda z: sg.pad(z, 1) + 1,
     "repeat": lambda z: sg.repeat(z, 2, axis=0) + 1,
     "tile": lambda z: sg.tile(z, (2, 1)) + 1,
