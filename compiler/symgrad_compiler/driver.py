@@ -30,6 +30,7 @@ from symgrad_compiler.passes.assumptions import check_assumptions
 from symgrad_compiler.passes.checks import as_passes
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.passes.release import release
+from symgrad_compiler.passes.unbound import drop_bounds, has_bounds
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.arena import Arena
 from symgrad_compiler.plan.budget import Memory
@@ -191,7 +192,9 @@ def build(graph: Graph, options: Options) -> Compiled:
     released = release(graph)
     if options.validate:
         released = check_assumptions(released)
-    passes = default_passes if options.passes is None else as_passes(options.passes)
+    passes: tuple[Pass, ...] = default_passes if options.passes is None else as_passes(options.passes)
+    if has_bounds(released):
+        passes = (drop_bounds, *passes)
     compiled: Compiled = (_WithLlvm if options.backend == "llvm" else _WithNumPy)(released, passes, options)
     compiled.passes = passes if released is graph else (release, *passes)
     return compiled

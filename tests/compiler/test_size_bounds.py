@@ -179,6 +179,15 @@ def test_what_cannot_fail_is_not_checked() -> None:
         assert "specify_shape" not in str(sg.Graph([x], y))
 
 
+def test_a_function_with_checks_can_be_watched(backend: str) -> None:
+    x, w = sg.vector("x", size="n"), sg.vector("w", size="k")
+    y = sg.sum(x[: -w.shape[0]] ** 2)
+    f = sg.function([x, w], [y, sg.grad(y, x)], backend=backend, validate=True)
+    assert f(np.arange(3.0), np.ones(1))[1].tolist() == [0, 2, 0]
+    assert "drop_bounds" in str(sg.explain(f))
+    assert "-k" in f.plan()
+
+
 def test_stable_forms_look_through_the_checks() -> None:
     x, w = sg.vector("x", size="n"), sg.vector("w", size="k")
     y = sg.log(sg.softmax(x)[: -w.shape[0]])
@@ -193,11 +202,18 @@ def test_the_checks_are_kept(backend: str) -> None:
     k = w.shape[0]
     batch = sg.matrix("batch", shape=("b", "n"))
     mapped = sg.vmap(lambda row: sg.sum(row[:-k] * 2))(batch)
+    by_hand = sg.optimize(sg.Graph([x, w], [x[:-k], w]))
+    h = sg.function(by_hand.inputs, by_hand.outputs, backend=backend)
     read = sg.parse(sg.emit(sg.Graph([x, w], [sg.sum(x[:-k]), w])))
     f = sg.function(read.inputs, read.outputs, backend=backend)
     g = sg.function([batch, w], mapped, backend=backend, on_unused_input="ignore")
     assert f(np.arange(4.0), np.ones(1))[0] == 3
     assert g(np.ones((2, 4)), np.ones(1)).tolist() == [6, 6]
-    for call in (lambda: f(np.arange(4.0), np.ones(0)), lambda: g(np.ones((2, 4)), np.ones(0))):
+    assert h(np.arange(4.0), np.ones(1))[0].tolist() == [0, 1, 2]
+    for call in (
+        lambda: f(np.arange(4.0), np.ones(0)),
+        lambda: g(np.ones((2, 4)), np.ones(0)),
+        lambda: h(np.arange(4.0), np.ones(0)),
+    ):
         with pytest.raises(sg.InputError, match="-k is 0"):
             call()

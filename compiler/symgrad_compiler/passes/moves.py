@@ -123,14 +123,6 @@ def known_shape(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     return operand if operand.shape == tensor.shape and not op.bounds else None
 
 
-@function_rule(SpecifyShape)
-def checked_bounds(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """specify_shape(x) without the bounds that the program checks before all else."""
-    op, (operand,) = tensor.node.op, tensor.node.inputs
-    assert isinstance(op, SpecifyShape)
-    return apply(SpecifyShape(op.shape), operand) if op.bounds else None
-
-
 # ---- one in terms of another ------------------------------------------------------------------------
 
 
@@ -369,9 +361,8 @@ RULES: list[Rule] = [
     *_HOIST,
     *_HOIST_MOVE,
 ]
-# Not among the rules that other passes use too: what a pass makes may be shared although it does not show;
-# and bounds stay as long as derivatives are taken.
-_apply = Rewriting("cancel_moves", [*RULES, *chain_of_three_moves, *checked_bounds])
+# Not among the rules that other passes use too: what a pass makes may be shared although it does not show.
+_apply = Rewriting("cancel_moves", [*RULES, *chain_of_three_moves])
 
 
 @applies(_apply)
