@@ -49,16 +49,25 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     between them (an int beside arrays counts as one), else first. Integers that are not known when the graph is
     built are checked at run time. The size of what a mask selects must be known, so a mask is a constant.
 
+    Bounds and indices may be sizes, for k = w.shape[0]: x[:-k], x[k:n-k]. Those that fall, such as -k, count from the
+    end, others from the front. A call checks that their sign is that, where it makes a difference (x[:-k] for k = 0),
+    and raises InputError. Slices of axes of symbolic size are not cut off at the end: x[:3] has 3 elements, or a call
+    raises IndexError.
+
     Raises:
         KeyShapeError: an index that is out of range, too many indices, a mask that is no constant, a slice bound
             that is a tensor. It is an IndexError.
         DTypeError: an array of anything but integers or booleans.
         ShapeError: arrays that do not broadcast.
 
+    >>> from symgrad.dims import size
     >>> from symgrad.ops.create import tensor
     >>> x = tensor("x", ("n", 5))
     >>> x[:, 1:4], x[0, None], x[..., ::-1]
     (<slice: f64[n,3]>, <slice: f64[1,5]>, <slice: f64[n,5]>)
+    >>> n, k = x.shape[0], size("k")
+    >>> x[k:], x[:-k], x[k : n - k]
+    (<slice: f64[-k+n,5]>, <slice: f64[-k+n,5]>, <slice: f64[-2*k+n,5]>)
     >>> i = tensor("i", (2, 3), "int64")
     >>> x[i], x[:, i], x[i, i], x[:, [True, False, True, False, False]]
     (<take: f64[2,3,5]>, <take: f64[n,2,3]>, <gather: f64[2,3]>, <take: f64[n,2]>)
