@@ -106,3 +106,78 @@ def test_assumed_sizes_are_checked_at_each_call() -> None:
     np.testing.assert_array_equal(g([1.0], [2.0]), [3.0])
     with pytest.raises(sg.InputError, match="assumed equal"):
         g([1.0], [1.0, 2.0])
+
+
+m, u = sg.matrix("m", shape=(2, 3)), sg.vector("u", size=3)
+HERE = "test_error_texts.py"
+
+AXES: list[tuple[str, Callable[[], Any]]] = [
+    ("sum", lambda: m.sum(axis=2)),
+    ("mean", lambda: sg.mean(m, axis=2)),
+    ("argmax", lambda: sg.argmax(m, axis=2)),
+    ("softmax", lambda: sg.softmax(m, axis=2)),
+    ("logsumexp", lambda: sg.logsumexp(m, axis=2)),
+    ("sort", lambda: sg.sort(m, axis=2)),
+    ("cumsum", lambda: sg.cumsum(m, axis=2)),
+    ("concat", lambda: sg.concat([m, m], axis=2)),
+    ("stack", lambda: sg.stack([m, m], axis=3)),
+    ("permute_dims", lambda: sg.permute_dims(m, (0, 2))),
+    ("expand_dims", lambda: sg.expand_dims(m, axis=3)),
+    ("squeeze", lambda: sg.squeeze(m, 2)),
+    ("roll", lambda: sg.roll(m, 1, axis=2)),
+    ("flip", lambda: sg.flip(m, axis=2)),
+    ("take", lambda: sg.take(m, [0], axis=2)),
+    ("swapaxes", lambda: m.swapaxes(0, 2)),
+    ("moveaxis", lambda: sg.moveaxis(m, 0, 2)),
+]
+
+
+@pytest.mark.parametrize(("name", "call"), AXES, ids=[name for name, _ in AXES])
+def test_axes_that_do_not_exist(name: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(sg.AxisError) as caught:
+        call()
+    error = caught.value
+    assert error.what in (f"{name}: axis 2 does not exist", f"{name}: axis 3 does not exist")
+    assert ("m", m.type) in error.facts
+    assert error.at
+    assert HERE in error.at
+
+
+def assign_an_item() -> None:
+    u[0] = 1.0  # type: ignore[index]
+
+
+SLIPS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
+    ("float axis", lambda: sg.sum(m, axis=1.5), sg.ShapeError, ["sum: an axis must be an int", HERE]),
+    ("repeated axis", lambda: sg.sum(m, axis=(0, 0)), sg.ShapeError, ["sum: an axis is repeated", HERE]),
+    ("maximum", lambda: sg.max(u, u), sg.ShapeError, ["sg.maximum(a, b)", "u: f64[3]", HERE]),
+    ("minimum", lambda: sg.min(u, 1.0), sg.ShapeError, ["sg.minimum(a, b)", HERE]),
+    ("broadcast", lambda: sg.broadcast_to(m, (2, 4)), sg.ShapeError, ["m: f64[2,3]", "shape: (2, 4)", HERE]),
+    ("fewer", lambda: sg.broadcast_to(m, (3,)), sg.ShapeError, ["fewer dimensions", "m: f64[2,3]", HERE]),
+    ("at", lambda: u.at[:2].set(np.ones(3)), sg.ShapeError, ["3 against 2", HERE]),
+    (
+        "squeezed",
+        lambda: sg.squeeze(m, 0),
+        sg.ShapeError,
+        ["squeeze: only axes of size 1", "m: f64[2,3]", HERE],
+    ),
+    ("reshape", lambda: sg.reshape(m, (-1, -1)), sg.ShapeError, ["at most one", "m: f64[2,3]", HERE]),
+    ("repeat", lambda: sg.repeat(u, -1), sg.ShapeError, ["must not be negative: -1", "u: f64[3]", HERE]),
+    ("emit", lambda: sg.emit(u), sg.GraphError, ["emit takes a graph, not Tensor", "sg.Graph(", HERE]),  # type: ignore[arg-type]
+    ("emit f", lambda: sg.emit(f), sg.GraphError, ["f.graph and f.optimized"]),  # type: ignore[arg-type]
+    ("optimize", lambda: sg.optimize(u), sg.GraphError, ["optimize takes a graph", HERE]),  # type: ignore[arg-type]
+    ("explain", lambda: sg.explain(u), sg.GraphError, ["explain takes a graph", HERE]),  # type: ignore[arg-type]
+    ("no outputs", lambda: sg.function([u], None), sg.GraphError, ["not NoneType", "empty list"]),
+    ("a number", lambda: sg.function([u], 1), sg.GraphError, ["not int", "sg.constant"]),
+    ("an array", lambda: sg.function([], np.ones(3)), sg.GraphError, ["not ndarray", "sg.constant"]),
+    ("np.sum", lambda: np.sum(u), TypeError, ["sg.sum, not numpy.sum"]),  # type: ignore[call-overload]
+    ("np.mean", lambda: np.mean(u), TypeError, ["sg.mean, not numpy.mean"]),  # type: ignore[call-overload]
+    ("item", assign_an_item, TypeError, ["u: f64[3]", "never changes", "x.at[key].set(value)"]),
+    ("vmap", lambda: sg.vmap(lambda row: None)(m), sg.GraphError, ["the function returned nothing", HERE]),
+    ("trace", lambda: sg.trace(lambda row: None, m), sg.GraphError, ["the function returned nothing", HERE]),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "phrases"), [p[1:] for p in SLIPS], ids=[p[0] for p in SLIPS])
+def test_slip(call: Callable[[], Any], kind: type[Exception], phrases: list[str]) -> None:
+    test_error(call, kind, phrases)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symgrad.api.compile import Function
-from symgrad.ir.graph import Graph
+from symgrad.ir.graph import Graph, require_graph
 from symgrad_compiler import passes as pipeline
 from symgrad_compiler.explain import Explanation, explain_passes
 from symgrad_compiler.passes.checks import as_passes
@@ -21,6 +21,7 @@ def optimize(graph: Graph, passes: Sequence[Pass] | None = None) -> Graph:
     >>> sg.optimize(g).stats()["ops"]
     {'softplus': 1}
     """
+    require_graph(graph, "optimize")
     return pipeline.run(graph, pipeline.default if passes is None else as_passes(passes))
 
 
@@ -55,7 +56,8 @@ def explain(
       - y: f64[3] = log(add)
       + y: f64[3] = softplus(x)                                               # by rule softplus
     """
-    if isinstance(target, Graph):
+    if not isinstance(target, Function):
+        require_graph(target, "explain")
         return explain_passes(target, pipeline.default if passes is None else as_passes(passes), full=full)
     if passes is not None:
         return explain_passes(target.graph, as_passes(passes), full=full)

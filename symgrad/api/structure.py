@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from symgrad.errors import GraphError
+from symgrad.ir import origin
 from symgrad.ops.create import as_tensor
 
 
@@ -59,5 +60,12 @@ def spread_axes(axes: Any, value: Any, what: str) -> list[int | None]:
 
 
 def tensors(value: Any) -> list[Any]:
-    """The leaves as tensors."""
+    """The leaves as tensors, of arguments or of what a function returned."""
+    if value is None:
+        raise GraphError(
+            "the function returned nothing",
+            facts=[("expected", "a tensor, or tuples, lists and dicts of tensors"), ("got", "None")],
+            at=origin.locate(origin.current()),
+            hint="end it with a return statement",
+        )
     return [as_tensor(leaf) for leaf in flatten(value)]

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
+import numpy
+
 from symgrad import registry
 from symgrad.dims import Dim, Size, lone_symbol, symbols
 from symgrad.errors import DTypeError, GraphError, NameNotFoundError, ShapeError
@@ -281,7 +283,7 @@ def signature(graph: Graph, origins: bool = True) -> tuple[Any, ...]:
 # ---- what a graph is made of ------------------------------------------------------------------------
 
 
-def named_tensors(tensors: Outputs, what: str) -> list[tuple[str | None, Tensor]]:
+def named_tensors(tensors: Any, what: str) -> list[tuple[str | None, Tensor]]:
     """(name, tensor) pairs from a tensor, a sequence or a dict; the name None where none is given. A size may
     be an output."""
     items: Iterable[tuple[str | None, Any]]
@@ -289,18 +291,43 @@ def named_tensors(tensors: Outputs, what: str) -> list[tuple[str | None, Tensor]
         items = [(check_name(n), t) for n, t in tensors.items()]
     elif isinstance(tensors, (Tensor, Size)):
         items = [(None, tensors)]
+    elif isinstance(tensors, (str, numpy.ndarray)) or not isinstance(tensors, Iterable):
+        raise _no_tensor(tensors, what)
     else:
         items = [(None, t) for t in tensors]
     if what == "output":
         items = [(n, Size.as_number(t) if isinstance(t, Size) else t) for n, t in items]
     for _, tensor in items:
         if not isinstance(tensor, Tensor):
-            raise GraphError(
-                f"{what}s must be tensors, not {type(tensor).__name__}",
-                facts=[("got", repr(tensor)[:80])],
-                hint="sg.constant(value) makes a tensor of a value" if what == "output" else None,
-            )
+            raise _no_tensor(tensor, what)
     return list(items)
+
+
+def _no_tensor(got: object, what: str) -> GraphError:
+    hint = "sg.constant(value) makes a tensor of a value" if what == "output" else None
+    return GraphError(
+        f"{what}s must be tensors, not {type(got).__name__}",
+        facts=[("got", repr(got)[:80])],
+        at=origin.locate(origin.current()),
+        hint=f"an empty list stands for no {what}s" if got is None else hint,
+    )
+
+
+def require_graph(value: object, what: str) -> None:
+    """GraphError unless `value` is a graph."""
+    if isinstance(value, Graph):
+        return
+    hint = None
+    if isinstance(value, Tensor):
+        hint = "sg.Graph(inputs, outputs) makes a graph of tensors"
+    elif isinstance(getattr(value, "graph", None), Graph):
+        hint = "a compiled function has two: f.graph and f.optimized"
+    raise GraphError(
+        f"{what} takes a graph, not {type(value).__name__}",
+        facts=[("got", repr(value)[:80])],
+        at=origin.locate(origin.current()),
+        hint=hint,
+    )
 
 
 def check_updates(updates: Updates) -> dict[Shared, Tensor]:

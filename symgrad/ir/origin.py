@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 _OWN_PACKAGES = frozenset({"symgrad", "symgrad_compiler", "symgrad_runtime"})
 
@@ -91,6 +92,24 @@ def current() -> tuple[Origin, ...]:
     if found is None:
         found = _sources[key] = (Origin(*key),)
     return found
+
+
+#: Where the functions of the language are.
+_LANGUAGE = ("symgrad.ops.", "symgrad.fft", "symgrad.linalg", "symgrad.nn", "symgrad.special")
+
+
+def called() -> tuple[str, object]:
+    """The function of the language that the user's line calls, and its first argument, for error messages;
+    nothing and None where there is no such function."""
+    name, first = "", None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN_PACKAGES:
+        code = frame.f_code
+        if frame.f_globals["__name__"].startswith(_LANGUAGE) and code.co_name[0].isalpha():
+            name = code.co_name
+            first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        frame = frame.f_back
+    return name, first
 
 
 @contextmanager

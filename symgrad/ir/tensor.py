@@ -128,6 +128,8 @@ class Operators:
 
 def _method(name: str) -> Callable[..., Any]:
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs:  # NumPy's functions hand it to methods of their name
+            raise _no_value(self, "array", f"symgrad's functions: sg.{name}, not numpy.{name}")
         return registry.language[name](self, *args, **kwargs)
 
     call.__name__ = name
@@ -284,6 +286,13 @@ class Tensor(Operators):
     def __getitem__(self, key: Any) -> Tensor:
         result: Tensor = registry.language["getitem"](self, key)
         return result
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        name = self.name or self.node.op.name
+        raise TypeError(
+            f"no item of {name}: {self.type} can be assigned: a tensor never changes\n"
+            "  hint: y = x.at[key].set(value) is x with another value there; add, mul, max, min likewise"
+        )
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.type.shape:

@@ -194,6 +194,12 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
         if counts.size != 1:
             return _repeat_each(tensor, counts, place)
         counts = as_count(counts.reshape(())[()], "the number of repeats")
+    if isinstance(counts, int) and counts < 0:
+        raise ShapeError(
+            f"repeat: the number of repeats must not be negative: {counts}",
+            facts=[(tensor.name or "x", tensor.type)],
+            at=origin.locate(origin.current()),
+        )
     count = as_dim(counts)
     shape = (*tensor.shape[: place + 1], count, *tensor.shape[place + 1 :])
     copies = broadcast_to(expand_dims(tensor, place + 1), shape)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from symgrad import dims, registry
 from symgrad.dims import Dim, Shape, Size, product
 from symgrad.errors import AxisError, ShapeError
+from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.create import Fill, as_tensor
 from symgrad.ops.kinds import Linear, declare
@@ -197,7 +198,7 @@ def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Tensor:
     wanted = as_items(shape)
     unknown = [i for i, d in enumerate(wanted) if as_int(d) == -1]
     if len(unknown) > 1:
-        raise ShapeError("at most one entry of a shape can be -1", facts=[("shape", wanted)])
+        raise _of_call(ShapeError("at most one entry of a shape can be -1", facts=[("shape", wanted)]))
     sizes: list[Dim] = [1 if i in unknown else as_dim(d) for i, d in enumerate(wanted)]
     if unknown:
         sizes[unknown[0]] = _quotient(tensor, product(sizes))
@@ -279,9 +280,7 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
                 if isinstance(tensor.shape[a], Size)
                 else None
             )
-            raise ShapeError(
-                f"only axes of size 1 can be squeezed, not axis {a}", facts=[("x", tensor.type)], hint=hint
-            )
+            raise _of_call(ShapeError(f"only axes of size 1 can be squeezed, not axis {a}", hint=hint))
     return reshape(tensor, tuple(d for i, d in enumerate(tensor.shape) if i not in axes))
 
 
@@ -299,22 +298,29 @@ def broadcast_to(x: Any, shape: Any) -> Tensor:
         return tensor
     op = tensor.node.op
     if isinstance(op, Fill):
-        broadcast_shapes([tensor.type, tensor.type.with_shape(wanted)], wanted)
+        _require_broadcast(tensor, wanted)
         return apply(Fill(op.value, wanted))
     lead = len(wanted) - tensor.ndim
     if lead < 0:
-        raise ShapeError(
-            "cannot broadcast to fewer dimensions", facts=[("x", tensor.type), ("shape", wanted)]
-        )
+        facts = [("x", tensor.type), ("shape", format_shape(wanted))]
+        raise _of_call(ShapeError("cannot broadcast to fewer dimensions", facts=facts))
     pairs = list(zip(tensor.shape, wanted[lead:], strict=True))
     stretched = [i for i, (have, want) in enumerate(pairs) if have != want and have == 1]
     specified = tuple(want if have != 1 else have for have, want in pairs)
     if specified != tensor.shape:
-        broadcast_shapes([tensor.type, tensor.type.with_shape(wanted)], wanted)
+        _require_broadcast(tensor, wanted)
         tensor = apply(SpecifyShape(specified), tensor)
     tensor = reshape(tensor, tuple(d for i, d in enumerate(tensor.shape) if i not in stretched))
     axes = (*range(lead), *(i + lead for i in stretched))
     return apply(Broadcast(wanted, axes), tensor) if axes else tensor
+
+
+def _require_broadcast(tensor: Tensor, wanted: Shape) -> None:
+    try:
+        broadcast_shapes([tensor.type, tensor.type.with_shape(wanted)], wanted)
+    except ShapeError as error:
+        error.facts = (("x", tensor.type), ("shape", format_shape(wanted)))
+        raise _of_call(error) from None
 
 
 def broadcast_shapes(types: Sequence[TensorType], target: Shape | None = None) -> Shape:
@@ -380,11 +386,13 @@ def check_axes(axes: Sequence[int], rank: int, what: str) -> None:
 
 def normalize_axis(axis: int, rank: int) -> int:
     """An axis counted from the front; negative ones count from the end."""
-    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise ShapeError(f"an axis must be an int, not {axis!r}")
+    if isinstance(axis, (bool, Tensor)) or not hasattr(axis, "__index__"):
+        name = {"max": "maximum", "min": "minimum"}.get(origin.called()[0])
+        hint = f"sg.{name}(a, b) is the {name} of two, elementwise" if name else None
+        raise _of_call(ShapeError(f"an axis must be an int, not {axis!r:.60}", hint=hint))
     number = axis.__index__()
     if not -rank <= number < rank:
-        raise AxisError(f"axis {number} does not exist", facts=[("dimensions", rank)])
+        raise _of_call(AxisError(f"axis {number} does not exist", facts=[("dimensions", rank)]))
     return number % rank
 
 
@@ -394,5 +402,20 @@ def normalize_axes(axes: Any, rank: int, *, keep_order: bool = False) -> tuple[i
         return tuple(range(rank))
     found = [normalize_axis(a, rank) for a in as_items(axes)]
     if len(set(found)) < len(found):
-        raise ShapeError(f"an axis is repeated: {axes}", facts=[("dimensions", rank)])
+        raise _of_call(ShapeError(f"an axis is repeated: {axes}", facts=[("dimensions", rank)]))
     return tuple(found if keep_order else sorted(found))
+
+
+_HELPERS = ("normalize_axis", "normalize_axes")
+
+
+def _of_call(error: ShapeError) -> ShapeError:
+    """The error with the function that the user called, its tensors, and the user's line."""
+    name, first = origin.called()
+    if name and name not in _HELPERS:
+        error.what = f"{name}: {error.what}"
+    given = [first] if isinstance(first, Tensor) else first if isinstance(first, (list, tuple)) else []
+    shown = [(t.name or "x", t.type) for t in given[:4] if isinstance(t, Tensor)]
+    error.facts = (*shown, *[f for f in error.facts if f[0] != "x" or not shown])
+    error.at = origin.locate(origin.current())
+    return error

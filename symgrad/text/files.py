@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy
 
 from symgrad.errors import SymgradError
-from symgrad.ir.graph import Graph
+from symgrad.ir.graph import Graph, require_graph
 from symgrad.ir.values import ArrayData
 from symgrad.text.data import Blobs, from_bytes
 from symgrad.text.parser import parse_with
@@ -41,6 +41,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     ...     load(folder + "/model.sg").same(graph)
     True
     """
+    require_graph(graph, "save")
     target = Path(path)
     blobs = Blobs()
     lines = with_inner(graph, blobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from symgrad.ir.collector import without_collections
-from symgrad.ir.graph import Graph
+from symgrad.ir.graph import Graph, require_graph
 from symgrad.ir.origin import Origin
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.registry import provide
@@ -37,6 +37,7 @@ def emit(graph: Graph) -> str:
     }
     <BLANKLINE>
     """
+    require_graph(graph, "emit")
     blobs = Blobs()
     return "\n".join([*with_inner(graph, blobs), *blobs.sections(), ""])
 
