@@ -151,7 +151,7 @@ class Function:
         return self._compiled.memory
 
     def plan(self) -> str:
-        """The steps with their loops, flops and bytes, and the memory, as text."""
+        """The steps with their loops, flops and bytes, the memory at its peak, and the buffers, as text."""
         return self._compiled.report()
 
     def profile(self, *inputs: Any, repeat: int = 20, **named: Any) -> Profile:

@@ -391,3 +391,9 @@ def test_many_nodes_are_ordered_too() -> None:
     graph = sg.Graph([x], level)
     assert len(graph.nodes) > order_nodes.MANY
     assert len(make_plan(graph, False).steps) < 20
+
+
+def test_plans_tell_the_peak(backend: str) -> None:
+    x = sg.vector("x", size=1000)
+    f = sg.function([x], sg.sum(sg.cumsum(x)), backend=backend)
+    assert f"arena: {f.memory.peak} bytes at the peak, of which 8000 are live at once" in f.plan()

@@ -84,7 +84,7 @@ class Arena:
 
     def summary(self) -> str:
         """Its size, and how much of it is needed at once."""
-        said = f"arena: {self.total} bytes"
+        said = f"arena: {self.total} bytes at the peak"
         if not self.slots:
             return said
         most = [str(size) for size in self.live[:MAX_SHOWN]] + ["..."] * (len(self.live) > MAX_SHOWN)
