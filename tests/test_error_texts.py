@@ -172,6 +172,7 @@ SLIPS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
     ("an array", lambda: sg.function([], np.ones(3)), sg.GraphError, ["not ndarray", "sg.constant"]),
     ("np.sum", lambda: np.sum(u), TypeError, ["sg.sum, not numpy.sum"]),  # type: ignore[call-overload]
     ("np.mean", lambda: np.mean(u), TypeError, ["sg.mean, not numpy.mean"]),  # type: ignore[call-overload]
+    ("graph", lambda: setattr(sg.Graph([u], u * 2), "inputs", ()), AttributeError, ["'inputs'", "sg.Graph("]),
     ("item", assign_an_item, TypeError, ["u: f64[3]", "never changes", "x.at[key].set(value)"]),
     ("vmap", lambda: sg.vmap(lambda row: None)(m), sg.GraphError, ["the function returned nothing", HERE]),
     ("trace", lambda: sg.trace(lambda row: None, m), sg.GraphError, ["the function returned nothing", HERE]),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy
 
@@ -101,19 +102,26 @@ class Graph:
         given_outputs: Sequence[tuple[str | None, Tensor]],
         updates: dict[Shared, Tensor],
     ) -> None:
-        self.name = name
-        self.inputs = tuple(t for _, t in given_inputs)
-        self.outputs = tuple(t for _, t in given_outputs)
-        self.updates = updates
+        keep = functools.partial(object.__setattr__, self)
+        keep("name", name)
+        keep("inputs", tuple(t for _, t in given_inputs))
+        keep("outputs", tuple(t for _, t in given_outputs))
+        keep("updates", updates)
         _check_inputs(self.inputs)
         everything = ancestors([*self.outputs, *self.updates.values(), *self.updates, *self.inputs])
-        self.nodes = tuple([n for n in everything if n.inputs or not is_leaf(n.outputs[0])])
+        keep("nodes", tuple([n for n in everything if n.inputs or not is_leaf(n.outputs[0])]))
         leaves = [n.outputs[0] for n in everything if not n.inputs and is_leaf(n.outputs[0])]
-        self.states = tuple(t for t in leaves if isinstance(t, Shared))
-        self.input_names = tuple(check_name(n or t.name) for n, t in given_inputs)
+        keep("states", tuple(t for t in leaves if isinstance(t, Shared)))
+        keep("input_names", tuple(check_name(n or t.name) for n, t in given_inputs))
         _check_leaves(leaves, set(self.inputs), self.nodes)
         _check_names(self)
-        self.given_output_names = tuple(n for n, _ in given_outputs)
+        keep("given_output_names", tuple(n for n, _ in given_outputs))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(
+            f"a graph never changes: {name!r} cannot be set\n"
+            "  hint: sg.Graph(inputs, outputs, updates, name) makes another one"
+        )
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:

@@ -158,7 +158,7 @@ class _Parser:
             graph = Graph(self.inputs, [t for _, t in self.outputs], [*self.updates.items()], name)
         except REFUSALS as error:
             raise refused(error, 1, 1, self.lines[0], "this is not a graph") from None
-        graph.output_names = tuple([n for n, _ in self.outputs])
+        vars(graph)["output_names"] = tuple([n for n, _ in self.outputs])
         return graph
 
     def fail_token(self, token: Token, what: str) -> NoReturn:
