@@ -6,16 +6,16 @@ So what must not stop half-way is one call of a function in C, or has signals bl
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 #: The function in C, behind which Python's own has steps of Python.
-_sigmask: Any = getattr(import_module("_signal"), "pthread_sigmask", None)
+_sigmask: Any = getattr(_signal, "pthread_sigmask", None)
 #: Those whose handlers may raise.
 _SIGNALS = [
     getattr(signal, name)
