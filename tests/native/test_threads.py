@@ -313,7 +313,7 @@ for number in range(15):
     if child == 0:
         made(-1.0 - number)(np.ones(3))
         os._exit(0)
-    for _ in range(400):
+    for _ in range(3000):
         if os.waitpid(child, os.WNOHANG)[0]:
             break
         time.sleep(0.02)
