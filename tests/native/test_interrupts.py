@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -78,14 +77,9 @@ def test_nothing_stays_locked_or_torn(what: str) -> None:
     assert what == "get" or states[0].get()[0] > 0
 
 
-def patiently(run: Any, given: Any) -> None:
-    """Call, and wait for a signal that comes late."""
-    run(given)
-    time.sleep(5)
-
-
 def test_a_signal_before_a_call_back_is_not_lost() -> None:
-    """It comes while native code multiplies, and Python handles it where that calls back."""
+    """It comes while native code multiplies, and Python handles it where that calls back. If the main thread
+    blocks signals, the other one takes it."""
     size = 1000
     x, w = sg.matrix("x", shape=(size, size)), sg.shared(np.zeros((size, size)))
     y = sg.median(x @ x, axis=0) + sg.real(sg.fft.fft(x @ x))
@@ -93,15 +87,24 @@ def test_a_signal_before_a_call_back_is_not_lost() -> None:
     update = sg.function([x], [], updates={w: y}, backend="llvm")
     given = np.random.default_rng(0).standard_normal((size, size))
     wanted = value(given)
-    with raising(signal.SIGUSR1) as armed:
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    with raising(signal.SIGALRM) as armed:
+
+        def patiently(run: Any) -> None:
+            """Call, and wait for a signal that comes late."""
+            armed["now"] = True
+            signal.setitimer(signal.ITIMER_REAL, 0.004)
+            run(given)
+            time.sleep(60)
+
         for run in (value, update) * 4:
             before = w.get()
-            sender = threading.Timer(0.004, lambda: os.kill(os.getpid(), signal.SIGUSR1))
-            armed["now"] = True
-            sender.start()
             with pytest.raises(Interrupt):
-                patiently(run, given)
-            sender.join()
+                patiently(run)
             now = w.get()
             assert (now == before).all() or (now == wanted).all()
+    over.set()
+    other.join()
     np.testing.assert_array_equal(value(given), wanted)
