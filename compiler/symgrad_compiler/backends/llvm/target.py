@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,9 +125,37 @@ def optimized(text: str, target: Target, simplify: bool = True) -> tuple[llvm.Mo
     module.data_layout = str(machine.target_data)
     module.verify()
     if simplify:
-        with _managers.one(target) as (passes, builder):
+        with _managers.one(target) as (passes, builder), _inside:
             _library().LLVMPY_RunNewModulePassManager(passes, module, builder)
     return module, machine
+
+
+class _Inside:
+    """The threads that are in LLVM without the lock of its binding."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Wait until there are none, and let none in until it is opened."""
+        self._changed.acquire()
+        self._changed.wait_for(lambda: self._count == 0)
+
+    def open(self) -> None:
+        self._changed.release()
+
+
+_inside = _Inside()
 
 
 class _Managers:
@@ -198,7 +227,8 @@ def _library() -> ctypes.CDLL:
 def _emit(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> bytes:
     """Object code of a module, while other threads do the same."""
     with ffi.OutputString() as message:
-        found = _library().LLVMPY_TargetMachineEmitToMemory(machine, module, 1, message)
+        with _inside:
+            found = _library().LLVMPY_TargetMachineEmitToMemory(machine, module, 1, message)
         if not found:
             raise CompileError(f"LLVM generates no code: {message}")
     try:
@@ -259,9 +289,12 @@ class Engine:
 
 
 def _at_fork() -> None:
-    """A fork waits for llvmlite's lock: a child in which another thread held it could never compile."""
+    """A fork waits until no other thread is in LLVM: a child in which one held a lock could never compile."""
     lock = getattr(ffi.lib, "_lock", None)
-    if lock is not None and hasattr(os, "register_at_fork"):
+    if not hasattr(os, "register_at_fork"):
+        return
+    os.register_at_fork(before=_inside.close, after_in_parent=_inside.open, after_in_child=_inside.open)
+    if lock is not None:
         release = partial(lock.__exit__, None, None, None)
         os.register_at_fork(before=lock.__enter__, after_in_parent=release, after_in_child=release)
 
