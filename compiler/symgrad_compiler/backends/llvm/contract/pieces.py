@@ -45,6 +45,8 @@ class Job(IntEnum):
     GROUPS = WORDS + 11  # pieces below each other
     LEADS = WORDS + 12  # 1: the first panel of A in a piece packs B on its way
     A_PACKED = WORDS + 13  # where, or null
+    A_TAKEN = WORDS + 14  # the memory that is given back, or null
+    NARROW = WORDS + 15  # 1: there is room for two panels of A only
 
 
 JOB_WORDS = WORDS + len(Job)

@@ -120,8 +120,12 @@ class _Single(Loops):
         job[Job.BLOCK_INNER] = length
         job[Job.B_PANELS] = b_panels = self.columns.up_over(tiles.columns)
         job[Job.CHUNK_ROWS], job[Job.CHUNK_INNER] = self.rows, self.inner
-        job[Job.A_PACKED] = Value("null", "ptr")
-        f.either(self._a_stays(b_panels), lambda: self._chunks(b_panels), lambda: self._packed(b_panels))
+        job[Job.A_PACKED] = job[Job.A_TAKEN] = Value("null", "ptr")
+        job[Job.NARROW] = 0
+        f.when(self.not_(self._a_stays(b_panels)), self._room_for_a)
+        self._chunks(b_panels)
+        taken = job.pointer(Job.A_TAKEN)
+        f.when(self.not_(self.is_null(taken)), lambda: call(f, GIVE, taken))
 
     def _length(self, blocks: Int) -> Int:
         return self.inner.up_over(blocks).up_to(8)
@@ -139,8 +143,8 @@ class _Single(Loops):
         seldom = self.or_(b_panels <= 1, self.both(self.columns <= _SOME, apart))
         return self.or_(stays, self.both(job[Request.A_COLUMN].equals(1), self.or_(small, seldom)))
 
-    def _packed(self, b_panels: Int) -> None:
-        """With room for the panels of a chunk of A, or of one panel if there is no memory."""
+    def _room_for_a(self) -> None:
+        """For the panels of a chunk of A; without memory, for the two that a narrow one has at most."""
         f, job, tiles = self.f, self.job, self.tiles
         fits, length = self.number(tiles.packed), job[Job.BLOCK_INNER]
 
@@ -154,18 +158,21 @@ class _Single(Loops):
         rows = self.rows.where(all_, some.at_most(self.rows))
         job[Job.CHUNK_ROWS], job[Job.CHUNK_INNER] = rows, inner
         bytes_ = self._bytes(rows, inner)
-        on_stack = bytes_ <= STACK
-        stack = self.stack(bytes_.where(on_stack, 0))
-        room = f.choose(on_stack, lambda: stack, lambda: self.take(bytes_))
-        job[Job.A_PACKED] = room
 
-        def without_memory() -> None:
-            job[Job.CHUNK_ROWS], job[Job.CHUNK_INNER] = tiles.rows, length
-            job[Job.A_PACKED] = self.stack(self._bytes(self.number(tiles.rows), self.number(tiles.inner + 8)))
+        def on_stack() -> None:
+            job[Job.A_PACKED] = self.stack(bytes_)
 
-        f.when(self.is_null(room), without_memory)
-        self._chunks(b_panels)
-        f.when(self.both(bytes_ > STACK, self.not_(self.is_null(room))), lambda: call(f, GIVE, room))
+        def taken() -> None:
+            room = self.take(bytes_)
+            job[Job.A_PACKED] = job[Job.A_TAKEN] = room
+            f.when(self.is_null(room), narrow)
+
+        def narrow() -> None:
+            job[Job.NARROW], job[Job.CHUNK_INNER] = 1, length
+            most = self.number(2 * tiles.rows), self.number(tiles.inner + 8)
+            job[Job.A_PACKED] = self.stack(self._bytes(*most))
+
+        f.either(bytes_ <= STACK, on_stack, taken)
 
     def _bytes(self, rows: Int, inner: Int) -> Int:
         """Of packed panels; behind each, there is a register's room for what packing spills."""
@@ -174,9 +181,11 @@ class _Single(Loops):
         return (rows * inner + panels * self.tiles.lanes) * self.tiles.bytes
 
     def _chunks(self, b_panels: Int) -> None:
-        f, job = self.f, self.job
+        """All chunks. Narrow ones go panel by panel, through the last two at once: so panels are as high as
+        they would be otherwise, and the bits the same."""
+        f, job, tile = self.f, self.job, self.tiles.rows
         chunk_rows, chunk_inner = job[Job.CHUNK_ROWS], job[Job.CHUNK_INNER]
-        zero, adds = self.number(0), job[Request.ADDS]
+        zero, adds, is_narrow = self.number(0), job[Request.ADDS], job[Job.NARROW].differs(0)
 
         def steps(step: Int) -> None:
             length = chunk_inner.at_most(self.inner - step)
@@ -185,8 +194,16 @@ class _Single(Loops):
             job[Job.ADDS_NOW] = adds.where(step.equals(0), 1)
 
             def rows(row: Int) -> None:
-                job[Job.ROW], job[Job.CHUNK_ROWS] = row, chunk_rows.at_most(self.rows - row)
-                self._chunk(b_panels)
+                height = chunk_rows.at_most(self.rows - row)
+                last = (height.up_over(tile) - 1).where(is_narrow, 1).at_least(1) - 1
+
+                def some(number: Int) -> None:
+                    above = number * tile
+                    job[Job.ROW] = row + above
+                    job[Job.CHUNK_ROWS] = (height - above).where(number.equals(last), tile)
+                    self._chunk(b_panels)
+
+                every(f, zero, last + 1, 1, some)
 
             every(f, zero, self.rows, chunk_rows, rows)
 
