@@ -30,6 +30,8 @@ _SPEED = 2
 #: What a division and a square root of 8 float64 take, in multiplications, where that is not what an Intel
 #: processor takes.
 _DIVIDERS = {"znver5": (8, 16)}
+#: Versions of LLVM whose options are known.
+_LLVM = range(20, 23)
 #: Bytes between parts that surely reach each other; how often they are loaded until they do.
 _REACH, _TRIES = 2**30, 8
 
@@ -131,28 +133,48 @@ def optimized(text: str, target: Target, simplify: bool = True) -> tuple[llvm.Mo
 
 
 class _Inside:
-    """The threads that are in LLVM without the lock of its binding."""
+    """The threads that are in LLVM without the lock of its binding.
+
+    Meanwhile, where there are many registers, LLVM does without what takes a fifth of its time and gains
+    nothing: it looks for better induction variables, and those of what is emitted are good. Options are
+    LLVM's, not a module's: other users of the library find theirs as before.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._count = 0
+        self._threads: set[int] = set()
 
     def __enter__(self) -> None:
         with self._changed:
-            self._count += 1
+            if not self._threads:
+                _option("-disable-lsr=true")
+            self._threads.add(threading.get_ident())
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._count -= 1
-            self._changed.notify_all()
+            self._leave()
+
+    def _leave(self) -> None:
+        self._threads.discard(threading.get_ident())
+        if not self._threads:
+            _option("-disable-lsr=false")
+        self._changed.notify_all()
 
     def close(self) -> None:
-        """Wait until there are none, and let none in until it is opened."""
+        """Wait until there are none, and let none in until it is opened. (A signal may have kept this thread
+        from leaving.)"""
         self._changed.acquire()
-        self._changed.wait_for(lambda: self._count == 0)
+        self._leave()
+        self._changed.wait_for(lambda: not self._threads)
 
     def open(self) -> None:
         self._changed.release()
+
+
+def _option(text: str) -> None:
+    """Set an option of LLVM's, which ends the process where it knows none of that name."""
+    if llvm.llvm_version_info[0] in _LLVM and host().machine.vector_bytes > 16:
+        llvm.set_option("", text)
 
 
 _inside = _Inside()
@@ -241,7 +263,8 @@ def _emit(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> bytes:
 def assembly(text: str, target: Target) -> str:
     """Assembly text of a module."""
     module, machine = optimized(text, target)
-    return str(machine.emit_assembly(module))
+    with _inside:
+        return str(machine.emit_assembly(module))
 
 
 class Engine:
@@ -293,10 +316,10 @@ def _at_fork() -> None:
     lock = getattr(ffi.lib, "_lock", None)
     if not hasattr(os, "register_at_fork"):
         return
-    os.register_at_fork(before=_inside.close, after_in_parent=_inside.open, after_in_child=_inside.open)
-    if lock is not None:
+    if lock is not None:  # which is taken last: those inside take it
         release = partial(lock.__exit__, None, None, None)
         os.register_at_fork(before=lock.__enter__, after_in_parent=release, after_in_child=release)
+    os.register_at_fork(before=_inside.close, after_in_parent=_inside.open, after_in_child=_inside.open)
 
 
 _at_fork()
