@@ -70,6 +70,7 @@ class DiagonalMatrix(Linear):
     name: ClassVar[str] = "diagonal_matrix"
     negative_is_empty = True
     operands = ("g",)
+    fills = True
     numpy = "numeric.diagonal_matrix({g}, {shape}, {offset})"
 
     def infer(self, g: TensorType) -> TensorType:

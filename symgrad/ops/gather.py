@@ -84,6 +84,7 @@ class ScatterAdd(Linear):
     name: ClassVar[str] = "scatter_add"
     negative_is_empty = True
     operands = ("g", "indices*")
+    fills = True
     numpy = "numeric.scatter_add({g}, {indices}, {axes}, {shape})"
     no_gradient: ClassVar = {"indices": INDEX}
     fails = True
@@ -182,6 +183,7 @@ class ScatterAddAlongAxis(Linear):
     name: ClassVar[str] = "scatter_add_along_axis"
     negative_is_empty = True
     operands = ("g", "index")
+    fills = True
     numpy = "numeric.scatter_add_along_axis({g}, {index}, {axis}, {shape})"
     no_gradient: ClassVar = {"index": INDEX}
     fails = True

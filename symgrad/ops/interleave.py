@@ -32,6 +32,7 @@ class Interleave(Linear):
     name: ClassVar[str] = "interleave"
     operands = ("parts*",)
     linear_in_all = True
+    fills = True
     numpy = "numeric.interleave({parts}, {steps}, {axes}, {shape})"
 
     def infer(self, *parts: TensorType) -> TensorType:

@@ -12,7 +12,8 @@ A rule returns None for "no path". Rules are written in the language, so they di
 **Masked cotangents.** Where a selection (`where`, `maximum`, a slice ...) does not take a value, that value's
 cotangent is exactly 0, and must stay 0 whatever the partial is: 0 * (1/0) is NaN. Differentiation tracks which
 cotangents may hold such zeros and says `masked=True`; products with partials that may be infinite are then
-strong-zero products (`select.masked_multiply`).
+strong-zero products (`select.masked_multiply`). Forward, so are the tangents of what depends on no target: of the
+zeros around a padded tensor, of the other parts of a `concat`.
 
 **Complex numbers.** The gradient of a real L towards z = x + iy is dL/dx + i dL/dy, the direction of steepest
 ascent, and a cotangent g of w is that of L towards w: dL = Re(conj(g) dw). So a transpose is an adjoint, for the
@@ -62,6 +63,9 @@ class TensorOp(Op):
     no_gradient: ClassVar[Mapping[str, str]] = {}
     #: Whether the op leaves values unused, so that it makes cotangents that are exactly 0.
     selects: ClassVar[bool] = False
+    #: Whether some values of the result depend on no operand (zeros around what is put in), so that it makes
+    #: tangents that are exactly 0.
+    fills: ClassVar[bool] = False
     #: Whether attributes hold graphs, whose derivatives are taken for all operands at once (`pull_all`).
     holds_graphs: ClassVar[bool] = False
     #: NumPy code: a template over operand names, attributes and `{out}`. Modules in scope: numpy, numeric,
@@ -104,6 +108,10 @@ class TensorOp(Op):
         None where the op has no rule of its own: then forward mode transposes the transpose.
         """
         return None
+
+    def makes_zeros(self, tangents: Sequence[Tensor | None]) -> bool:
+        """Whether `push` may give tangents that are exactly 0 where those of the operands are not."""
+        return self.selects or self.fills
 
     def batch(self, size: Dim, operands: Sequence[Tensor], batched: Sequence[bool]) -> tuple[Tensor, ...]:
         """The outputs with a new leading axis of `size`, for operands of which some have one.
@@ -235,6 +243,9 @@ class Elementwise(TensorOp):
             chained(t, p, masked, output, forward=True) for (_, t), p in zip(live, partials, strict=True)
         ]
         return (total(parts),)
+
+    def makes_zeros(self, tangents: Sequence[Tensor | None]) -> bool:
+        return super().makes_zeros(tangents) or (self.linear and any(t is None for t in tangents))
 
     def _partial(self, node: Node, name: str) -> Tensor | PyScalar | None:
         partial: Any = self.rules["d_" + name]
@@ -435,6 +446,9 @@ class Linear(Structured):
             operands[i] = tangent
             columns.append(apply_all(self, tuple(operands)))
         return tuple(total(row) for row in zip(*columns, strict=True))
+
+    def makes_zeros(self, tangents: Sequence[Tensor | None]) -> bool:
+        return super().makes_zeros(tangents) or (self.linear_in_all and any(t is None for t in tangents))
 
     def call_rule(self, rule: Rule, node: Node, operand: int, gs: Any) -> Any:
         if self.operands[0].endswith("*"):

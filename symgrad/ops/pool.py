@@ -214,6 +214,7 @@ class SumUnpool(_Pool, Linear):
     shape: Shape
     name: ClassVar[str] = "sum_unpool"
     operands = ("g",)
+    fills = True
     numpy = "numeric.sum_unpool({g}, {sizes}, {steps}, {dilations}, {axes}, {shape})"
 
     def infer(self, g: TensorType) -> TensorType:

@@ -71,6 +71,7 @@ class Unslice(Linear):
     name: ClassVar[str] = "unslice"
     negative_is_empty = True  # as that of a slice of an axis
     operands = ("g",)
+    fills = True
     numpy = "numeric.unslice({g}, {starts}, {stops}, {steps}, {shape})"
 
     def infer(self, g: TensorType) -> TensorType:

@@ -102,6 +102,7 @@ class Fold(Sliding, Linear):
     shape: Shape
     name: ClassVar[str] = "fold"
     operands = ("w",)
+    fills = True
     numpy = "numeric.fold({w}, {sizes}, {steps}, {dilations}, {axes}, {shape})"
 
     def infer(self, w: TensorType) -> TensorType:

@@ -268,7 +268,8 @@ In words:
 
 * The cotangent of a value that is not taken (`where`, `maximum`, `clip`, indices, `sort` ...) is exactly 0 at every
   order, whatever that value is. Products with an infinite slope are *strong-zero* products, whose zeros are kept, also
-  through sums, matrix products, broadcasts and gathers, and in Jacobians, whose basis vectors are mostly zeros.
+  through sums, matrix products, broadcasts and gathers, and in Jacobians, whose basis vectors are mostly zeros. So are,
+  forward, the tangents of what depends on no target (zeros of `pad`, the other parts of a `concat`).
 * Ties of `maximum`, `minimum`, `max`, `min` and running maxima are split equally among the tied.
 * `abs`, norms, `hypot`, `atan2` and the standard deviation of a constant have the derivative 0 where they have a kink;
   `relu` has 0 at 0, `leaky_relu` its slope, `clip` 1 at its bounds.

@@ -10,6 +10,9 @@ import pytest
 
 import symgrad as sg
 from symgrad.ir.graph import Graph
+from symgrad.ir.tensor import apply
+from symgrad.ops.pool import SumUnpool
+from symgrad.ops.windows import Fold
 from tests.autodiff.network import mlp, network
 
 X = np.array([0.3, -1.2, 2.0])
@@ -105,6 +108,38 @@ def test_an_infinite_slope_spoils_nothing_else(mode: str) -> None:
     x = sg.vector("x", size=3)
     found = sg.jacobian(sg.sqrt(x), x, mode=mode).eval({x: [0.0, 1.0, 4.0]})
     np.testing.assert_array_equal(found, np.diag([np.inf, 0.5, 0.25]))
+
+
+@pytest.mark.parametrize(
+    "among_zeros",
+    [
+        lambda x, z: sg.concat([x, z]),
+        lambda x, z: sg.stack([z, x]),
+        lambda x, z: sg.reshape(sg.stack([x, z], axis=1), (-1,))[1:],
+        lambda x, z: sg.pad(x, 1),
+        lambda x, z: sg.diag(x),
+        lambda x, z: sg.zeros(4).at[1:3].set(x),
+        lambda x, z: sg.segment_sum(x, [0, 2], 4),
+        lambda x, z: sg.zeros(4).at[[2, 2]].add(x),
+        lambda x, z: sg.cumulative_sum(x, include_initial=True),
+        lambda x, z: apply(Fold((1,), (2,), (1,), (0,), (4,)), x[:, None]),
+        lambda x, z: apply(SumUnpool((1,), (2,), (1,), (0,), (4,)), x),
+    ],
+)
+def test_what_depends_on_no_target_has_no_tangent(among_zeros: Any) -> None:
+    """0 * inf: the square root of zeros that a tensor lies among."""
+    x, z = sg.vector("x", size=2), sg.vector("z", size=2)
+    y = sg.sum(sg.sqrt(among_zeros(x, z))) ** 2
+    t = np.array([1.0, -2.0])
+    f = sg.function(
+        [x, z],
+        [sg.grad(y, x), sg.jvp(y, x, t), sg.hessian(y, x), sg.hvp(y, x, t)],
+        on_unused_input="ignore",
+    )
+    gradient, slope, hessian, product = f([1.0, 4.0], [0.0, 0.0])
+    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(slope, gradient @ t, rtol=1e-13)
+    np.testing.assert_allclose(product, hessian @ t, rtol=1e-13)
 
 
 def test_jacobian_errors() -> None:

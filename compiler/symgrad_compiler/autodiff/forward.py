@@ -57,7 +57,7 @@ def pushforward(
             if tangent is None or tensor in held:
                 continue
             table[tensor] = table[tensor] + tangent if tensor in table else tangent
-            if hides or op.selects:
+            if hides or op.makes_zeros(tangents):
                 hidden.add(tensor)
     return {t: table[t] for t in outputs if t in table}
 
