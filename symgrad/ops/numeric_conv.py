@@ -100,7 +100,7 @@ def conv(
     """y[n, o, i] = sum over c, p of x[n, c, i stride + p dilation - low] w[o, c, p]."""
     geometry = _Geometry(channels, strides, padding, dilations, groups)
     weights = _weights(w, geometry)
-    rows, shape = _rows(_tensor(x, geometry), weights.shape[3:], geometry)
+    rows, shape = _rows(_tensor(x, geometry, weights.shape[2]), weights.shape[3:], geometry)
     product = matmul(rows, _columns(weights), _named(strong, "xw"))
     return _from_rows(product, shape, geometry)
 
@@ -119,7 +119,8 @@ def conv_input(
 ) -> Array:
     """The transpose of `conv` towards x, whose spatial sizes are `sizes`."""
     geometry = _Geometry(channels, strides, padding, dilations, groups)
-    y, weights = _tensor(g, geometry), _weights(w, geometry)
+    weights = _weights(w, geometry)
+    y = _tensor(g, geometry, weights.shape[1])
     n, outs, kernel = y.shape[0], y.shape[3:], weights.shape[3:]
     product = matmul(_pixels(y), _columns(weights).swapaxes(1, 2), _named(strong, "gw"))
     shape = (groups, n, *outs, weights.shape[2], *kernel)
@@ -145,8 +146,10 @@ def conv_weights(
 ) -> Array:
     """The transpose of `conv` towards w, whose spatial sizes are `sizes`."""
     geometry = _Geometry(channels, strides, padding, dilations, groups)
-    rows, _ = _rows(_tensor(x, geometry), sizes, geometry)
-    found = matmul(rows.swapaxes(1, 2), _pixels(_tensor(g, geometry)), _named(strong, "xg"))
+    axis = 1 if channels == "first" else -1
+    inside, outside = (_tensor(t, geometry, _share(t.shape[axis], groups)) for t in (x, g))
+    rows, _ = _rows(inside, sizes, geometry)
+    found = matmul(rows.swapaxes(1, 2), _pixels(outside), _named(strong, "xg"))
     inner, outputs = rows.shape[2] // math.prod(sizes), found.shape[2]
     found = found.reshape(groups, inner, *sizes, outputs)
     if channels == "first":
@@ -159,12 +162,17 @@ def _named(strong: str, operands: str) -> str:
     return "".join(letter for letter, name in zip("ab", operands, strict=True) if name in strong)
 
 
-def _tensor(x: Array, geometry: _Geometry) -> Array:
-    """x or y as (n, group, channel of the group, *spatial)."""
+def _share(channels: int, groups: int) -> int:
+    """How many of the channels are in a group. Without groups (`vmap` over nothing) any number will do."""
+    return channels // max(groups, 1)
+
+
+def _tensor(x: Array, geometry: _Geometry, count: int) -> Array:
+    """x or y as (n, group, channel of the group, *spatial), with `count` channels in a group."""
     groups = geometry.groups
     if geometry.channels == "first":
-        return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
-    apart = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+        return x.reshape(x.shape[0], groups, count, *x.shape[2:])
+    apart = x.reshape(*x.shape[:-1], groups, count)
     return numpy.moveaxis(apart, (-2, -1), (1, 2))
 
 
@@ -180,7 +188,7 @@ def _weights(w: Array, geometry: _Geometry) -> Array:
     """w as (group, output of the group, channel of the group, *kernel)."""
     if geometry.channels == "last":
         w = numpy.moveaxis(w, (-1, -2), (0, 1))
-    return w.reshape(geometry.groups, w.shape[0] // geometry.groups, *w.shape[1:])
+    return w.reshape(geometry.groups, _share(w.shape[0], geometry.groups), *w.shape[1:])
 
 
 def _columns(weights: Array) -> Array:

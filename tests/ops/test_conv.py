@@ -246,20 +246,25 @@ def test_vmap_of_each_operand(groups: int, channels: str, size: Any) -> None:
                 np.testing.assert_allclose(a[i], b, rtol=1e-11, atol=1e-11, err_msg=batched)
 
 
+@pytest.mark.parametrize("size", [0, "batch"])
+@pytest.mark.parametrize("channels", ["first", "last"])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_vmap_over_nothing(groups: int, backend: str) -> None:
-    x, w = sg.tensor("x", (0, 2, 4, 5, 4)), sg.tensor("w", (0, 6, 4 // groups, 2, 3))
+def test_vmap_over_nothing(groups: int, channels: str, size: Any, backend: str) -> None:
+    shapes = [(2, 4, 5, 4), (6, 4 // groups, 2, 3), (2, 6, 4, 2)]
+    if channels == "last":
+        shapes = [(2, 5, 4, 4), (2, 3, 4 // groups, 6), (2, 4, 2, 6)]
+    x, w = sg.tensor("x", (size, *shapes[0])), sg.tensor("w", (size, *shapes[1]))
 
     def f(x: Any, w: Any) -> Any:
-        y = sg.conv2d(x, w, groups=groups)
+        y = sg.conv2d(x, w, groups=groups, channels=channels)
         return y, *sg.grad(sg.sum(y * y), [x, w])
 
     outputs = sg.vmap(f)(x, w)
     found = sg.function([x, w], outputs, backend=backend, on_unused_input="ignore")(
-        np.ones(x.shape), np.ones(w.shape)
+        np.ones((0, *shapes[0])), np.ones((0, *shapes[1]))
     )
-    assert [a.shape for a in found] == [(0, 2, 6, 4, 2), x.shape, w.shape]
-    assert sg.vmap(f, in_axes=(0, None))(x, sg.tensor("v", w.shape[1:]))[2].shape == w.shape
+    assert [a.shape for a in found] == [(0, *shapes[i]) for i in (2, 0, 1)]
+    assert sg.vmap(f, in_axes=(0, None))(x, sg.tensor("v", shapes[1]))[2].shape == w.shape
 
 
 def test_gradients_are_one_op_each() -> None:
