@@ -162,6 +162,12 @@ def _at_inputs(
     cost: Tensor, targets: Sequence[Tensor], values: Mapping[Any, Any]
 ) -> tuple[Tensor, list[Tensor], _Point]:
     """Cost and targets with an input in the place of each shared or intermediate target, and the point."""
+    if not isinstance(values, Mapping):
+        raise InputError(
+            f"the values of check_grad must be a dict, not {type(values).__name__}",
+            facts=[("got", repr(values)[:80])],
+            hint="{input: its value}",
+        )
     leaves = [n.outputs[0] for n in ancestors([cost, *targets]) if is_leaf(n.outputs[0])]
     names = {t.name: t for t in [*targets, *leaves] if t.name}
     given = {(k if isinstance(k, Tensor) else names.get(k, k)): v for k, v in values.items()}

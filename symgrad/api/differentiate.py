@@ -103,8 +103,8 @@ def vjp(
     >>> sg.vjp(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
     array([ 2., 40.])
     """
-    outputs = [y] if isinstance(y, Tensor) else list(y)
-    given = [cotangents] if isinstance(y, Tensor) else list(cotangents)
+    outputs = outputs_of(y)
+    given = [cotangents] if isinstance(y, Tensor) else items(cotangents, "the cotangents of several outputs")
     if len(given) != len(outputs):
         raise GradientError(
             "vjp needs one cotangent for each output", facts=[("outputs", len(outputs)), ("got", len(given))]
@@ -185,6 +185,13 @@ def _differentiate(
         seeds[cost] = ones_like(cost)
     elif not known_grads:
         raise GradientError("grad needs a cost or known_grads")
+    if known_grads is not None and not isinstance(known_grads, Mapping):
+        raise GradientTypeError(
+            f"known_grads must be a dict, not {type(known_grads).__name__}",
+            facts=[("got", repr(known_grads)[:80])],
+            at=origin.locate(origin.current()),
+            hint="{tensor: its cotangent}",
+        )
     for tensor, known in (known_grads or {}).items():
         require_float(tensor, "known_grads")
         seeds[tensor] = like_output(tensor, known)
@@ -237,7 +244,7 @@ def stabilized(
 
 def as_list(constants: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """One tensor or several, as `consider_constant` takes them."""
-    found = [constants] if isinstance(constants, Tensor) else list(constants)
+    found = [constants] if isinstance(constants, Tensor) else items(constants, "consider_constant")
     for tensor in found:
         if not isinstance(tensor, Tensor):
             raise GradientTypeError(
@@ -245,6 +252,22 @@ def as_list(constants: Tensor | Iterable[Tensor]) -> list[Tensor]:
                 facts=[("got", repr(tensor)[:80])],
             )
     return found
+
+
+def outputs_of(y: Any) -> list[Any]:
+    """What is differentiated: one tensor or a sequence of them."""
+    return [y] if isinstance(y, Tensor) else items(y, "what is differentiated")
+
+
+def items(given: Any, what: str) -> list[Any]:
+    """The items of a sequence."""
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        raise GradientTypeError(
+            f"{what} must be a sequence of tensors, not {type(given).__name__}",
+            facts=[("got", repr(given)[:80])],
+            at=origin.locate(origin.current()),
+        )
+    return list(given)
 
 
 def check_disconnected(choice: str) -> None:

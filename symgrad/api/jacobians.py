@@ -18,7 +18,9 @@ from symgrad.api.differentiate import (
     check_disconnected,
     disconnected_error,
     grad,
+    items,
     like_output,
+    outputs_of,
     require_float,
     stabilized,
 )
@@ -69,7 +71,7 @@ def jvp(
     >>> sg.jvp(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
     array([ 2., 40.])
     """
-    outputs = [y] if isinstance(y, Tensor) else list(y)
+    outputs = outputs_of(y)
     for output in outputs:
         require_float(output, "the output")
     targets = Targets(wrt)
@@ -253,7 +255,7 @@ def _in_form(targets: Targets, given: Any, what: str) -> list[Tensor]:
             raise GradientError(f"the {what}s need the keys of wrt", facts=[("expected", ", ".join(form))])
         values = [given[key] for key in form]
     else:
-        values = list(given)
+        values = items(given, f"the {what}s of several targets")
     if len(values) != len(targets.tensors):
         raise GradientError(
             f"there must be one {what} for each of wrt",

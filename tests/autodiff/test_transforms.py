@@ -377,3 +377,22 @@ def test_shapes_that_do_not_fit_are_errors_of_shape_and_gradient() -> None:
         assert isinstance(caught.value, sg.GradientError)
         assert isinstance(caught.value, sg.ShapeError)
         assert caught.value.at
+
+
+def test_what_is_no_sequence_is_an_error_of_ours() -> None:
+    x = sg.vector("x", size=2)
+    y, cost = x * 2, sg.sum(x**3)
+    for match, wrong in {
+        "cotangents of several outputs must be": lambda: sg.vjp([cost], x, 1.0),
+        "not dict": lambda: sg.vjp([cost], x, {"cost": 1.0}),
+        "tangents of several targets must be": lambda: sg.jvp(cost, [x], 1.0),
+        "vectors of several targets must be": lambda: sg.hvp(cost, [x], 1.0),
+        "differentiated must be .* not NoneType": lambda: sg.vjp(None, x, 1.0),
+        "differentiated must be .* not dict": lambda: sg.jvp({"y": y}, x, np.ones(2)),
+        "consider_constant must be": lambda: sg.grad(cost, x, consider_constant=None),
+        "known_grads must be a dict": lambda: sg.grad(None, x, known_grads=[(y, np.ones(2))]),
+    }.items():
+        with pytest.raises(sg.GradientTypeError, match=match):
+            wrong()
+    with pytest.raises(sg.InputError, match="must be a dict, not list"):
+        sg.check_grad(cost, x, [np.ones(2)])
