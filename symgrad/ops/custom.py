@@ -7,7 +7,7 @@ attribute is a graph that says how to differentiate it. `release` drops these op
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
@@ -179,6 +179,14 @@ class CustomJVP(_WithRule):
         _refuse_captured(self, node, [i for i, t in enumerate(tangents) if t is not None])
         if not any(t is not None for t in given):
             return (None,) * self.count
+        if any(t is None and x.dtype.is_differentiable for t, x in zip(given, arguments, strict=True)):
+            ts, pushed = self._of_any_tangents(node)
+            seeds = {t: s for t, s in zip(ts, given, strict=True) if t is not None and s is not None}
+            found = language["pushforward"](
+                [y for y in pushed if y is not None], seeds, masked=seeds if masked else ()
+            )
+            self._require_linear(ts, found.values())
+            return tuple([None if y is None else found.get(y) for y in pushed])
         pushed = _matched(self.rule(*_filled(given, arguments), *rest, *values), values)
         return tuple([_quiet(t, given, masked) for t in pushed])
 
@@ -187,20 +195,29 @@ class CustomJVP(_WithRule):
     ) -> list[Tensor | None]:
         """The rule, linear in the tangents, transposed."""
         _refuse_captured(self, node, operands)
+        ts, pushed = self._of_any_tangents(node)
+        seeds = _seeds(pushed, cotangents)
+        table = language["pullback_of"](
+            seeds, [t for t in ts if t is not None], masked=seeds if masked else ()
+        )
+        sent = {i: table.get(t) for i, t in enumerate(ts, self.count) if t is not None}
+        self._require_linear(ts, [g for g in sent.values() if g is not None])
+        return [sent.get(i) for i in operands]
+
+    def _of_any_tangents(self, node: Node) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """Placeholders for the tangents of the arguments, and the rule of them: None for what has none."""
         values, rest = node.outputs, node.inputs[self.count :]
         arguments = rest[: len(rest) - self.captured - self.besides]
         ts = [make_input(t.type, "t") if t.dtype.is_differentiable else None for t in arguments]
-        pushed = self.rule(*[t for t in ts if t is not None], *rest, *values)
-        seeds = _seeds(_matched(pushed, values), cotangents)
-        live = [t for t in ts if t is not None]
-        table = language["pullback_of"](seeds, live, masked=seeds if masked else ())
-        sent = {i: table.get(t) for i, t in enumerate(ts, self.count) if t is not None}
-        if not {t.node for t in live}.isdisjoint(ancestors([g for g in sent.values() if g is not None])):
+        return ts, _matched(self.rule(*[t for t in ts if t is not None], *rest, *values), values)
+
+    def _require_linear(self, ts: Sequence[Tensor | None], found: Iterable[Tensor]) -> None:
+        """GradientError if derivatives by the placeholders still depend on these."""
+        if not {t.node for t in ts if t is not None}.isdisjoint(ancestors(list(found))):
             raise GradientError(
                 f"the rule {self.rule.graph.name} of custom_jvp is not linear in the tangent",
                 hint="a tangent of the result is a sum of products with tangents of the arguments",
             )
-        return [sent.get(i) for i in operands]
 
 
 def _refuse_captured(op: CustomVJP | CustomJVP, node: Node, operands: Sequence[int]) -> None:

@@ -249,3 +249,22 @@ def test_a_rule_for_tangents_must_be_linear() -> None:
     x = sg.scalar("x")
     with pytest.raises(sg.GradientError, match="not linear in the tangent"):
         sg.grad(sg.custom_jvp(sg.sin, lambda t, a: t * t)(x), x)
+    squared = sg.custom_jvp(lambda a, b: a * b, lambda t, a, b: t[0] * t[0] * b + t[1] * a)
+    with pytest.raises(sg.GradientError, match="not linear in the tangent"):
+        sg.jvp(squared(x, 2.0), x, 1.0)
+
+
+def test_an_argument_without_a_tangent_adds_none() -> None:
+    """Not 0 times what the rule multiplies it by, which is infinite here."""
+    x, y = sg.scalar("x"), sg.scalar("y")
+    f = sg.custom_jvp(
+        lambda a, b: (a * sg.sqrt(b), sg.sin(b)),
+        lambda t, a, b: (t[0] * sg.sqrt(b) + t[1] * a * 0.5 / sg.sqrt(b), t[1] * sg.cos(b)),
+    )
+    product, sine = f(x, y)
+    cost = product**2 + product + x**3
+    at = {x: 1.0, y: 0.0}
+    assert sg.grad(cost, x).eval(at) == sg.jvp(cost, x, 1.0).eval(at) == 3
+    assert sg.hvp(cost, x, 1.0).eval(at) == sg.hessian(cost, x).eval(at) == 6
+    assert sg.jvp([product, sine], x, 1.0)[1].eval(at) == 0
+    assert sg.jvp(sine, y, 2.0).eval(at) == 2
