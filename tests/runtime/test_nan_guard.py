@@ -155,6 +155,25 @@ def test_scattered_values_that_overflow() -> None:
     assert "scatter" in verdict(f, np.ones(4), [1, 1, 1])
 
 
+def test_what_is_scattered_in_a_loop_over_rows() -> None:
+    """It lies in memory for one block, of which a short block leaves the rest as it was."""
+    x, c = sg.matrix("x", shape=("n", 32)), sg.vector("c", size="n")
+    i = sg.matrix("i", shape=("n", 2), dtype="int64")
+    h = sg.exp(x)
+    d_x = sg.grad(sg.sum(sg.tanh(h)) + sg.sum(c[:, None] * sg.take_along_axis(h, i, axis=1)), x)
+    f = guarded([x, c, i], sg.tanh(d_x))
+    if f.backend == "llvm":
+        assert "zeros scatter_add_along_axis[rows of the loop, 32]" in f.plan()
+    for row in (60, 149):
+        big = np.ones(150)
+        big[row] = 1e308
+        said = verdict(f, np.zeros((150, 32)), big, np.ones((150, 2), int))
+        assert "scatter_add_along_axis is not finite" in said
+        assert f"the first at [{row}, 1]" in said
+        for n in (3, 0, 1, 200):
+            assert verdict(f, np.zeros((n, 32)), np.ones(n), np.ones((n, 2), int)) == ""
+
+
 def test_rows_in_one_loop() -> None:
     x = sg.matrix("x", dtype="float32")
     norm = (x - sg.mean(x, axis=1, keepdims=True)) / sg.std(x, axis=1, keepdims=True)

@@ -4,6 +4,7 @@
                   becomes NaN with the first v that is infinite or NaN
     other steps   what they wrote is read once more
     leaves        arguments and state: by a kernel that reads them, else before everything else
+    in a loop     what is added at indices in memory for one block: by the kernels that read it
 
 A kernel says in the error record that something was found; the check behind its step fails the program.
 What must be finite and what must only not be NaN is `plan.finite`'s.
@@ -22,7 +23,7 @@ from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.llvm.ir import BITS, Module, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.scalars import FLOATS, Code, kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
-from symgrad_compiler.plan.finite import Need, is_checked
+from symgrad_compiler.plan.finite import Need, computed, is_checked
 from symgrad_compiler.plan.steps import (
     INPUT,
     STATE,
@@ -60,19 +61,23 @@ class Guard:
         self._weakest = max(checks.values(), default=Need.NOTHING)
         #: The arguments and states that kernels look at as they read them: all of each, by one kernel.
         self._read = dict(_first_readers(plan))
-        self._of: dict[Kernel, set[Tensor]] = defaultdict(set)
+        #: What each kernel looks at as it reads it, and what is asked of it.
+        self._of: dict[Kernel, dict[Tensor, Need]] = defaultdict(dict)
         for kernel, tensor in self._read.values():
-            self._of[kernel].add(tensor)
+            self._of[kernel][tensor] = Need.FINITE
+        for kernel, tensor in _readers_of_blocks(plan):
+            if computed(tensor) in checks:
+                self._of[kernel][tensor] = checks[computed(tensor)]
 
     def of_kernel(self, code: Code, kernel: Kernel, lanes: int) -> KernelGuard:
-        checks = {**self.checks, **dict.fromkeys(self._of[kernel], Need.FINITE)}
-        return KernelGuard(code, self.frame, checks, kernel, lanes, self._of[kernel])
+        read = self._of[kernel]
+        return KernelGuard(code, self.frame, {**self.checks, **read}, kernel, lanes, read)
 
     def structure(self, kernel: Kernel) -> tuple[object, ...]:
         """Equal for kernels of one structure whose checks are the same."""
         reduced = [r.tensor for r in kernel.reductions]
         needs = [self.checks.get(t) for t in (*[n.outputs[0] for n in kernel.nodes], *reduced)]
-        return (*needs, *[t in self._of[kernel] for t in kernel.sources])
+        return (*needs, *[self._of[kernel].get(t) for t in kernel.sources])
 
     def leaves(self) -> str:
         """The function that looks at the other arguments and states."""
@@ -113,9 +118,10 @@ class Guard:
         elif isinstance(step, (Callback, MatrixStep)):
             for tensor, access in zip(step.node.outputs, step.outs, strict=True):
                 yield access, self.checks.get(tensor, Need.NOTHING)
-        for each in step.whole if isinstance(step, RowLoop) else (step,):
+        steps, local = (step.whole, step.local) if isinstance(step, RowLoop) else ((step,), frozenset())
+        for each in steps:
             for scatter in each.scatters if isinstance(each, Kernel) else ():
-                if scatter.mode in _MAKING_UPDATES:
+                if scatter.mode in _MAKING_UPDATES and scatter.storage not in local:
                     whole = Strided.contiguous((scatter.storage.size,))
                     yield Access(scatter.storage, whole), self._weakest
 
@@ -138,6 +144,19 @@ def _first_readers(plan: Plan) -> Iterator[tuple[tuple[str, int], tuple[Kernel, 
                 if is_all and fits and key not in found:
                     found.add(key)
                     yield key, (kernel, tensor)
+
+
+def _readers_of_blocks(plan: Plan) -> Iterator[tuple[Kernel, Tensor]]:
+    """What kernels read of memory for one block of a loop in which another one adds at indices: behind the
+    loop only the last block is there, and where that is short, nothing wrote the rest."""
+    for loop in (s for s in plan.steps if isinstance(s, RowLoop)):
+        kernels = [s for s in loop.body if isinstance(s, Kernel)]
+        updates = [s for kernel in kernels for s in kernel.scatters if s.mode in _MAKING_UPDATES]
+        blocks = loop.local & {s.storage for s in updates}
+        for kernel in kernels:
+            for tensor, source in kernel.sources.items():
+                if isinstance(source, Access) and source.storage in blocks:
+                    yield kernel, tensor
 
 
 def is_checked_storage(storage: Storage) -> bool:
