@@ -352,6 +352,23 @@ def test_topk_of_ties_and_nan() -> None:
     np.testing.assert_array_equal(g, [[3, 1, 0, 2, 0], [3, 0, 0, 1, 2]])
 
 
+def test_positions_are_used_behind_their_check() -> None:
+    """Indices of known numbers, of an axis of unknown size: nothing is read or written before the check."""
+    x, first = sg.matrix("x", shape=("n", 3)), sg.arange(5)[:1]
+    order = 2 * sg.argsort(x, axis=0, descending=True)
+    rows = sg.take_along_axis(order, sg.argsort(order, axis=0), axis=0)
+    hot = sg.one_hot(order % 3, 5)
+    moved = sg.take(sg.astype(rows[..., None] != hot, "float32"), rows % (x.shape[0] + 1), axis=0)
+    f = sg.function([x], [hot.at[first].add(2.0), moved], backend="llvm")
+    around = np.zeros(64)
+    with pytest.raises(sg.IndexRangeError, match="index 0 is out of bounds for axis 0 with size 0"):
+        f.into([around[32:32].reshape(0, 3, 5), np.empty((0, 3, 3, 5), np.float32)], np.empty((0, 3)))
+    assert not around.any()
+    lines = sg.function([x], sg.sum(sg.take(x * 3, first, axis=0)), backend="llvm").plan().splitlines()
+    check = next(i for i, line in enumerate(lines) if " check copy of " in line)
+    assert [i > check for i, line in enumerate(lines) if " of n]" in line] == [True]
+
+
 def test_indices_of_a_sort_need_no_check() -> None:
     x = sg.matrix("x", ("n", 5))
     f = sg.function([x], [sg.sort(x), x[:, [0, 4]], x[sg.arange(x.shape[0])]], backend="llvm")

@@ -109,22 +109,24 @@ def _axes(op: Op) -> tuple[int, ...]:
 
 def _checked(p: Planner, node: Node, indices: Sequence[Tensor], shape: Shape) -> tuple[list[Access], int]:
     """Where the indices lie, and the first step that may use them: behind a check of each that is not known
-    to be in range."""
+    to be in range. What is used is the memory that is checked, so that no step can use it before."""
     found, after = [], 0
     for index, axis in zip(indices, _axes(node.op), strict=True):
-        after = max(after, check_index(p, node, index, axis, shape[axis]))
-        source = p.source(index)
-        found.append(source if isinstance(source, Access) else p.copy(index, source))
-        after = max(after, p.after(found[-1]))
+        inside, source = is_inside(index, shape[axis]), p.source(index)
+        access = source if inside and isinstance(source, Access) else p.access(index)
+        found.append(access)
+        after = max(after, p.after(access), 0 if inside else _check(p, node, access, axis, shape[axis]))
     return found, after
 
 
-def check_index(p: Planner, node: Node, index: Tensor, axis: int, size: Dim) -> int:
-    """Let indices be checked against the size of an axis, unless they are known to fit or have been checked;
-    the first step that may use them."""
-    if is_inside(index, size):
-        return 0
-    access = p.access(index)
+def check_index(p: Planner, node: Node, index: Tensor, axis: int, size: Dim) -> None:
+    """Let indices be checked against the size of an axis, unless they are known to fit."""
+    if not is_inside(index, size):
+        _check(p, node, p.access(index), axis, size)
+
+
+def _check(p: Planner, node: Node, access: Access, axis: int, size: Dim) -> int:
+    """Let what lies there be checked, once; the first step that may use it as indices."""
     layout = access.layout
     ways = tuple((d, s) for d, s in zip(layout.shape, layout.strides, strict=True) if d != 1)
     known = (access.storage, layout.offset, ways, size)
