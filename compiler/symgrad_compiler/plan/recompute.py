@@ -8,7 +8,8 @@ merged with the first computation nor run before what precedes their reader.
     Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost", 2016: segments
     Jain et al., "Checkmate", 2020; functorch's min-cut partition: what to keep inside of segments
 
-Everything is computed by the same ops from the same numbers, so results are the same to the bit.
+Everything is computed by the same ops from the same numbers, so results are the same to the bit, but for
+native sums: they are added up by the blocks of loops over rows, which may be others.
 """
 
 from __future__ import annotations
