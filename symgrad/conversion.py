@@ -99,8 +99,7 @@ _FLOATS = ("ff", "fc", "cc")
 
 def _array(value: Any, wanted: numpy.dtype[Any], is_python: bool) -> Array:
     """An array of numbers. Python's integers beyond 64 bits are floats in it, which are looked at later."""
-    masked = sys.modules.get("numpy.ma")  # where it is not loaded, nothing is masked
-    if masked is not None and isinstance(value, masked.MaskedArray) and masked.is_masked(value):
+    if is_masked(value):
         raise Misfit("an array with masked elements")
     try:
         array = numpy.asarray(value)
@@ -113,6 +112,32 @@ def _array(value: Any, wanted: numpy.dtype[Any], is_python: bool) -> Array:
     if array.dtype.kind not in "biufc":
         raise Misfit(f"{type(value).__name__} of dtype {array.dtype}")
     return array
+
+
+def is_masked(value: Any) -> bool:
+    """Whether it is an array of numpy.ma in which elements are masked."""
+    masked = sys.modules.get("numpy.ma")  # where it is not loaded, nothing is masked
+    return masked is not None and isinstance(value, masked.MaskedArray) and bool(masked.is_masked(value))
+
+
+def rounded_array(array: Array, dtype: DType) -> Array:
+    """`array` in a dtype that was asked for: as `astype`, where each number remains the same or is rounded to
+    the nearest float, infinity if it is too large.
+
+    Raises:
+        Misfit: an element is another number there: 300 in int8, 1.5 or NaN in int64, 1j in float64.
+
+    >>> from symgrad.types import FLOAT32
+    >>> rounded_array(numpy.array([1, 0.1]), FLOAT32)
+    array([1. , 0.1], dtype=float32)
+    """
+    wanted = dtype.numpy
+    loses_parts = array.dtype.kind == "c" and wanted.kind != "c"
+    with numpy.errstate(all="ignore"):
+        converted = (array.real if loses_parts else array).astype(wanted)
+    if loses_parts or wanted.kind not in "fc":
+        _refuse(array, converted != array)
+    return converted
 
 
 def _of_long_integers(value: Any, array: Array, wanted: numpy.dtype[Any]) -> Array:

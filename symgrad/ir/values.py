@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from symgrad.conversion import Misfit, exact_array
+from symgrad.conversion import Misfit, exact_array, rounded_array
 from symgrad.errors import DTypeError, ShapeError, SymgradError
 from symgrad.ir import origin
 from symgrad.locks import Lock
@@ -44,13 +44,9 @@ class Scalar:
     @classmethod
     def _convert(cls, value: Any, dtype: DType) -> Scalar:
         try:
-            with numpy.errstate(over="ignore"):
-                converted = numpy.asarray(value).astype(dtype.numpy)[()]
-                exact = dtype.kind in ("float", "complex") or converted == value
-        except (OverflowError, TypeError, ValueError):
-            exact = False
-        if not exact:
-            raise DTypeError(f"{value!r} is not a value of {dtype}")
+            converted = rounded_array(numpy.asarray(value), dtype)
+        except (Misfit, OverflowError, TypeError, ValueError):
+            raise DTypeError(f"{value!r} is not a value of {dtype}") from None
         return cls(dtype, converted.tobytes())
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy
 
 from symgrad import dims
-from symgrad.conversion import Misfit, exact_array
+from symgrad.conversion import Misfit, exact_array, is_masked, rounded_array
 from symgrad.dims import Dim, Shape, Size
 from symgrad.errors import DTypeError, GraphError, ShapeError, SymgradError
 from symgrad.ir import origin
@@ -147,12 +147,14 @@ def shared(value: Any, name: str | None = None) -> Shared:
         raise DTypeError(
             "shared state starts from numbers, not from a symbolic tensor", hint="use t.eval(...) first"
         )
-    return make_shared(State(_numbers(value)), name)
+    return make_shared(State(number_array(value)), name)
 
 
 @provide("constant")
 def constant(value: Any, dtype: DTypeLike | None = None, name: str | None = None) -> Tensor:
     """A tensor of known value: from a number, a nested list or an array (copied).
+
+    Floats are rounded to `dtype`; what it does not hold (300 in int8, 1.5 in int64) is a DTypeError.
 
     >>> constant(2.0), constant([[1, 2]], dtype="float32")
     (<fill: f64>, <constant: f32[1,2]>)
@@ -170,10 +172,8 @@ def constant(value: Any, dtype: DTypeLike | None = None, name: str | None = None
     elif isinstance(value, (bool, int, float, complex)) and not isinstance(value, numpy.generic):
         result = fill(value, (), default_dtype(value) if dtype is None else _dtype(dtype))
     else:
-        array = _numbers(value)
-        if dtype is not None:
-            array = array.astype(_dtype(dtype).numpy)
-        result = array_tensor(array)
+        array = number_array(value)
+        result = array_tensor(array if dtype is None else held_array(array, _dtype(dtype)))
     return result if name is None else result.named(name)
 
 
@@ -379,7 +379,28 @@ def dtype_of(array: numpy.ndarray[Any, Any]) -> DType:
     return dtype(array.dtype)
 
 
-def _numbers(value: Any) -> numpy.ndarray[Any, Any]:
+def held_array(array: numpy.ndarray[Any, Any], wanted: DType) -> numpy.ndarray[Any, Any]:
+    """`array` in another dtype; DTypeError where that does not hold its numbers."""
+    try:
+        return rounded_array(array, wanted)
+    except Misfit as misfit:
+        raise DTypeError(
+            f"{misfit.number} is not a value of {wanted}",
+            facts=[("got", misfit.got)],
+            at=origin.locate(origin.current()),
+            hint=f"value.astype({wanted.name!r}) converts an array whatever is lost",
+        ) from None
+
+
+def number_array(value: Any) -> numpy.ndarray[Any, Any]:
+    """A number, nested lists or an array, as an array of numbers."""
+    if is_masked(value):
+        raise DTypeError(
+            "an array of numbers has no masked elements",
+            facts=[("got", f"{type(value).__name__} of shape {value.shape}")],
+            at=origin.locate(origin.current()),
+            hint="value.filled(0) gives them a value; sg.where chooses inside the graph",
+        )
     try:
         array = numpy.asarray(value)
     except (TypeError, ValueError) as error:

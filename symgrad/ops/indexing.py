@@ -23,7 +23,7 @@ from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.bounds import Bound, bounded, place
 from symgrad.ops.cast import astype
-from symgrad.ops.create import array_tensor, as_tensor
+from symgrad.ops.create import array_tensor, as_tensor, number_array
 from symgrad.ops.gather import Gather, OneHot, Take, TakeAlongAxis, check_index
 from symgrad.ops.kinds import INTEGERS
 from symgrad.ops.scatter import known_indices
@@ -187,7 +187,7 @@ def _items(item: Any) -> list[_Item]:
     if isinstance(item, Tensor):
         return [_Array(item)] if item.dtype.kind in INTEGERS else _mask_items(item)
     if isinstance(item, (list, tuple, range, numpy.ndarray, bool, numpy.bool_)):
-        array = numpy.asarray(item)
+        array = number_array(item)
         if not array.size and not isinstance(item, numpy.ndarray):
             array = array.astype(numpy.int64)
         if array.dtype.kind == "b":

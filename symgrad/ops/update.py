@@ -18,7 +18,7 @@ from symgrad.ir import origin
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import is_weak
 from symgrad.ops.cast import astype
-from symgrad.ops.create import Iota, as_tensor, fill, ones_like
+from symgrad.ops.create import Iota, array_tensor, as_tensor, fill, held_array, ones_like
 from symgrad.ops.gather import ScatterAdd, check_index
 from symgrad.ops.indexing import Selection, along_axis, select
 from symgrad.ops.kinds import NUMBERS, REALS
@@ -164,7 +164,7 @@ def _as_update(x: Tensor, v: Any) -> Tensor:
     if isinstance(v, (list, tuple)):
         array = numpy.asarray(v)
         if array.dtype.kind in "biufc" and promote_weak(x.dtype, array.dtype.type(0).item()) is x.dtype:
-            return as_tensor(array.astype(x.dtype.numpy))
+            return array_tensor(held_array(array, x.dtype))
     update = as_tensor(v)
     if promote(x.dtype, update.dtype) is not x.dtype:
         raise _lossy(x, update.type, f'v.astype("{x.dtype}") if that is what you mean')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -125,6 +126,64 @@ def test_refused_elsewhere(dtype: str, value: Any, says: str) -> None:
         assert says in str(caught.value)
         assert caught.value.at
     np.testing.assert_array_equal(state.get(), _zeros(x))
+
+
+#: dtype, value, what the message says.
+NOT_HELD: list[tuple[str, Any, str]] = [
+    ("int8", [1, 300], "300 is not a value of int8"),
+    ("int8", np.array([[1.5]]), "1.5 is not a value of int8"),
+    ("int64", [np.nan], "nan is not a value of int64"),
+    ("int64", math.nan, "nan is not a value of int64"),
+    ("uint8", [-1], "-1 is not a value of uint8"),
+    ("bool", [0, 2], "2 is not a value of bool"),
+    ("float64", 1j, "1j is not a value of float64"),
+    ("float64", [1j], "1j is not a value of float64"),
+    ("int64", [1j], "1j is not a value of int64"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "value", "says"), NOT_HELD, ids=repr)
+def test_constants_are_values_of_their_dtype(dtype: str, value: Any, says: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(sg.DTypeError, match=says):
+            sg.constant(value, dtype)
+
+
+def test_constants_of_a_dtype_are_rounded() -> None:
+    held: list[tuple[str, Any]] = [("float32", [0.1, 1e300]), ("int8", [1.0, -128.0]), ("bool", [0, 1.0])]
+    held += [("complex64", [1, 0.1j]), ("float64", [1 + 0j]), ("float32", np.arange(3)), ("int8", [])]
+    for dtype, value in held:
+        found = sg.constant(value, dtype).eval()
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(found, _as(value, dtype))
+        assert found.dtype == dtype
+
+
+def _as(value: Any, dtype: str) -> Any:
+    array = np.asarray(value)
+    return (array if np.dtype(dtype).kind == "c" else array.real).astype(dtype)
+
+
+def test_updates_of_parts_are_values_of_the_dtype() -> None:
+    x = sg.vector("x", size=3, dtype="int8")
+    with pytest.raises(sg.DTypeError, match="300 is not a value of int8"):
+        x.at[:2].set([1, 300])
+
+
+def test_masked_elements_have_no_value() -> None:
+    x, masked = sg.vector("x", size=2), np.ma.array([1, 0], mask=[True, False])
+    for use in (
+        lambda: x + masked,
+        lambda: x * np.ma.masked,
+        lambda: sg.constant(masked, "float64"),
+        lambda: sg.shared(masked),
+        lambda: x[masked],
+    ):
+        with pytest.raises(sg.DTypeError, match="no masked elements") as caught:
+            use()
+        assert caught.value.at
+    np.testing.assert_array_equal((x + np.ma.array([1, 0])).eval({x: [1, 1]}), [2, 1])
 
 
 def test_cast_rounds() -> None:
