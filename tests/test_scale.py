@@ -42,6 +42,22 @@ def test_time_grows_near_linearly() -> None:
     assert large < 4 * 2.5 * small
 
 
+def stacked(n: int) -> float:
+    """Seconds to differentiate a stack of n numbers, from the first rule on."""
+    x = sg.vector("x", size=2)
+    cost = sg.sum(sg.stack([x[0] * float(k) for k in range(n)]) ** 2)
+    start = time.perf_counter()
+    sg.grad(cost, x, stabilize=False)
+    return time.perf_counter() - start
+
+
+@pytest.mark.slow
+def test_a_join_of_many_is_differentiated_in_linear_time() -> None:
+    stacked(500)
+    small, large = min(stacked(2_000) for _ in range(3)), min(stacked(16_000) for _ in range(2))
+    assert large < 8 * 2.5 * small
+
+
 @pytest.mark.campaign
 def test_a_hundred_thousand() -> None:
     assert once(100_000) < 40

@@ -182,6 +182,7 @@ class Graph:
         leaves = {*self.inputs, *self.states}
         verify(leaves, self.nodes, (*self.outputs, *self.updates.values()), self.names)
 
+    @without_collections
     def same(self, other: Graph, *, origins: bool = True) -> bool:
         """Whether two graphs are the same but for identity: structure, types, attributes, names, constants
         and state values (bitwise), updates, and origins unless `origins=False`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from symgrad import dims
@@ -52,11 +53,19 @@ class Concat(Linear):
             total = total + part.shape[self.axis]
         return first.with_shape((*first.shape[: self.axis], total, *first.shape[self.axis + 1 :]))
 
-    def transpose_parts(self, g: Tensor, operand: int, *parts: Tensor) -> Tensor:
-        start: Dim = 0
-        for part in parts[:operand]:
-            start = start + part.shape[self.axis]
-        return narrow(g, self.axis, start, parts[operand].shape[self.axis])
+    def pull(
+        self, node: Node, operand: int, cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> Tensor | None:
+        return next(self.pull_all(node, [operand], cotangents, masked))
+
+    def pull_all(
+        self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
+    ) -> Iterator[Tensor | None]:
+        """The slices of g. Where they start is added up once for all of them: there may be thousands."""
+        (g,) = cotangents
+        sizes = [part.shape[self.axis] for part in node.inputs]
+        starts = list(accumulate(sizes, initial=0))
+        return (None if g is None else narrow(g, self.axis, starts[i], sizes[i]) for i in operands)
 
     def takes_as_empty(self, node: Node) -> bool:
         """Other axes stay as they are."""

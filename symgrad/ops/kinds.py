@@ -29,7 +29,7 @@ inner product Re(conj(a) b):
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from symgrad import registry
@@ -98,9 +98,9 @@ class TensorOp(Op):
 
     def pull_all(
         self, node: Node, operands: Sequence[int], cotangents: tuple[Tensor | None, ...], masked: bool
-    ) -> list[Tensor | None]:
-        """`pull` for several operands."""
-        return [self.pull(node, i, cotangents, masked) for i in operands]
+    ) -> Iterable[Tensor | None]:
+        """`pull` for several operands, one after the other, as the results are asked for."""
+        return (self.pull(node, i, cotangents, masked) for i in operands)
 
     def push(self, node: Node, tangents: Sequence[Tensor | None], masked: bool) -> Tangents | None:
         """The tangents of the outputs, from those of the operands (None: no tangent).

@@ -70,13 +70,11 @@ def _propagate(
     try:
         if op.holds_graphs:  # its rule is one for all operands
             origin.swap(labels.derived(node, "vjp"))
-            parts = op.pull_all(node, targets, gs, masked)
-            for i, part in zip(targets, parts, strict=True):
-                table.add(node.inputs[i], part, masked or op.selects)
-            return
+        parts = iter(op.pull_all(node, targets, gs, masked))
         for i in targets:
-            origin.swap(labels.derived(node, "vjp", i))
-            table.add(node.inputs[i], op.pull(node, i, gs, masked), masked or op.selects)
+            if not op.holds_graphs:
+                origin.swap(labels.derived(node, "vjp", i))
+            table.add(node.inputs[i], next(parts), masked or op.selects)
     finally:
         origin.swap(before)
 
