@@ -18,13 +18,15 @@ from typing import Any
 import numpy
 
 from symgrad.api.compile import Function, function
-from symgrad.api.differentiate import Wrt, grad, vjp
+from symgrad.api.differentiate import Targets, Wrt, grad, require_scalar, vjp
 from symgrad.api.givens import substitute_tensors
+from symgrad.conversion import Misfit, rounded_array
 from symgrad.errors import GradientError, InputError, SymgradError
 from symgrad.ir.op import Input, SharedState
 from symgrad.ir.tensor import Node, Tensor, apply_all, is_leaf, make_input
 from symgrad.ir.traverse import ancestors, descendants
 from symgrad.ops.complexes import conj, real
+from symgrad.ops.create import number_array
 from symgrad.ops.custom import RULE_OPS, value_of
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.reduce import sum as sum_of
@@ -114,9 +116,17 @@ def check_grad(cost: Tensor, wrt: Wrt, values: Mapping[Any, Any], *, order: int 
     >>> report.ok, len(report.entries)
     (True, 6)
     """
-    if order < 1:
-        raise GradientError("the order of check_grad must be at least 1", facts=[("got", order)])
-    targets = [wrt] if isinstance(wrt, Tensor) else list(wrt.values() if isinstance(wrt, Mapping) else wrt)
+    if isinstance(order, bool) or not hasattr(order, "__index__") or order < 1:
+        raise GradientError(
+            "the order of check_grad must be at least 1, an int", facts=[("got", repr(order)[:80])]
+        )
+    if not isinstance(values, Mapping):
+        raise InputError(
+            f"check_grad takes a dict from inputs to values, not {type(values).__name__}",
+            hint="check_grad(cost, x, {x: value, ...})",
+        )
+    require_scalar(cost)
+    targets = Targets(wrt).tensors
     cost, targets, point = _at_inputs(cost, targets, values)
     rng = numpy.random.default_rng(SEED)
     entries: list[Entry] = []
@@ -162,12 +172,6 @@ def _at_inputs(
     cost: Tensor, targets: Sequence[Tensor], values: Mapping[Any, Any]
 ) -> tuple[Tensor, list[Tensor], _Point]:
     """Cost and targets with an input in the place of each shared or intermediate target, and the point."""
-    if not isinstance(values, Mapping):
-        raise InputError(
-            f"the values of check_grad must be a dict, not {type(values).__name__}",
-            facts=[("got", repr(values)[:80])],
-            hint="{input: its value}",
-        )
     leaves = [n.outputs[0] for n in ancestors([cost, *targets]) if is_leaf(n.outputs[0])]
     names = {t.name: t for t in [*targets, *leaves] if t.name}
     given = {(k if isinstance(k, Tensor) else names.get(k, k)): v for k, v in values.items()}
@@ -184,18 +188,36 @@ def _at_inputs(
                 raise InputError(
                     f"check_grad needs a value for {leaf.name}", facts=[(str(leaf.name), leaf.type)]
                 )
-            point[leaf] = numpy.array(given[leaf], leaf.dtype.numpy)
+            point[leaf] = _value(leaf, given[leaf])
         elif leaf in given:
             lifted = make_input(leaf.type, leaf.name or "state")
-            point[lifted] = numpy.array(given[leaf], leaf.dtype.numpy)
+            point[lifted] = _value(leaf, given[leaf])
             (cost, *targets) = substitute_tensors([cost, *targets], {leaf: lifted})
     moved = [t for t in dict.fromkeys(targets) if not isinstance(t.node.op, Input)]
     now = [numpy.asarray(a) for a in _compile(point, moved)(*point.values())]
     replaced = {t: make_input(t.type, t.name or t.node.op.name) for t in moved}
     for tensor, value in zip(moved, now, strict=True):
-        point[replaced[tensor]] = numpy.array(given.get(tensor, value), tensor.dtype.numpy)
+        point[replaced[tensor]] = _value(tensor, given.get(tensor, value))
     (cost,) = substitute_tensors([cost], replaced)
     return cost, [replaced.get(t, t) for t in targets], point
+
+
+def _value(tensor: Tensor, given: Any) -> Any:
+    """A value for a tensor, as an array of its own; floats are rounded to its dtype."""
+    name = tensor.name or tensor.node.op.name
+    try:
+        value = numpy.array(rounded_array(number_array(given), tensor.dtype))
+    except (SymgradError, Misfit) as misfit:
+        raise InputError(
+            f"check_grad: the value for {name} is not of its dtype",
+            facts=[("expected", tensor.type), ("got", f"{type(given).__name__} {given!r:.60}")],
+        ) from misfit
+    if value.ndim != tensor.ndim:
+        raise InputError(
+            f"check_grad: the value for {name} has another number of axes",
+            facts=[("expected", tensor.type), ("got", f"shape {value.shape}")],
+        )
+    return value
 
 
 def _compile(point: _Point, outputs: Any, **options: Any) -> Function:

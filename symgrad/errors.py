@@ -7,6 +7,7 @@ Bottom layer: imports nothing of the project. Every error that symgrad raises on
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy.linalg
 
@@ -38,6 +39,10 @@ class SymgradError(Exception):
         self.at = at
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = tuple([(label, str(value)) for label, value in self.facts])
+        return _again, (type(self), self.args, {**vars(self), "facts": facts})
+
     def __str__(self) -> str:
         lines = [self.what]
         lines += [f"  {label}: {value}" for label, value in self.facts]
@@ -46,6 +51,13 @@ class SymgradError(Exception):
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
+
+
+def _again(kind: type[SymgradError], args: tuple[Any, ...], state: dict[str, Any]) -> SymgradError:
+    """An error that was pickled or copied."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ShapeError(SymgradError, ValueError):

@@ -115,7 +115,7 @@ def dtype(like: DTypeLike) -> DType:
         return BY_SHORT[like]
     try:
         found = _BY_NUMPY.get(numpy.dtype(like).newbyteorder("="))
-    except TypeError:
+    except (TypeError, ValueError):
         found = None
     if found is None:
         raise DTypeError(f"{like!r} is not a dtype of symgrad", facts=[("known", ", ".join(DTYPES))])

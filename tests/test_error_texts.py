@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -182,3 +184,81 @@ SLIPS: list[tuple[str, Callable[[], Any], type[Exception], list[str]]] = [
 @pytest.mark.parametrize(("call", "kind", "phrases"), [p[1:] for p in SLIPS], ids=[p[0] for p in SLIPS])
 def test_slip(call: Callable[[], Any], kind: type[Exception], phrases: list[str]) -> None:
     test_error(call, kind, phrases)
+
+
+untyped: Any = sg
+cost, state = sg.sum(u * u), sg.shared(np.ones(3), "w3")
+#: Values of another kind than a function takes: a call, its error, what that says.
+KINDS: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: untyped.function([u], u, updates=5), sg.GraphError, "updates are a dict"),
+    (lambda: untyped.function([u], u, updates=[state, state * 2]), sg.GraphError, "updates are a dict"),
+    (lambda: untyped.function([u], u, updates=[(state,)]), sg.GraphError, "updates are a dict"),
+    (lambda: untyped.function([u], u, updates=state), sg.GraphError, "updates are a dict"),
+    (lambda: untyped.function([u], u, givens=5), sg.GraphError, "givens are for tensors, not for int"),
+    (lambda: untyped.function({u}, u * 2), sg.GraphError, "inputs must be in an order"),
+    (lambda: untyped.Graph([u], {u * 2}), sg.GraphError, "outputs must be in an order"),
+    (lambda: untyped.function([u], u, memory_budget="1GB"), sg.CompileError, "is a number of bytes"),
+    (lambda: untyped.function([u], u, memory_budget=True), sg.CompileError, "is a number of bytes"),
+    (lambda: untyped.function([u], u, memory_budget=-1), sg.CompileError, "is a number of bytes"),
+    (lambda: f.into(5, [1.0], [1.0]), sg.InputError, "f has 2 outputs, got int"),
+    (lambda: u.eval([1.0, 2.0, 3.0]), sg.InputError, "eval takes a dict from inputs to values, not list"),
+    (lambda: untyped.astype(u, u), sg.DTypeError, "is not a dtype of symgrad"),
+    (
+        lambda: untyped.grad(cost, u, consider_constant=None),
+        sg.GradientError,
+        "consider_constant takes tensors, not",
+    ),
+    (
+        lambda: untyped.grad(cost, u, consider_constant=5),
+        sg.GradientError,
+        "consider_constant takes tensors, not",
+    ),
+    (lambda: untyped.grad(None, u, known_grads=5), sg.GradientError, "known_grads is a dict"),
+    (lambda: untyped.grad(None, u, known_grads=[(u, 1.0)]), sg.GradientError, "known_grads is a dict"),
+    (lambda: untyped.grad(cost, u, known_grads=u), sg.GradientError, "known_grads is a dict"),
+    (lambda: untyped.hessian(1.0, u), sg.GradientError, "the cost must be a tensor, not float"),
+    (lambda: untyped.hvp([cost], u, u), sg.GradientError, "the cost must be a tensor, not list"),
+    (lambda: sg.vjp(None, u, 1.0), sg.GradientError, "the output must be a tensor"),
+    (lambda: sg.jvp(None, u, u), sg.GradientError, "the output must be a tensor"),
+    (lambda: sg.vjp([cost], u, 1.0), sg.GradientError, "one cotangent for each tensor"),
+    (lambda: sg.vjp([cost], u, cost), sg.GradientError, "one cotangent for each tensor"),
+    (lambda: sg.jvp(cost, [u], 5), sg.GradientError, "one tangent for each tensor"),
+    (lambda: untyped.jvp(cost, {1: u}, {2: u}), sg.GradientError, "need the keys of wrt"),
+    (lambda: untyped.check_grad(None, u, {}), sg.GradientError, "the cost must be a tensor, not NoneType"),
+    (lambda: untyped.check_grad(cost, None, {}), sg.GradientError, "wrt must be a tensor, not NoneType"),
+    (lambda: untyped.check_grad(cost, u, {}, order="a"), sg.GradientError, "at least 1, an int"),
+    (lambda: untyped.check_grad(cost, u, [1.0]), sg.InputError, "check_grad takes a dict"),
+    (lambda: sg.check_grad(cost, u, {u: None}), sg.InputError, "the value for u is not of its dtype"),
+    (lambda: sg.check_grad(cost, u, {u: [1j, 0, 0]}), sg.InputError, "the value for u is not of its dtype"),
+    (lambda: sg.check_grad(cost, u, {u: 1.0}), sg.InputError, "the value for u has another number of axes"),
+    (lambda: untyped.custom_vjp(5, sg.sin), sg.GraphError, "custom_vjp takes a function, not int"),
+    (lambda: untyped.custom_vjp(sg.sin, None), sg.GraphError, "custom_vjp takes a function, not NoneType"),
+    (lambda: untyped.custom_jvp(sg.sin, 5), sg.GraphError, "custom_jvp takes a function, not int"),
+    (lambda: untyped.checkpoint(u), sg.GraphError, "checkpoint takes a function, not Tensor"),
+    (lambda: untyped.vmap(None), sg.GraphError, "vmap takes a function, not NoneType"),
+    (lambda: untyped.custom_root(sg.sin, 1.0, 2.0), sg.GraphError, "custom_root takes a function, not float"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "phrase"), KINDS, ids=[phrase for _, _, phrase in KINDS])
+def test_values_of_another_kind(call: Callable[[], Any], kind: type[Exception], phrase: str) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    assert phrase in str(caught.value)
+
+
+def test_inputs_may_come_one_by_one() -> None:
+    g = untyped.function((t for t in [u, c]), (t for t in [u * c, c]))
+    assert [np.sum(r) for r in g([1.0, 2.0, 3.0], 2.0)] == [12.0, 2.0]
+
+
+def test_errors_are_pickled_and_copied() -> None:
+    for kind, call in ((sg.ParseError, lambda: sg.parse("graph f(x: f65")), (sg.ShapeError, lambda: x @ w)):
+        with pytest.raises(kind) as caught:  # type: ignore[var-annotated]
+            call()
+        for again in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+            assert type(again) is kind
+            assert str(again) == str(caught.value)
+            assert vars(again).get("line") == vars(caught.value).get("line")
+    error = pickle.loads(pickle.dumps(sg.GraphError("a fact that is a tensor", facts=[("x", u)])))
+    assert "x: <u: f64[3]>" in str(error)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy
 
@@ -121,6 +121,11 @@ class Function:
                 facts=[("expected", f"arrays for {keys}"), ("got", got)],
             )
         is_single = self._call.form == SINGLE
+        if not is_single and not isinstance(outputs, Iterable):
+            raise InputError(
+                f"{self.name} has {len(self.graph.outputs)} outputs, got {type(outputs).__name__}",
+                facts=[("expected", "a list of arrays")],
+            )
         given = [outputs] if is_single else [outputs[k] for k in keys] if keys else list(outputs)
         if len(given) != len(self.graph.outputs):
             raise InputError(f"{self.name} has {len(self.graph.outputs)} outputs, got {len(given)} arrays")
@@ -176,6 +181,17 @@ class Function:
         except IndexError as error:
             raise range_error(error) from error.__cause__
         return profile_of(self.name, measured)
+
+    def __copy__(self) -> Function:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Function:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a compiled function cannot be pickled\n  hint: pickle f.graph, and compile that again"
+        )
 
     def __repr__(self) -> str:
         names = ", ".join(
@@ -273,11 +289,15 @@ def function(
         raise CompileError(
             f"on_unused_input cannot be {on_unused_input!r}", facts=[("choices", "raise, warn, ignore")]
         )
-    named_tensors(inputs, "input")
+    given: Any = inputs
+    if isinstance(given, Iterator):  # it is looked at more than once
+        given = list(given)
+    named_tensors(given, "input")
+    _check_budget(memory_budget)
     form = outputs
     if givens:
         outputs, updates = _with_givens(outputs, updates, givens)
-    graph = Graph(inputs, outputs, updates, name or "main")
+    graph = Graph(given, outputs, updates, name or "main")
     _check_unused(graph, on_unused_input)
     options = Options(
         backend=backend or _default["backend"] or default_backend(),
@@ -288,6 +308,14 @@ def function(
         memory_budget=memory_budget,
     )
     return _make_function(graph, form, options)
+
+
+def _check_budget(budget: Any) -> None:
+    is_number = hasattr(budget, "__index__") and not isinstance(budget, bool)
+    if budget is not None and not (is_number and budget >= 0):
+        raise CompileError(
+            "memory_budget is a number of bytes", facts=[("got", repr(budget)[:80])], hint="for example 2**20"
+        )
 
 
 def _with_givens(outputs: Outputs, updates: Updates, givens: Mapping[Tensor, Any]) -> tuple[Any, Updates]:
@@ -352,6 +380,12 @@ def evaluate(tensor: Tensor, values: Mapping[Any, Any] | None = None) -> Any:
     (np.float64(3.0), np.float64(4.0))
     """
     leaves = [t for n in ancestors([tensor]) for t in n.outputs if is_leaf(t) and not isinstance(t, Shared)]
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError(
+            f"eval takes a dict from inputs to values, not {type(values).__name__}",
+            facts=[("inputs", ", ".join(str(t.name) for t in leaves) or "none")],
+            hint="t.eval({x: value, ...})",
+        )
     given = dict(values or {})
     by_name = {t.name: t for t in leaves}
     keyed: dict[Tensor, Any] = {}

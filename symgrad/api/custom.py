@@ -10,7 +10,7 @@ from typing import Any
 from symgrad.api.differentiate import like_output, require_float, vjp
 from symgrad.api.givens import substitute_tensors
 from symgrad.api.jacobians import jvp, unit_vectors
-from symgrad.api.structure import flatten, rebuild, tensors
+from symgrad.api.structure import flatten, rebuild, require_function, tensors
 from symgrad.api.trace import Function, function_name, parameter_names, unique_names
 from symgrad.api.vmap import vmap
 from symgrad.errors import GradientError, GraphError, ShapeError
@@ -118,6 +118,9 @@ def custom_vjp(f: Function, rule: Function) -> Function:
     np.float64(1.0)
     """
 
+    require_function(f, "custom_vjp")
+    require_function(rule, "custom_vjp")
+
     @wraps(f)
     def wrapped(*args: Any) -> Any:
         traced = _Traced(f, args, "custom_vjp")
@@ -146,6 +149,9 @@ def custom_jvp(f: Function, rule: Function) -> Function:
     >>> sg.grad(softabs(x), x).eval({x: 0.0})
     np.float64(0.0)
     """
+
+    require_function(f, "custom_jvp")
+    require_function(rule, "custom_jvp")
 
     @wraps(f)
     def wrapped(*args: Any) -> Any:
@@ -221,6 +227,8 @@ def checkpoint(f: Function) -> Function:
     1
     """
 
+    require_function(f, "checkpoint")
+
     @wraps(f)
     def wrapped(*args: Any) -> Any:
         traced = _Traced(f, args, "checkpoint")
@@ -259,6 +267,8 @@ def custom_root(
     >>> root.eval({a: 8.0}).round(12), sg.grad(root, a).eval({a: 8.0}).round(12)
     (np.float64(2.0), np.float64(0.083333333333))
     """
+    for each in (f, solve, *([] if tangent_solve is None else [tangent_solve])):
+        require_function(each, "custom_root")
     guess = _as_guess(f, initial_guess)
     solution = as_tensor(solve(f, guess))
     x = make_input(solution.type, "x")

@@ -103,12 +103,8 @@ def vjp(
     >>> sg.vjp(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
     array([ 2., 40.])
     """
-    outputs = outputs_of(y)
-    given = [cotangents] if isinstance(y, Tensor) else items(cotangents, "the cotangents of several outputs")
-    if len(given) != len(outputs):
-        raise GradientError(
-            "vjp needs one cotangent for each output", facts=[("outputs", len(outputs)), ("got", len(given))]
-        )
+    outputs = as_list(y, "the output must be a tensor")
+    given = [cotangents] if isinstance(y, Tensor) else one_for_each(cotangents, outputs, "cotangent")
     targets = Targets(wrt)
     seeds: dict[Tensor, Tensor] = {}
     for output, cotangent in zip(outputs, given, strict=True):
@@ -183,15 +179,13 @@ def _differentiate(
     if cost is not None:
         require_scalar(cost)
         seeds[cost] = ones_like(cost)
-    elif not known_grads:
-        raise GradientError("grad needs a cost or known_grads")
     if known_grads is not None and not isinstance(known_grads, Mapping):
         raise GradientTypeError(
-            f"known_grads must be a dict, not {type(known_grads).__name__}",
+            f"known_grads is a dict from tensors to cotangents, not {type(known_grads).__name__}",
             facts=[("got", repr(known_grads)[:80])],
-            at=origin.locate(origin.current()),
-            hint="{tensor: its cotangent}",
         )
+    if cost is None and not known_grads:
+        raise GradientError("grad needs a cost or known_grads")
     for tensor, known in (known_grads or {}).items():
         require_float(tensor, "known_grads")
         seeds[tensor] = like_output(tensor, known)
@@ -242,32 +236,32 @@ def stabilized(
     return [found[t] for t in outputs], [found[t] for t in held], [found[t] for t in wrt]
 
 
-def as_list(constants: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def as_list(
+    given: Tensor | Iterable[Tensor], wanted: str = "consider_constant takes tensors"
+) -> list[Tensor]:
     """One tensor or several, as `consider_constant` takes them."""
-    found = [constants] if isinstance(constants, Tensor) else items(constants, "consider_constant")
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [given]
     for tensor in found:
         if not isinstance(tensor, Tensor):
             raise GradientTypeError(
-                f"consider_constant takes tensors, not {type(tensor).__name__}",
+                f"{wanted}, not {type(tensor).__name__}",
                 facts=[("got", repr(tensor)[:80])],
             )
     return found
 
 
-def outputs_of(y: Any) -> list[Any]:
-    """What is differentiated: one tensor or a sequence of them."""
-    return [y] if isinstance(y, Tensor) else items(y, "what is differentiated")
-
-
-def items(given: Any, what: str) -> list[Any]:
-    """The items of a sequence."""
-    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
-        raise GradientTypeError(
-            f"{what} must be a sequence of tensors, not {type(given).__name__}",
-            facts=[("got", repr(given)[:80])],
-            at=origin.locate(origin.current()),
+def one_for_each(given: Any, tensors: Sequence[Tensor], what: str) -> list[Any]:
+    """`given` as a list of one for each of `tensors`; GradientError where it is none."""
+    try:
+        found = list(given)
+    except TypeError:  # no sequence, or a tensor without an axis of known size
+        found = None
+    if found is None or len(found) != len(tensors):
+        got = f"{type(given).__name__} {given!r:.60}" if found is None else len(found)
+        raise GradientError(
+            f"there must be one {what} for each tensor", facts=[("expected", len(tensors)), ("got", got)]
         )
-    return list(given)
+    return found
 
 
 def check_disconnected(choice: str) -> None:

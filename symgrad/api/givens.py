@@ -20,7 +20,7 @@ def substitute_tensors(tensors: Sequence[Tensor], givens: Mapping[Tensor, Any]) 
         GraphError: the replacements depend on each other in a circle; a key is no tensor.
         ShapeError, DTypeError: a replacement has another type, or numbers are not of it.
     """
-    for tensor in givens:
+    for tensor in givens if isinstance(givens, Iterable) else [givens]:
         if not isinstance(tensor, Tensor):
             raise GraphError(
                 f"givens are for tensors, not for {type(tensor).__name__}",

@@ -18,10 +18,10 @@ from symgrad.api.differentiate import (
     check_disconnected,
     disconnected_error,
     grad,
-    items,
     like_output,
-    outputs_of,
+    one_for_each,
     require_float,
+    require_scalar,
     stabilized,
 )
 from symgrad.dims import Dim, Size, product
@@ -71,7 +71,7 @@ def jvp(
     >>> sg.jvp(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
     array([ 2., 40.])
     """
-    outputs = outputs_of(y)
+    outputs = as_list(y, "the output must be a tensor")
     for output in outputs:
         require_float(output, "the output")
     targets = Targets(wrt)
@@ -232,6 +232,7 @@ def _gradients(
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """What second derivatives start from: the gradients (zeros where there is none), and targets and
     constants as they stand in these."""
+    require_scalar(cost)
     held, wrt = as_list(constants), targets.tensors
     if stabilize:
         (cost,), held, wrt = stabilized([cost], held, wrt)
@@ -252,15 +253,11 @@ def _in_form(targets: Targets, given: Any, what: str) -> list[Tensor]:
         values = [given]
     elif isinstance(form, Mapping):
         if not isinstance(given, Mapping) or set(given) != set(form):
-            raise GradientError(f"the {what}s need the keys of wrt", facts=[("expected", ", ".join(form))])
+            keys = ", ".join(map(str, form))
+            raise GradientError(f"the {what}s need the keys of wrt", facts=[("expected", keys)])
         values = [given[key] for key in form]
     else:
-        values = items(given, f"the {what}s of several targets")
-    if len(values) != len(targets.tensors):
-        raise GradientError(
-            f"there must be one {what} for each of wrt",
-            facts=[("wrt", len(targets.tensors)), ("got", len(values))],
-        )
+        values = one_for_each(given, targets.tensors, what)
     return [like_output(x, v, what) for x, v in zip(targets.tensors, values, strict=True)]
 
 

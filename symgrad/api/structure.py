@@ -10,6 +10,16 @@ from symgrad.ir import origin
 from symgrad.ops.create import as_tensor
 
 
+def require_function(f: Any, what: str) -> None:
+    """GraphError unless `f` can be called."""
+    if not callable(f):
+        raise GraphError(
+            f"{what} takes a function, not {type(f).__name__}",
+            facts=[("got", repr(f)[:80])],
+            at=origin.locate(origin.current()),
+        )
+
+
 def flatten(value: Any) -> list[Any]:
     """The leaves, in order; dicts by their own order.
 

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from symgrad import dims
-from symgrad.api.structure import flatten, rebuild, spread_axes, tensors
+from symgrad.api.structure import flatten, rebuild, require_function, spread_axes, tensors
 from symgrad.api.trace import Function
 from symgrad.dims import Dim
 from symgrad.errors import GraphError, ShapeError
@@ -36,6 +36,8 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     >>> rowwise(x)
     <reshape: f64[n,3]>
     """
+
+    require_function(f, "vmap")
 
     @wraps(f)
     def mapped(*args: Any, **kwargs: Any) -> Any:

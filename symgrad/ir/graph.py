@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any, NoReturn, TypeAlias
 
@@ -300,6 +300,12 @@ def named_tensors(tensors: Any, what: str) -> list[tuple[str | None, Tensor]]:
         items = [(check_name(n), t) for n, t in tensors.items()]
     elif isinstance(tensors, (Tensor, Size)):
         items = [(None, tensors)]
+    elif isinstance(tensors, Set) and not isinstance(tensors, KeysView):
+        raise GraphError(
+            f"{what}s must be in an order, and a set has none",
+            at=origin.locate(origin.current()),
+            hint="give a list",
+        )
     elif isinstance(tensors, (str, numpy.ndarray)) or not isinstance(tensors, Iterable):
         raise _no_tensor(tensors, what)
     else:
@@ -341,9 +347,8 @@ def require_graph(value: object, what: str) -> None:
 
 def check_updates(updates: Updates) -> dict[Shared, Tensor]:
     """`updates` as a dict, each new value of its state's type."""
-    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
     checked: dict[Shared, Tensor] = {}
-    for target, value in pairs:
+    for target, value in _pairs(updates):
         if not isinstance(target, Shared):
             raise GraphError(
                 "only shared tensors can be updated",
@@ -365,6 +370,20 @@ def check_updates(updates: Updates) -> dict[Shared, Tensor]:
             )
         checked[target] = value
     return checked
+
+
+def _pairs(updates: Any) -> list[tuple[Any, Any]]:
+    if updates is None:
+        return []
+    items = updates.items() if isinstance(updates, Mapping) else updates
+    pairs = list(items) if isinstance(items, Iterable) and not isinstance(items, Tensor) else None
+    if pairs is None or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+        raise GraphError(
+            "updates are a dict from shared tensors to their new values",
+            facts=[("got", f"{type(updates).__name__} {updates!r:.60}")],
+            at=origin.locate(origin.current()),
+        )
+    return pairs
 
 
 def _check_inputs(inputs: Sequence[Tensor]) -> None:

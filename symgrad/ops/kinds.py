@@ -261,7 +261,15 @@ class Elementwise(TensorOp):
         return f"<op {self.name}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return (registry.ops.__getitem__, (self.name,))
+        return op_named, (self.name,)
+
+
+def op_named(name: str) -> Any:
+    """The op that a pickle names."""
+    found = registry.ops.get(name)
+    if found is None:
+        raise GraphError(f"there is no op called {name}", hint="import the module that declares it first")
+    return found
 
 
 def product(g: Tensor, partial: Tensor | PyScalar | None, masked: bool) -> Tensor | None:

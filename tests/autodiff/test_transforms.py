@@ -383,16 +383,14 @@ def test_what_is_no_sequence_is_an_error_of_ours() -> None:
     x = sg.vector("x", size=2)
     y, cost = x * 2, sg.sum(x**3)
     for match, wrong in {
-        "cotangents of several outputs must be": lambda: sg.vjp([cost], x, 1.0),
-        "not dict": lambda: sg.vjp([cost], x, {"cost": 1.0}),
-        "tangents of several targets must be": lambda: sg.jvp(cost, [x], 1.0),
-        "vectors of several targets must be": lambda: sg.hvp(cost, [x], 1.0),
-        "differentiated must be .* not NoneType": lambda: sg.vjp(None, x, 1.0),
-        "differentiated must be .* not dict": lambda: sg.jvp({"y": y}, x, np.ones(2)),
-        "consider_constant must be": lambda: sg.grad(cost, x, consider_constant=None),
-        "known_grads must be a dict": lambda: sg.grad(None, x, known_grads=[(y, np.ones(2))]),
+        "one cotangent for each": lambda: sg.vjp([cost], x, 1.0),
+        "one tangent for each": lambda: sg.jvp(cost, [x], 1.0),
+        "one vector for each": lambda: sg.hvp(cost, [x], 1.0),
+        "output must be a tensor": lambda: sg.vjp(None, x, 1.0),
+        "consider_constant takes tensors": lambda: sg.grad(cost, x, consider_constant=None),
+        "known_grads is a dict": lambda: sg.grad(None, x, known_grads=[(y, np.ones(2))]),
     }.items():
-        with pytest.raises(sg.GradientTypeError, match=match):
+        with pytest.raises(sg.GradientError, match=match):
             wrong()
-    with pytest.raises(sg.InputError, match="must be a dict, not list"):
+    with pytest.raises(sg.InputError, match="takes a dict from inputs to values, not list"):
         sg.check_grad(cost, x, [np.ones(2)])

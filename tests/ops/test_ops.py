@@ -5,6 +5,9 @@ Types, values and derivatives of all ops are in test_matrix.py.
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -68,3 +71,14 @@ def test_scalar_code_agrees(name: str) -> None:
         xs = [sg.tensor(f"x{i}", a.shape, a.dtype) for i, a in enumerate(sample.operands)]
         value = op(*xs).eval(dict(zip(xs, sample.operands, strict=True)))
         np.testing.assert_allclose(native, value, rtol=1e-14, atol=0)
+
+
+def test_elementwise_ops_are_pickled_by_name() -> None:
+    text = pickle.dumps(sg.sin)
+    assert pickle.loads(text) is sg.sin
+    assert len(text) < 200
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer))"
+    done = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, check=True)
+    assert done.stdout.strip() == b"<op sin>"
+    with pytest.raises(sg.GraphError, match="import the module that declares it"):
+        pickle.loads(text.replace(b"\x03sin", b"\x03sun"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 import traceback
 import weakref
@@ -334,3 +336,12 @@ def test_updates_of_another_dtype_or_shape() -> None:
         sg.function([], [], updates={state: sg.astype(state, "float64")})
     with pytest.raises(sg.ShapeError, match="the update of w has another type"):
         sg.function([], [], updates={state: sg.concat([state, state])})
+
+
+def test_copies_are_the_function_and_pickles_say_what_to_do(backend: str) -> None:
+    x = sg.scalar("x")
+    f = sg.function([x], x * 2, backend=backend)
+    assert copy.copy(f) is f
+    assert copy.deepcopy({"f": f})["f"] is f
+    with pytest.raises(TypeError, match=r"pickle f\.graph"):
+        pickle.dumps(f)
