@@ -7,8 +7,9 @@ from the fields. The room `ops` adds derivative rules and numeric forms (`ops/ki
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from symgrad.types import TensorType
 
@@ -55,10 +56,22 @@ def attributes(op: Op) -> dict[str, Any]:
 
 
 def attribute_types(op_class: Any) -> dict[str, str]:
-    """The declared type of each attribute, as text ("Shape", "tuple[int, ...]", ...)."""
+    """The declared type of each attribute, as text ("Shape", "tuple[int, ...]", ...), whether the module that
+    declares it has `from __future__ import annotations` or not."""
     if not dataclasses.is_dataclass(op_class):
         return {}
-    return {f.name: str(f.type) for f in dataclasses.fields(op_class)}
+    return {f.name: _as_written(f.type) for f in dataclasses.fields(op_class)}
+
+
+def _as_written(annotation: Any) -> str:
+    if isinstance(annotation, str):
+        return annotation
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return _MODULES.sub("", str(annotation))
+
+
+_MODULES = re.compile(r"\b[a-z_]\w*\.(?=\w)")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -376,6 +376,14 @@ def elementwise(
     if match is None:
         raise TypeError(f'not a signature: {signature!r}; expected one such as "tanh(x)" or "atan2(y, x)"')
     name, operands = match[1], tuple(match[2].split(", "))
+    if not {*accepts} <= {*ANY}:
+        raise TypeError(
+            f"{name}: accepts is a tuple of kinds of dtypes among {', '.join(ANY)}, not {accepts!r}"
+        )
+    try:
+        numpy.format(**dict.fromkeys((*operands, "out"), "x"))
+    except (LookupError, ValueError) as error:
+        raise TypeError(f"{name}: numpy is a template in {', '.join(operands)} and out: {numpy!r}") from error
     known = [prefix + operand for operand in operands for prefix in ("d_", "vjp_")]
     unknown = sorted(rules.keys() - {*known})
     if unknown:
@@ -478,6 +486,9 @@ def declare(cls: type[Any]) -> type[Any]:
 
     An op with a `pull` (or `pull_all`) of its own answers for all operands there.
     """
+    missing = [n for n in ("name", "infer") if not hasattr(cls, n)]
+    if missing:
+        raise TypeError(f"the op {cls.__name__} has no `{missing[0]}`")
     if cls.pull is Structured.pull and cls.pull_all is TensorOp.pull_all:
         operands = [o.rstrip("*") for o in cls.operands]
         prefix = cls._rule_prefix

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
+from symgrad.errors import CompileError
+
 Value: TypeAlias = Any
 
 
@@ -131,8 +133,18 @@ def functions_used(code: ScalarCode, operands: int) -> frozenset[str]:
     ['exp', 'floor']
     """
     recorder = _Recorder()
-    code(recorder, *[object() for _ in range(operands)])
+    made = code(recorder, *[_Value() for _ in range(operands)])
+    if not isinstance(made, _Value):
+        raise CompileError(
+            f"the scalar form of an op returns {type(made).__name__}, which its builder has not made",
+            facts=[("got", repr(made)[:80])],
+            hint="b.constant(1.0, x) is a number like x, b.add(x, y) a sum",
+        )
     return frozenset(recorder.called)
+
+
+class _Value:
+    """What a builder that computes nothing makes."""
 
 
 class _Recorder:
@@ -143,7 +155,7 @@ class _Recorder:
 
     def call(self, function: str, *operands: Value) -> Value:
         self.called.add(function)
-        return object()
+        return _Value()
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
-        return lambda *operands: object()
+        return lambda *operands: _Value()

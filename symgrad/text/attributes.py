@@ -208,6 +208,7 @@ _CODECS = {
     "DType": Codec(lambda v, r, b: v.short, lambda c, r, d: read_dtype(c)),
     "TensorType": Codec(lambda v, r, b: str(v), lambda c, r, d: read_type(c)),
     "Dim": _DIM,
+    "int | Size": _DIM,  # what Dim stands for
     "Shape": _repeated(_DIM),
     "Scalar": Codec(_write_scalar, _read_scalar),
     "ArrayData": Codec(_write_data, _read_data),

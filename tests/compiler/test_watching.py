@@ -290,6 +290,10 @@ def test_a_pass_alone_is_no_pipeline() -> None:
     for passes in (sg.passes.merge, "merge", 3):
         with pytest.raises(sg.CompileError, match="sequence of functions"):
             sg.optimize(graph(), passes)  # type: ignore[arg-type]
+        with pytest.raises(sg.CompileError, match="sequence of functions"):
+            sg.passes.Pipeline(passes)  # type: ignore[arg-type]
+    with pytest.raises(sg.CompileError, match="a pass is a function Graph -> Graph, not a NoneType"):
+        sg.passes.default.replace("merge", None)  # type: ignore[arg-type]
 
 
 def test_an_error_inside_a_pass_names_the_pass() -> None:
@@ -314,6 +318,7 @@ FAULTY_RULES: list[tuple[Callable[[], Any], str]] = [
     (lambda: sg.rewrite.rule(x, x * 1), "root of a pattern must be an op"),
     (lambda: sg.rewrite.rule(sg.sin(x), x, "quick"), "not 'quick'"),
     (lambda: sg.rewrite.rule(sg.sin(x), x, name=3), "name must be a string"),  # type: ignore[arg-type]
+    (lambda: sg.rewrite.rule(sg.sin(x), x, dtypes=("flot",)), "dtypes is a tuple of kinds among bool"),
     (lambda: sg.rewrite.function_rule(sg.sum), '"sum", by name'),
     (lambda: sg.rewrite.function_rule("summ"), "summ is no op"),
     (sg.rewrite.function_rule, "needs the op at its root"),

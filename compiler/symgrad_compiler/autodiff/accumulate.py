@@ -27,6 +27,13 @@ class Cotangents:
         """A contribution from one path; None where the path is blocked."""
         if part is None or tensor in self._known:
             return
+        if not isinstance(part, Tensor):
+            raise GradientError(
+                f"a derivative rule returned no tensor but {type(part).__name__}",
+                facts=[("operand", tensor.type), ("got", repr(part)[:80])],
+                at=origin.locate(origin.current()),
+                hint="this is a fault of the op's rule; None stands for no derivative",
+            )
         if part.type != tensor.type:
             raise GradientError(
                 "a derivative rule returned a cotangent of the wrong type",

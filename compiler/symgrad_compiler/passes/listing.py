@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from symgrad.errors import CompileError
 from symgrad.ir.graph import Graph
-from symgrad_compiler.passes.checks import pass_name
+from symgrad_compiler.passes.checks import as_passes, pass_name
 
 _Pass: TypeAlias = Callable[[Graph], Graph]
 
@@ -24,6 +24,9 @@ class Pipeline(tuple[_Pass, ...]):
     """
 
     __slots__ = ()
+
+    def __new__(cls, passes: Iterable[_Pass] = ()) -> Pipeline:
+        return super().__new__(cls, as_passes(passes))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from symgrad.errors import CompileError, DTypeError
 from symgrad.ir import origin
 from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Tensor
-from symgrad.ops.kinds import Elementwise
+from symgrad.ops.kinds import ANY, Elementwise
 from symgrad_compiler.rewrite.pattern import (
     Application,
     Attribute,
@@ -213,6 +213,8 @@ def rule(
             "a replacement is made of what the pattern has found",
             ("rule", f"{pattern} = {by}"),
         )
+    if not {*dtypes} <= {*ANY}:
+        raise _fault(f"dtypes is a tuple of kinds among {', '.join(ANY)}, not {dtypes!r}")
     return PatternRule(pattern, by, kind, name or pattern.op.name, unshared, dtypes)
 
 
