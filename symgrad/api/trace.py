@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def parameter_names(f: Function, count: int) -> list[str]:
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [p.name for p in parameters if p.kind in plain][:count]
     names += [f"x{i}" for i in range(len(names), count)]
-    return [n if is_free(n) else f"{n}_" for n in names]
+    return [n if is_free(n) else f"{n[: MAX_NAME - 1]}_" for n in names]
 
 
 def function_name(f: Function) -> str:
@@ -75,13 +76,22 @@ def function_name(f: Function) -> str:
 
 
 def is_free(name: str) -> bool:
-    return name not in RESERVED and len(name) < MAX_NAME
+    return name not in RESERVED and len(name) <= MAX_NAME
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        while name in found or not is_free(name):
-            name += "_"
-        found.append(name)
-    return found
+    """Different names for inputs, each as wished where it is the first to wish so; repeats get a number.
+
+    >>> unique_names(["x", "x", "min"])
+    ['x', 'x_1', 'min_']
+    """
+    found: dict[str, None] = {}
+    repeats: Counter[str] = Counter()
+    for wish in names:
+        name = wish if is_free(wish) else f"{wish[: MAX_NAME - 1]}_"
+        while name in found:
+            repeats[wish] += 1
+            suffix = f"_{repeats[wish]}"
+            name = wish[: MAX_NAME - len(suffix)] + suffix
+        found[name] = None
+    return list(found)

@@ -399,7 +399,9 @@ def _no_value(tensor: Tensor, what: str, hint: str) -> TypeError:
 
 def check_name(name: object) -> str:
     """`name` if it can name a tensor or a graph: an identifier that the text form has not reserved."""
-    if not isinstance(name, str) or not name.isidentifier() or len(name) > MAX_NAME:
+    if isinstance(name, str) and len(name) > MAX_NAME:
+        raise GraphError(f"a name has at most {MAX_NAME} letters, not {len(name)}: {name[:20]}...")
+    if not isinstance(name, str) or not name.isidentifier():
         raise GraphError(
             f"a name must be an identifier, not {name!r:.80}", hint='for example "x" or "hidden_1"'
         )

@@ -268,3 +268,17 @@ def test_an_argument_without_a_tangent_adds_none() -> None:
     assert sg.hvp(cost, x, 1.0).eval(at) == sg.hessian(cost, x).eval(at) == 6
     assert sg.jvp([product, sine], x, 1.0)[1].eval(at) == 0
     assert sg.jvp(sine, y, 2.0).eval(at) == 2
+
+
+def test_names_of_many_things_that_a_function_captures() -> None:
+    x = sg.vector("x", size=2)
+    long = sg.vector("v" * 255, size=2)
+    captured = [sg.sin(x * float(k)) for k in range(300)]
+    f = sg.checkpoint(lambda a: a * sg.sum(sg.stack(captured)) + long)
+    g = sg.Graph([x, long], [f(x), sg.checkpoint(lambda a: a * long)(long)])
+    assert sg.parse(sg.emit(g)).same(g)
+    (node,) = [n for n in g.nodes if n.op.name == "checkpoint" and len(n.inputs) > 300]
+    names = node.op.rule.graph.input_names  # type: ignore[attr-defined]
+    assert {"a", "sin", "sin_299"} <= {*names}
+    root = sg.custom_root(lambda y: y - sum(captured[:260]), x, lambda f, start: start - f(start))
+    assert sg.parse(sg.emit(sg.Graph([x], root))).same(sg.Graph([x], root))
