@@ -12,7 +12,7 @@ import pytest
 
 import symgrad as sg
 from symgrad.cli import main
-from symgrad_runtime import cache
+from symgrad_runtime import cache, cache_folder
 
 
 @pytest.fixture
@@ -85,6 +85,41 @@ def test_clear(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "list"]) == 0
     assert "removed 2 entries" in capsys.readouterr().out
     assert not list(folder.rglob("*.bin"))
+
+
+def test_clear_takes_what_a_changed_clock_left_in_the_future(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in folder.rglob("*.bin"):
+        os.utime(path, (time.time() + 86_400,) * 2)
+    assert main(["cache", "clear", "--older-than", "1s"]) == 0
+    assert "removed 0 entries" in capsys.readouterr().out
+    assert main(["cache", "clear"]) == 0
+    assert "removed 3 entries" in capsys.readouterr().out
+
+
+def test_names_are_listed_in_any_encoding(folder: Path) -> None:
+    cache.store("a" * 64, cache.Entry({"name": "größe"}, {"code": b"x"}))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "symgrad", "cache", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "gr\\xf6\\xdfe" in done.stdout
+
+
+def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", "~/compiled")
+    assert cache_folder.directory() == tmp_path / "compiled"
+    monkeypatch.delenv("SYMGRAD_CACHE_DIR")
+    for given, folder in (
+        ("/var/x", Path("/var/x")),
+        ("relative", tmp_path / ".cache"),
+        ("", tmp_path / ".cache"),
+    ):
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert cache_folder.directory() == folder / "symgrad"
 
 
 def test_no_cache(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,14 +45,17 @@ class Found:
 def directory() -> Path | None:
     """The folder of the cache; None where there is none."""
     chosen = os.environ.get(VARIABLE)
-    if chosen is not None:
-        return Path(chosen) if chosen else None
-    if sys.platform == "darwin":
-        base = Path("~/Library/Caches")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if chosen == "":
+        return None
+    if chosen is None:
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        if sys.platform == "darwin":
+            base = "~/Library/Caches"
+        elif not os.path.isabs(base):  # the standard says to ignore others
+            base = "~/.cache"
+        chosen = f"{base}/symgrad"
     try:
-        return base.expanduser() / "symgrad"
+        return Path(chosen).expanduser()
     except RuntimeError:  # no home
         return None
 
@@ -122,7 +125,8 @@ def clear(older_than: float = 0.0) -> tuple[int, int]:
     if folder is None:
         return 0, 0
     now = time.time()
-    removed = [f for f in _files(folder, suffix=".bin") if now - f.used >= older_than and _remove(f)]
+    found = _files(folder, suffix=".bin")  # some may be of the future, when clocks were changed
+    removed = [f for f in found if max(0.0, now - f.used) >= older_than and _remove(f)]
     for file in _files(folder, prefix=TEMPORARY):
         if now - file.used > _STALE:
             _remove(file)

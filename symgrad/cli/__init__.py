@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from symgrad.cli import cache
 from symgrad.errors import SymgradError
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not hasattr(parsed, "run"):
         parser.print_help()
         return 0
+    if isinstance(sys.stdout, TextIOWrapper):  # names of functions may be in any script
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status: int = parsed.run(parsed)
         sys.stdout.flush()
