@@ -236,6 +236,13 @@ KINDS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: untyped.custom_jvp(sg.sin, 5), sg.GraphError, "custom_jvp takes a function, not int"),
     (lambda: untyped.checkpoint(u), sg.GraphError, "checkpoint takes a function, not Tensor"),
     (lambda: untyped.vmap(None), sg.GraphError, "vmap takes a function, not NoneType"),
+    (lambda: untyped.pad(u, 1, ["edge"]), sg.ShapeError, "pad has no mode ['edge']"),
+    (lambda: untyped.quantile(u, 0.5, method=["linear"]), sg.GraphError, "no method ['linear']"),
+    (lambda: untyped.searchsorted(u, u, side=1), sg.ShapeError, 'side must be "left" or "right", not 1'),
+    (lambda: untyped.fft.fft(u, norm={}), sg.GraphError, "there is no norm {}"),
+    (lambda: untyped.linalg.solve_triangular(m, u, trans=[]), sg.GraphError, "trans must be 0, 1, 2"),
+    (lambda: untyped.nn.conv1d(u, u, channels=["last"]), sg.ShapeError, 'channels are "first" or "last"'),
+    (lambda: untyped.nn.avg_pool1d(u, 2, channels=["last"]), sg.ShapeError, 'channels are "first" or "last"'),
     (lambda: untyped.custom_root(sg.sin, 1.0, 2.0), sg.GraphError, "custom_root takes a function, not float"),
 ]
 

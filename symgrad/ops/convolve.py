@@ -114,7 +114,7 @@ def _convolution(
 
 
 def _operands(name: str, rank: int, x: Any, w: Any, channels: str) -> list[Tensor]:
-    if channels not in LAYOUTS:
+    if channels not in [*LAYOUTS]:
         raise ShapeError(
             f'channels are "first" or "last", not {channels!r:.20}', at=origin.locate(origin.current())
         )

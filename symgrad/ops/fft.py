@@ -140,7 +140,7 @@ class Irfft(Linear):
 
 
 def _check(name: str, norm: str, x: TensorType, kind: str) -> None:
-    if norm not in NORMS:
+    if norm not in [*NORMS]:
         raise GraphError(f"{name} has no norm {norm!r:.20}", hint=f"it has {', '.join(NORMS)}")
     if x.dtype.kind != kind:
         raise DTypeError(f"{name} needs {kind} numbers, not {x.dtype}")
@@ -411,7 +411,7 @@ def _real(x: Any, name: str) -> Tensor:
 def _norm(norm: str | None) -> str:
     if norm is None:
         return "backward"
-    if norm not in NORMS:
+    if norm not in [*NORMS]:
         raise GraphError(f"there is no norm {norm!r:.40}", at=_here(), hint=f"there are {', '.join(NORMS)}")
     return norm
 

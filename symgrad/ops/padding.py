@@ -52,7 +52,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     array([3, 2, 1, 2, 3, 2])
     """
     tensor = as_tensor(x)
-    if mode not in _MODES and mode != "constant":
+    if mode not in ["constant", *_MODES]:
         raise ShapeError(
             f"pad has no mode {mode!r}",
             facts=[("modes", ", ".join(["constant", *_MODES]))],

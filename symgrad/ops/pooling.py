@@ -205,7 +205,7 @@ class _Pooling:
         ceil_mode: bool,
         channels: str,
     ) -> None:
-        if channels not in LAYOUTS:
+        if channels not in [*LAYOUTS]:
             raise ShapeError(
                 f'channels are "first" or "last", not {channels!r:.20}', at=origin.locate(origin.current())
             )

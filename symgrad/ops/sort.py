@@ -64,7 +64,7 @@ class SearchSorted(Custom):
 
     def infer(self, x: TensorType, values: TensorType) -> TensorType:
         if self.side not in ("left", "right"):
-            raise ShapeError(f'side must be "left" or "right", not {self.side[:20]!r}')
+            raise ShapeError(f'side must be "left" or "right", not {self.side!r:.20}')
         if self.rows < 0 or x.ndim != self.rows + 1 or values.shape[: self.rows] != x.shape[:-1]:
             raise ShapeError("searchsorted takes one sorted vector (in each row)")
         if x.dtype is not values.dtype or x.dtype.kind not in ("bool", *REALS):

@@ -191,7 +191,7 @@ def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdi
 
 def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Tensor:
     at = origin.locate(origin.current())
-    if method not in POSITIONS:
+    if method not in [*POSITIONS]:
         raise GraphError(f"quantile has no method {method!r}", at=at, hint=f"it has {', '.join(POSITIONS)}")
     wanted = _parts_of_one(q)
     tensor = as_tensor(x)

@@ -226,7 +226,7 @@ def solve_triangular(
     >>> solve_triangular([[2.0, 9.0], [1.0, 4.0]], [2.0, 9.0], lower=True).eval()
     array([1., 2.])
     """
-    if trans not in _TRANSPOSED:
+    if trans not in [*_TRANSPOSED]:
         raise GraphError(f'trans must be 0, 1, 2, "N", "T" or "C", not {trans!r:.20}', at=here())
     left, right, is_vector = system(a, b, "solve_triangular")
     form = _TRANSPOSED[trans]
