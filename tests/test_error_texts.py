@@ -236,6 +236,8 @@ KINDS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: untyped.custom_jvp(sg.sin, 5), sg.GraphError, "custom_jvp takes a function, not int"),
     (lambda: untyped.checkpoint(u), sg.GraphError, "checkpoint takes a function, not Tensor"),
     (lambda: untyped.vmap(None), sg.GraphError, "vmap takes a function, not NoneType"),
+    (lambda: untyped.Graph([u], u).same(5), sg.GraphError, "same takes a graph, not int"),
+    (lambda: sg.arange(2**64), sg.ShapeError, "has too many elements"),
     (lambda: untyped.pad(u, 1, ["edge"]), sg.ShapeError, "pad has no mode ['edge']"),
     (lambda: untyped.quantile(u, 0.5, method=["linear"]), sg.GraphError, "no method ['linear']"),
     (lambda: untyped.searchsorted(u, u, side=1), sg.ShapeError, 'side must be "left" or "right", not 1'),

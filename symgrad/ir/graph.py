@@ -186,6 +186,7 @@ class Graph:
     def same(self, other: Graph, *, origins: bool = True) -> bool:
         """Whether two graphs are the same but for identity: structure, types, attributes, names, constants
         and state values (bitwise), updates, and origins unless `origins=False`."""
+        require_graph(other, "same")
         return signature(self, origins) == signature(other, origins)
 
     # ---- forms --------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy
+
 from symgrad import registry
 from symgrad.dims import Dim
 from symgrad.errors import DTypeError
@@ -69,7 +71,8 @@ def astype(x: Any, dtype: DTypeLike, *, copy: bool = True, device: str | None = 
         return not_equal(tensor, 0)
     op = tensor.node.op
     if isinstance(op, Fill) and op.value.dtype.kind != "complex":
-        with_value = op.value.numpy.astype(wanted.numpy)
+        with numpy.errstate(all="ignore"):  # as when it runs
+            with_value = op.value.numpy.astype(wanted.numpy)
         return apply(Fill(Scalar(wanted, with_value.tobytes()), op.shape))
     return apply(AsType(wanted), tensor)
 

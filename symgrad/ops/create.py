@@ -93,6 +93,7 @@ class Iota(Linear):
     def infer(self) -> TensorType:
         if self.dtype.kind in ("bool", "complex"):
             raise DTypeError(f"iota does not make {self.dtype}")
+        check_extent((self.size,))
         return TensorType(self.dtype, (self.size,))
 
 

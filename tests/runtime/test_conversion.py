@@ -165,6 +165,13 @@ def _as(value: Any, dtype: str) -> Any:
     return (array if np.dtype(dtype).kind == "c" else array.real).astype(dtype)
 
 
+def test_conversions_in_a_graph_do_not_warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sg.astype(sg.constant(math.nan), "int64").dtype == "int64"
+        assert sg.astype(sg.constant(1e300), "float32").eval() == math.inf
+
+
 def test_updates_of_parts_are_values_of_the_dtype() -> None:
     x = sg.vector("x", size=3, dtype="int8")
     with pytest.raises(sg.DTypeError, match="300 is not a value of int8"):
