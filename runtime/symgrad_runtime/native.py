@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy
@@ -22,7 +23,7 @@ from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
 from symgrad_runtime.entry import Entry
 from symgrad_runtime.program import StateCell, copies
-from symgrad_runtime.signals import exchange, uninterrupted
+from symgrad_runtime.signals import renewals, until_failure
 
 #: What an error record says went wrong.
 (
@@ -162,7 +163,7 @@ class NativeProgram:
     def _run_locked(self, arrays: Sequence[Any], results: Sequence[Any]) -> None:
         now = [s.array for s in self.states]
         if self.spares:
-            uninterrupted(lambda: self._renew(arrays, results, now))
+            self._renew(arrays, results, now)
         else:
             self._check(self.launch(*arrays, *results, *now), arrays)
 
@@ -171,8 +172,8 @@ class NativeProgram:
         for state in self.spares:
             if state.spare is None:
                 state.spare = numpy.empty_like(state.array)
-        self._check(self.launch(*arrays, *results, *now, *[s.spare for s in self.spares]), arrays)
-        exchange(self.spares)
+        run = partial(self.launch, *arrays, *results, *now, *[s.spare for s in self.spares])
+        self._check(until_failure([run, *renewals(self.spares)]), arrays)
 
     def _check(self, failure: tuple[int, int, int, int] | None, arrays: Sequence[Any]) -> None:
         if failure is None:

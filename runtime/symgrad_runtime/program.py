@@ -19,7 +19,7 @@ import numpy
 from symgrad.errors import ExecutionError, InputError, LinAlgError, SymgradError
 from symgrad.locks import holding
 from symgrad_runtime.entry import Entry
-from symgrad_runtime.signals import exchange
+from symgrad_runtime.signals import at_once, renewals
 
 #: Workspaces that are kept for the next call, per program.
 MAX_IDLE = 4
@@ -46,15 +46,16 @@ def copies(states: Sequence[StateCell]) -> list[Any]:
 class Program:
     """What a backend makes of a graph.
 
-    `run(inputs, states, spares, sizes, buffers)` computes the outputs and writes the new values of the
-    updated states into their spares; `allocate(*sizes)` makes the buffers of one workspace.
+    `run(inputs, states, spares, sizes, buffers)` computes the outputs and writes new values of states into
+    their spares. It returns the outputs, and calls of functions in C that write other new values over the old
+    ones. `allocate(*sizes)` makes the buffers of one workspace.
     """
 
     name: str
     entry: Entry
     states: tuple[StateCell, ...]
     updated: tuple[bool, ...]
-    run: Callable[..., tuple[Any, ...]]
+    run: Callable[..., tuple[tuple[Any, ...], tuple[Callable[[], Any], ...]]]
     allocate: Callable[..., tuple[Any, ...]]
     source: Callable[[], str]
     report: Callable[[], str]
@@ -75,7 +76,7 @@ class Program:
                 if self.states:
                     outputs = self._run_locked(arrays, sizes, workspace)
                 else:
-                    outputs = self.run(arrays, (), (), sizes, workspace)
+                    outputs, _ = self.run(arrays, (), (), sizes, workspace)
         except Exception as error:
             raise self._located(error) from error
         if len(self._idle) < MAX_IDLE:
@@ -144,10 +145,10 @@ class Program:
             for state in self._swapped:
                 if state.spare is None:
                     state.spare = numpy.empty_like(state.array)
-            outputs = self.run(
+            outputs, last = self.run(
                 arrays, [s.array for s in self.states], [s.spare for s in self._swapped], sizes, workspace
             )
-            exchange(self._swapped)
+            at_once([*last, *renewals(self._swapped)])
             return outputs
 
         return holding(self._locks, locked)

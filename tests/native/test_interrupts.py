@@ -77,6 +77,39 @@ def test_nothing_stays_locked_or_torn(what: str) -> None:
     assert what == "get" or states[0].get()[0] > 0
 
 
+@pytest.mark.parametrize("what", ["numpy", "llvm"])
+def test_signals_that_another_thread_takes(what: str) -> None:
+    """Some states are written in place, others into spare arrays: all of them are new, or none."""
+    states = [sg.shared(np.zeros(3)) for _ in range(12)]
+    updates = {s: s + 1 if i % 2 else sg.cumulative_sum(s - s + 1) + s for i, s in enumerate(states)}
+    updates |= {s: sg.stack([s[0], s[1], s[2]]) + 1 for s in states[::3]}
+    work = sg.function([], [], updates=updates, backend=what)
+    over = threading.Event()
+    rng = np.random.default_rng(0)
+
+    def send() -> None:
+        while not over.wait(rng.uniform(1e-4, 1e-3)):
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    sender = threading.Thread(target=send)
+    with raising(signal.SIGUSR1) as armed:
+        sender.start()
+        try:
+            for _ in range(300):
+                try:
+                    armed["now"] = True
+                    while armed["now"]:
+                        work()
+                except Interrupt:
+                    pass
+                assert is_free(states[0].state.lock)
+                assert len({float(s.get()[0]) for s in states}) == 1
+        finally:
+            over.set()
+            sender.join()
+    assert states[0].get()[0] > 0
+
+
 def test_a_signal_before_a_call_back_is_not_lost() -> None:
     """It comes while native code multiplies, and Python handles it where that calls back. If the main thread
     blocks signals, the other one takes it."""

@@ -20,6 +20,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy
@@ -47,7 +48,6 @@ from symgrad_compiler.plan.schedule import schedule, source
 from symgrad_compiler.plan.sizes import SizeChecks
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
-from symgrad_runtime.signals import uninterrupted
 
 #: Statements in one Python function.
 PART = 1000
@@ -59,7 +59,7 @@ RESERVED = frozenset(
             "special",
             "fft",
             "linalg",
-            "uninterrupted",
+            "partial",
             "commit",
             "allocate",
             "results",
@@ -92,7 +92,7 @@ def compile_numpy(
     namespace: dict[str, Any] = {
         "numpy": numpy,
         "numeric": numeric,
-        "uninterrupted": uninterrupted,
+        "partial": partial,
         "aligned": aligned,
         **emitter.constants,
     }
@@ -199,13 +199,15 @@ class _Emitter:
     def _assign_in_place(self) -> dict[Tensor, Shared]:
         """New values that are written over their state at the very end, when nothing can fail any more.
 
-        The step must be elementwise, feed nothing but the update, and no other such step may read the state.
+        The step must be elementwise and one function in C. It must feed nothing but the update, and no other
+        such step may read the state.
         """
         found: dict[Tensor, Shared] = {}
         for state, value in self.graph.updates.items():
             op = value.node.op
             if (
                 isinstance(op, Elementwise)
+                and _is_one_call(op.numpy)
                 and not _may_fail(value.node)
                 and value.ndim
                 and self.schedule.reads[value] == 1
@@ -388,12 +390,17 @@ class _Emitter:
         signature = f"def {self.function}(inputs, state, spare, sizes, buffers):"
         unpack = [f"    {', '.join(names)}, = {what}" for what, names in head if names]
         tail = [f"    {line}" for line in self.ending]
-        if self.commit:
-            tail += [f"    results = {results}", "    def commit():"]
-            tail += [f"        {text}" for text, _ in self.commit]
-            tail += ["    uninterrupted(commit)", "    return results"]
+        if self.commit and self.clock is not None:  # it works on copies, which may be torn
+            tail += [f"    results = {results}", *(f"    {text}" for text, _ in self.commit)]
+            tail.append("    return results, ()")
+        elif self.commit:
+            tail += [
+                f"    return {results}, (",
+                *(f"        {_later(text)}," for text, _ in self.commit),
+                "    )",
+            ]
         else:
-            tail.append(f"    return {results}")
+            tail.append(f"    return {results}, ()")
         if len(self.statements) <= PART:
             unit = _Unit([*allocate, "", signature, *unpack])
             unit.write(self.statements)
@@ -496,6 +503,21 @@ class _Unit:
     def functions(self) -> list[str]:
         """The names of the functions that the unit defines."""
         return [line[4 : line.index("(")] for line in self.lines if line.startswith("def ")]
+
+
+def _is_one_call(form: str) -> bool:
+    """Whether a form in NumPy is a call of a function in C, whose arguments may be others."""
+    found = re.match(r"numpy\.(\w+)\(", form)
+    if found is None or not isinstance(getattr(numpy, found[1]), numpy.ufunc):
+        return False
+    depth = itertools.accumulate((c == "(") - (c == ")") for c in form[found.end() - 1 :])
+    return [i for i, d in enumerate(depth, found.end() - 1) if d == 0] == [len(form) - 1]
+
+
+def _later(text: str) -> str:
+    """The call of a statement `name = function(...)`, to be made later."""
+    function, arguments = text.split(" = ", 1)[1].split("(", 1)
+    return f"partial({function}, {arguments}"
 
 
 def _may_fail(node: Node) -> bool:

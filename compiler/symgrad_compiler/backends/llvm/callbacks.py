@@ -21,6 +21,9 @@ from symgrad_compiler.backends.numpy import compile_numpy
 from symgrad_compiler.plan.steps import Access, Callback, Number, Plan, SizeNumber, Source
 
 _TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int)
+#: The call-backs of the program that each thread runs; and how Python names their function.
+_listening = threading.local()
+_NAME = "ctypes callback function <bound method Callbacks._call of "
 
 
 class _Hook:
@@ -31,6 +34,8 @@ class _Hook:
 
     def __call__(self, unraisable: Any) -> None:
         owner = getattr(unraisable.object, "__self__", None)
+        if unraisable.object is None and _NAME in (unraisable.err_msg or ""):  # from Python 3.13 on
+            owner = getattr(_listening, "now", None)
         if isinstance(owner, Callbacks):
             owner.note(unraisable.exc_value)
         else:
@@ -56,6 +61,7 @@ class Callbacks:
 
     def listen(self) -> None:
         """Be ready to learn of exceptions that are raised at the very start of a call-back, by a signal."""
+        _listening.now = self
         if not isinstance(sys.unraisablehook, _Hook):
             sys.unraisablehook = _Hook(sys.unraisablehook)
 
@@ -116,7 +122,7 @@ class _Form:
         arrays = [operand(words, sizes) for operand in self._operands]
         buffers = self._program.allocate(*values)
         with numpy.errstate(all="ignore"):
-            results = self._program.run([*arrays, None], (), (), values, buffers)
+            results, _ = self._program.run([*arrays, None], (), (), values, buffers)
         for place, result in zip(self._outs, results, strict=True):
             numpy.copyto(place.array(words, sizes), result)
 
