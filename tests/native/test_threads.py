@@ -291,7 +291,7 @@ print(len(begun))
 def test_fork_while_threads_compile() -> None:
     """They hold the lock of LLVM's binding in turns."""
     program = """
-import os, signal, threading, time
+import faulthandler, os, signal, threading, time
 import numpy as np
 import symgrad as sg
 x = sg.vector("x")
@@ -311,6 +311,7 @@ for number in range(15):
     time.sleep(0.03)
     child = os.fork()
     if child == 0:
+        faulthandler.dump_traceback_later(50)  # tells where it hangs
         made(-1.0 - number)(np.ones(3))
         os._exit(0)
     for _ in range(3000):
