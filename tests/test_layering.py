@@ -21,7 +21,7 @@ PACKAGES = {
 # Bottom to top. An import points down; names on one row do not import each other. Inside one name (a
 # package such as symgrad.ir) any order without cycles is fine.
 LAYERS = (
-    ("symgrad.errors", "symgrad.locks"),
+    ("symgrad.errors", "symgrad.lazy", "symgrad.locks"),
     ("symgrad.dims",),
     ("symgrad.types",),  # above dims: a type has a shape
     ("symgrad.conversion",),

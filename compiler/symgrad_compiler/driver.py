@@ -14,12 +14,13 @@ import sysconfig
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Protocol
 
 from symgrad.errors import CompileError
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
+from symgrad.lazy import cached_property
 from symgrad_compiler.backends.clock import Clock
 from symgrad_compiler.backends.limits import Limits, by_numpy
 from symgrad_compiler.backends.measure import Measured, runs

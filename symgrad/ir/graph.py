@@ -6,7 +6,6 @@ import functools
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, Set
-from functools import cached_property
 from typing import Any, NoReturn, TypeAlias
 
 import numpy
@@ -23,6 +22,7 @@ from symgrad.ir.op import attributes as op_attributes
 from symgrad.ir.tensor import Node, Shared, Tensor, apply_all, check_name, is_leaf
 from symgrad.ir.traverse import ancestors, consumers
 from symgrad.ir.verify import verify
+from symgrad.lazy import cached_property
 
 Tensors: TypeAlias = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 #: A size as an output is a 0-d tensor.

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad.lazy import cached_property
 from symgrad_runtime import threads
 
 Tensor = sg.Tensor
@@ -285,6 +286,28 @@ print(len(begun))
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "1", done.stderr
+
+
+def test_what_is_computed_later_is_computed_beside() -> None:
+    """One thread that computes an attribute keeps no other from that of another object."""
+
+    class Slow:
+        def __init__(self, meet: Any) -> None:
+            self.meet = meet
+
+        @cached_property
+        def met(self) -> bool:
+            self.meet.wait(timeout=30)
+            return True
+
+    meet = threading.Barrier(2)
+    objects = [Slow(meet), Slow(meet)]
+    others = [threading.Thread(target=lambda o=o: o.met) for o in objects]  # type: ignore[misc]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert all(vars(o).get("met") for o in objects)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

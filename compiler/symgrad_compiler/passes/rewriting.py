@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import Any
 
 from symgrad.errors import CompileError
 from symgrad.ir.graph import Graph
+from symgrad.lazy import cached_property
 from symgrad_compiler.passes.pipeline import Pass, replace_results
 from symgrad_compiler.rewrite.engine import index, rewrite
 from symgrad_compiler.rewrite.rules import Rule

@@ -17,12 +17,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from symgrad.dims import Dim, product
 from symgrad.ir.graph import Graph
 from symgrad.ir.op import Op
 from symgrad.ir.tensor import Node, Tensor, create, is_leaf
+from symgrad.lazy import cached_property
 from symgrad.ops.contract import MatMul
 from symgrad.ops.conv import Convolution
 from symgrad.ops.custom import Barrier

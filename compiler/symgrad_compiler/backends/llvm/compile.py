@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial, wraps
+from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy
@@ -17,6 +17,7 @@ from symgrad.dims import Dim, symbols
 from symgrad.errors import ExecutionError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
+from symgrad.lazy import cached_property
 from symgrad.locks import Lock
 from symgrad.ops.kinds import TensorOp
 from symgrad.types import DTYPES

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+
+from symgrad.lazy import cached_property
 
 #: Lines of a part, at least: below, LLVM starts longer than it works.
 LEAST = 450

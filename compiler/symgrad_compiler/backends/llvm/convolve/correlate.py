@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from functools import cached_property
 from typing import TypeAlias
 
+from symgrad.lazy import cached_property
 from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
 from symgrad_compiler.backends.llvm.convolve.cutting import Cutting, Placed, runs

@@ -11,9 +11,9 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
+from symgrad.lazy import cached_property
 from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, dots, heights
 from symgrad_compiler.backends.llvm.convolve.tile import LINE, Epilogue, Loop, Segment, Tile
 from symgrad_compiler.backends.llvm.scalars import Machine

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import cached_property
 
+from symgrad.lazy import cached_property
 from symgrad_compiler.backends.llvm.convolve.cutting import Placed, byte_steps
 from symgrad_compiler.backends.llvm.convolve.shapes import choose, heights
 from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile
