@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -24,7 +25,9 @@ class Interrupt(BaseException):
 
 @contextmanager
 def raising(number: int) -> Iterator[dict[str, bool]]:
-    """While armed, the signal raises; otherwise it is ignored."""
+    """While armed, the signal raises; otherwise it is ignored. Garbage is collected before: Python ignores
+    what is raised where an object dies."""
+    gc.collect()
     armed = {"now": False}
 
     def handler(*_: Any) -> None:
