@@ -13,6 +13,7 @@ from symgrad.api.givens import substitute_tensors
 from symgrad.api.profile import Profile, check_repeat, profile_of
 from symgrad.dims import Size, lone_symbol, symbols
 from symgrad.errors import CompileError, GraphError, InputError, range_error
+from symgrad.ir.choice import check_choice
 from symgrad.ir.graph import Graph, Outputs, Tensors, Updates, check_updates, named_tensors, size_attributes
 from symgrad.ir.tensor import Shared, Tensor, is_leaf
 from symgrad.ir.traverse import ancestors
@@ -285,10 +286,7 @@ def function(
     >>> f(3.0)
     {'value': np.float64(9.0), 'slope': np.float64(6.0)}
     """
-    if on_unused_input not in ("raise", "warn", "ignore"):
-        raise CompileError(
-            f"on_unused_input cannot be {on_unused_input!r}", facts=[("choices", "raise, warn, ignore")]
-        )
+    check_choice("on_unused_input", on_unused_input, ["raise", "warn", "ignore"], CompileError)
     given: Any = inputs
     if isinstance(given, Iterator):  # it is looked at more than once
         given = list(given)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from symgrad.errors import DisconnectedInputError, GradientError, GradientShapeError, GradientTypeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.collector import without_collections
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.create import as_tensor, ones_like, zeros_like
@@ -239,7 +240,7 @@ def stabilized(
 def as_list(
     given: Tensor | Iterable[Tensor], wanted: str = "consider_constant takes tensors"
 ) -> list[Tensor]:
-    """One tensor or several, as `consider_constant` takes them."""
+    """One tensor or several, as a list; GradientTypeError that says what is `wanted` where it is no tensor."""
     found = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [given]
     for tensor in found:
         if not isinstance(tensor, Tensor):
@@ -266,10 +267,7 @@ def one_for_each(given: Any, tensors: Sequence[Tensor], what: str) -> list[Any]:
 
 def check_disconnected(choice: str) -> None:
     """GradientError unless it is a way to treat targets that nothing depends on."""
-    if choice not in _DISCONNECTED:
-        raise GradientError(
-            f"disconnected_inputs cannot be {choice!r}", facts=[("choices", ", ".join(_DISCONNECTED))]
-        )
+    check_choice("disconnected_inputs", choice, _DISCONNECTED, GradientError)
 
 
 def _replacement(target: Tensor, outputs: Sequence[Tensor], disconnected: str) -> Tensor | None:

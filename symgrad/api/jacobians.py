@@ -27,6 +27,7 @@ from symgrad.api.differentiate import (
 from symgrad.dims import Dim, Size, product
 from symgrad.errors import GradientError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.collector import without_collections
 from symgrad.ir.tensor import Tensor, make_input
 from symgrad.ops.cast import astype
@@ -287,8 +288,7 @@ def _jacobians(
     stabilize: bool,
 ) -> list[list[Tensor | None]]:
     """For each output, its derivative with respect to each of `wrt`."""
-    if mode not in _MODES:
-        raise GradientError(f"mode cannot be {mode!r}", facts=[("choices", ", ".join(_MODES))])
+    check_choice("mode", mode, _MODES, GradientError)
     check_disconnected(disconnected)
     ys, held, xs = list(outputs), list(constants), list(wrt)
     if stabilize:

@@ -8,6 +8,7 @@ from symgrad import dims
 from symgrad.dims import Dim, Size, floordiv
 from symgrad.errors import ShapeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.conv import Conv, ConvInput
@@ -114,10 +115,7 @@ def _convolution(
 
 
 def _operands(name: str, rank: int, x: Any, w: Any, channels: str) -> list[Tensor]:
-    if channels not in [*LAYOUTS]:
-        raise ShapeError(
-            f'channels are "first" or "last", not {channels!r:.20}', at=origin.locate(origin.current())
-        )
+    check_choice("channels", channels, LAYOUTS, ShapeError)
     operands = align_tensors([x, w])
     if any(t.ndim != rank + 2 for t in operands):
         raise ShapeError(

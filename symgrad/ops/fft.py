@@ -24,6 +24,7 @@ from symgrad import dims
 from symgrad.dims import Dim, Size
 from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import astype
 from symgrad.ops.compare import logical_or
@@ -140,8 +141,7 @@ class Irfft(Linear):
 
 
 def _check(name: str, norm: str, x: TensorType, kind: str) -> None:
-    if norm not in [*NORMS]:
-        raise GraphError(f"{name} has no norm {norm!r:.20}", hint=f"it has {', '.join(NORMS)}")
+    check_choice("norm", norm, NORMS, GraphError)
     if x.dtype.kind != kind:
         raise DTypeError(f"{name} needs {kind} numbers, not {x.dtype}")
 
@@ -411,8 +411,7 @@ def _real(x: Any, name: str) -> Tensor:
 def _norm(norm: str | None) -> str:
     if norm is None:
         return "backward"
-    if norm not in [*NORMS]:
-        raise GraphError(f"there is no norm {norm!r:.40}", at=_here(), hint=f"there are {', '.join(NORMS)}")
+    check_choice("norm", norm, NORMS, GraphError)
     return norm
 
 

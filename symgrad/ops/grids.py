@@ -8,6 +8,7 @@ import numpy
 
 from symgrad.dims import Dim
 from symgrad.errors import ShapeError
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.align import common_dtype, is_weak
 from symgrad.ops.arithmetic import floor
@@ -98,8 +99,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
     >>> [g.eval().tolist() for g in meshgrid([1, 2, 3], [4, 5])]
     [[[1, 2, 3], [1, 2, 3]], [[4, 4, 4], [5, 5, 5]]]
     """
-    if indexing not in ("xy", "ij"):
-        raise ShapeError(f'the indexing of a grid is "xy" or "ij", not {indexing!r}')
+    check_choice("indexing", indexing, ["xy", "ij"], ShapeError)
     lines = [as_tensor(a) for a in arrays]
     for line in lines:
         if line.ndim > 1:

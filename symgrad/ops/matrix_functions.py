@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from symgrad.dims import Dim
 from symgrad.errors import GraphError, ShapeError
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.cast import stop_gradient
 from symgrad.ops.contract import matmul
@@ -137,8 +138,7 @@ def cond(a: Any, p: Any = None) -> Tensor:
         first, last = s[..., 0], s[..., -1]
         above, below = (last, first) if p == -2 else (first, last)
         return where(below == 0, math.inf, above / where(below == 0, 1, below))
-    if p not in ("fro", "nuc", 1, -1, math.inf, -math.inf):
-        raise GraphError(f"cond has no order {p!r:.20}", at=here())
+    check_choice("p", p, ["fro", "nuc", 1, -1, math.inf, -math.inf], GraphError)
     matrix = square(a, "cond")
     singular = slogdet(stop_gradient(matrix)).sign == 0
     regular = where(expand_dims(singular, (-2, -1)), identity_like(matrix), matrix)

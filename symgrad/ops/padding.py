@@ -20,6 +20,7 @@ import numpy
 from symgrad.dims import Dim
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.cast import astype
 from symgrad.ops.create import as_tensor, fill_value
@@ -52,12 +53,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     array([3, 2, 1, 2, 3, 2])
     """
     tensor = as_tensor(x)
-    if mode not in ["constant", *_MODES]:
-        raise ShapeError(
-            f"pad has no mode {mode!r}",
-            facts=[("modes", ", ".join(["constant", *_MODES]))],
-            at=origin.locate(origin.current()),
-        )
+    check_choice("mode", mode, ["constant", *_MODES], ShapeError)
     widths = _widths(pad_width, tensor)
     if mode == "constant":
         return _constant(tensor, widths, constant_values)

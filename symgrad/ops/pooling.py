@@ -11,6 +11,7 @@ from symgrad import dims
 from symgrad.dims import Dim, Size, floordiv
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.conv_geometry import LAYOUTS
 from symgrad.ops.convolve import as_pairs
@@ -205,10 +206,7 @@ class _Pooling:
         ceil_mode: bool,
         channels: str,
     ) -> None:
-        if channels not in [*LAYOUTS]:
-            raise ShapeError(
-                f'channels are "first" or "last", not {channels!r:.20}', at=origin.locate(origin.current())
-            )
+        check_choice("channels", channels, LAYOUTS, ShapeError)
         if x.ndim != rank + 2:
             raise ShapeError(
                 f"{name} needs a tensor of {rank + 2} dimensions: {LAYOUTS[channels].split(', w')[0]}",

@@ -14,13 +14,13 @@ from typing import Any, ClassVar, NamedTuple
 from symgrad import dims
 from symgrad.dims import Dim
 from symgrad.errors import GradientError, GraphError
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply_all
 from symgrad.ops.create import zeros
 from symgrad.ops.join import concat
 from symgrad.ops.kinds import Custom, declare
 from symgrad.ops.triangular import (
     adjoint,
-    here,
     infer_matrix,
     matrices,
     mirrored,
@@ -100,8 +100,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     array([[-5. , -2.2],
            [ 0. ,  0.4]])
     """
-    if mode not in ("reduced", "complete", "r"):
-        raise GraphError(f'mode must be "reduced", "complete" or "r", not {mode!r:.20}', at=here())
+    check_choice("mode", mode, ["reduced", "complete", "r"], GraphError)
     matrix = matrices(a, "qr")
     m, n = matrix.shape[-2:]
     if isinstance(m, int) and isinstance(n, int) and m < n:

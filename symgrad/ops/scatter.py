@@ -21,6 +21,7 @@ import numpy
 
 from symgrad.dims import Dim, Shape, Size, product
 from symgrad.errors import DTypeError, ShapeError
+from symgrad.ir.choice import check_choice
 from symgrad.ir.op import Op, attributes
 from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.cast import astype
@@ -61,8 +62,7 @@ class Scatter(Custom):
     fails = True
 
     def infer(self, x: TensorType, updates: TensorType, *indices: TensorType) -> TensorType:
-        if self.mode not in MODES:
-            raise ShapeError(f"scatter has no mode {self.mode[:20]!r}", hint=f"it has {', '.join(MODES)}")
+        check_choice("mode", self.mode, MODES, ShapeError)
         if Gather(self.axes).infer(x, *indices) != updates:
             raise ShapeError(
                 "scatter: the updates must have the type that gather reads",

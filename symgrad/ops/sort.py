@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from symgrad.dims import Dim
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.create import as_tensor
@@ -63,8 +64,7 @@ class SearchSorted(Custom):
     no_gradient: ClassVar = {"x": _PIECEWISE, "values": _PIECEWISE}
 
     def infer(self, x: TensorType, values: TensorType) -> TensorType:
-        if self.side not in ("left", "right"):
-            raise ShapeError(f'side must be "left" or "right", not {self.side!r:.20}')
+        check_choice("side", self.side, ["left", "right"], ShapeError)
         if self.rows < 0 or x.ndim != self.rows + 1 or values.shape[: self.rows] != x.shape[:-1]:
             raise ShapeError("searchsorted takes one sorted vector (in each row)")
         if x.dtype is not values.dtype or x.dtype.kind not in ("bool", *REALS):

@@ -21,6 +21,7 @@ import numpy
 from symgrad import dims
 from symgrad.dims import Dim
 from symgrad.errors import GradientError, GraphError
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply, apply_all
 from symgrad.ops.arithmetic import abs
 from symgrad.ops.cast import astype, stop_gradient
@@ -156,8 +157,7 @@ class EigValsH(Custom):
 
 
 def _is_lower(uplo: str) -> bool:
-    if uplo not in ("L", "U", "l", "u"):
-        raise GraphError(f'UPLO must be "L" or "U", not {uplo!r:.20}')
+    check_choice("UPLO", uplo, ["L", "U", "l", "u"], GraphError)
     return uplo in "Ll"
 
 

@@ -12,6 +12,7 @@ from symgrad import dims
 from symgrad.dims import Dim
 from symgrad.errors import DTypeError, GraphError, ShapeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.arithmetic import ceil, floor, round, sqrt
 from symgrad.ops.cast import astype
@@ -191,8 +192,7 @@ def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdi
 
 def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Tensor:
     at = origin.locate(origin.current())
-    if method not in [*POSITIONS]:
-        raise GraphError(f"quantile has no method {method!r}", at=at, hint=f"it has {', '.join(POSITIONS)}")
+    check_choice("method", method, POSITIONS, GraphError)
     wanted = _parts_of_one(q)
     tensor = as_tensor(x)
     if method not in CHOOSING or tensor.dtype.kind not in INTEGERS:

@@ -14,6 +14,7 @@ from symgrad import dims
 from symgrad.dims import Dim
 from symgrad.errors import DTypeError, GraphError, NotSquareError, ShapeError
 from symgrad.ir import origin
+from symgrad.ir.choice import check_choice
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import align_tensors
 from symgrad.ops.compare import equal, greater, greater_equal
@@ -226,8 +227,7 @@ def solve_triangular(
     >>> solve_triangular([[2.0, 9.0], [1.0, 4.0]], [2.0, 9.0], lower=True).eval()
     array([1., 2.])
     """
-    if trans not in [*_TRANSPOSED]:
-        raise GraphError(f'trans must be 0, 1, 2, "N", "T" or "C", not {trans!r:.20}', at=here())
+    check_choice("trans", trans, _TRANSPOSED, GraphError)
     left, right, is_vector = system(a, b, "solve_triangular")
     form = _TRANSPOSED[trans]
     left = conj(left) if form == "T" else left  # a^T = conj(a)^H

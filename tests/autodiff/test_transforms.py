@@ -255,7 +255,7 @@ def test_constants_and_disconnected_targets_in_every_transform() -> None:
         sg.grad(cost, v, consider_constant=[1.0])
     with pytest.raises(sg.GradientTypeError, match="wrt must be a tensor"):
         sg.grad(cost, None)
-    with pytest.raises(sg.GradientError, match="disconnected_inputs cannot be"):
+    with pytest.raises(sg.GradientError, match="disconnected_inputs must be"):
         sg.jvp(h, v, [1.0, 1.0], disconnected_inputs="no")
 
 
@@ -377,20 +377,3 @@ def test_shapes_that_do_not_fit_are_errors_of_shape_and_gradient() -> None:
         assert isinstance(caught.value, sg.GradientError)
         assert isinstance(caught.value, sg.ShapeError)
         assert caught.value.at
-
-
-def test_what_is_no_sequence_is_an_error_of_ours() -> None:
-    x = sg.vector("x", size=2)
-    y, cost = x * 2, sg.sum(x**3)
-    for match, wrong in {
-        "one cotangent for each": lambda: sg.vjp([cost], x, 1.0),
-        "one tangent for each": lambda: sg.jvp(cost, [x], 1.0),
-        "one vector for each": lambda: sg.hvp(cost, [x], 1.0),
-        "output must be a tensor": lambda: sg.vjp(None, x, 1.0),
-        "consider_constant takes tensors": lambda: sg.grad(cost, x, consider_constant=None),
-        "known_grads is a dict": lambda: sg.grad(None, x, known_grads=[(y, np.ones(2))]),
-    }.items():
-        with pytest.raises(sg.GradientError, match=match):
-            wrong()
-    with pytest.raises(sg.InputError, match="takes a dict from inputs to values, not list"):
-        sg.check_grad(cost, x, [np.ones(2)])

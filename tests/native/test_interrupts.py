@@ -125,7 +125,7 @@ def test_a_signal_before_a_call_back_is_not_lost() -> None:
     given = np.random.default_rng(0).standard_normal((size, size))
     wanted = value(given)
     over = threading.Event()
-    other = threading.Thread(target=over.wait)
+    other = threading.Thread(target=over.wait, daemon=True)
     other.start()
     with raising(signal.SIGALRM) as armed:
 

@@ -478,7 +478,7 @@ def test_quantiles_refuse() -> None:
     for bad in (-0.1, 1.5, NAN, [[0.5]]):
         with pytest.raises(sg.GraphError, match="q must be"):
             sg.quantile(x, bad)
-    with pytest.raises(sg.GraphError, match="no method"):
+    with pytest.raises(sg.GraphError, match="method must be"):
         sg.quantile(x, 0.5, method="other")
     with pytest.raises(sg.ShapeError, match="no elements"):
         sg.median(sg.vector("e", size=0))

@@ -157,7 +157,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: sg.median(sg.zeros((0, 3)), axis=0), sg.ShapeError, "median of no elements is not defined"),
     (lambda: i**-1, sg.DTypeError, r'x.astype\("float64"\) \*\* -1'),
     (lambda: sg.pow(i, np.array([1, -2, 3])), sg.DTypeError, r"negative powers \(-2\)"),
-    (lambda: sg.quantile(x, 0.5, method="other"), sg.GraphError, "no method 'other'.*\n.*\n.*hazen"),
+    (lambda: sg.quantile(x, 0.5, method="other"), sg.GraphError, '"hazen".* or ".*not .other'),
 ]
 
 

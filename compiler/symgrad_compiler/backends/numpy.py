@@ -53,18 +53,7 @@ from symgrad_runtime.program import Program
 PART = 1000
 RESERVED = frozenset(
     {
-        *(
-            "numpy",
-            "numeric",
-            "special",
-            "fft",
-            "linalg",
-            "partial",
-            "commit",
-            "allocate",
-            "results",
-            "arena",
-        ),
+        *("numpy", "numeric", "special", "fft", "linalg", "partial", "allocate", "arena"),
         *("guard", "guard_leaf", "clock_start", "clock_stop"),
         *("inputs", "state", "spare", "sizes", "buffers", "frame", "min", "max", "complex", "aligned"),
     }
@@ -163,13 +152,14 @@ class _Emitter:
         self.statements: list[tuple[str, Node]] = []
         self.ending: list[str] = []
         self.on_demand: set[str] = set()
-        self.commit: list[tuple[str, Node]] = []
-        self.in_place = {} if nan_guard else self._assign_in_place()
+        self.in_place = {} if nan_guard or clock else self._assign_in_place()
         self._spare_of = self._assign_spares()
         self.order = [n for n in self.schedule.steps if n.outputs[0] not in self.in_place]
-        self.order += [value.node for value in self.in_place]
+        self.last = [value.node for value in self.in_place]
         elsewhere = {*self.results, *self.in_place, *self._spare_of}
-        self.buffers = assign(self.schedule, self.order, elsewhere, over_operands=not nan_guard)
+        self.buffers = assign(
+            self.schedule, [*self.order, *self.last], elsewhere, over_operands=not nan_guard
+        )
 
     # ---- names --------------------------------------------------------------------------------------
 
@@ -249,11 +239,7 @@ class _Emitter:
         states = [self._name(t) for t in graph.states]
         self._check_leaves()
         for node in self.order:
-            before = len(self.statements)
             self._step(node)
-            if node.outputs[0] in self.in_place:
-                self.commit += self.statements[before:]
-                del self.statements[before:]
         results = self._results()
         updated = [s for s in graph.states if self.swaps(s)]
         spares = [self._spare(s) for s in updated]
@@ -276,6 +262,22 @@ class _Emitter:
         return name
 
     def _step(self, node: Node) -> None:
+        operands = [self._operand(node, i) for i in range(len(node.inputs))]
+        targets = ", ".join(self._name(t) for t in node.outputs)
+        self._statement(f"{targets} = {self._expression(node, operands)}", node)
+        check = None if self.checks is None else self.checks.of_node(node)
+        if check is not None:
+            listed = f"({''.join(f'{o}, ' for o in operands)})"
+            self.statements.append((f"guard({check}, ({targets},), {listed})", node))
+
+    def _later(self, node: Node) -> str:
+        """A step that is one call, to be made later."""
+        operands = [self._operand(node, i) for i in range(len(node.inputs))]
+        function, arguments = self._expression(node, operands).split("(", 1)
+        return f"partial({function}, {arguments}"
+
+    def _expression(self, node: Node, operands: Sequence[str]) -> str:
+        """The NumPy form of a step."""
         op = node.op
         if not isinstance(op, TensorOp) or not op.numpy:
             raise CompileError(
@@ -287,20 +289,13 @@ class _Emitter:
         fields = {name: self._attribute(value) for name, value in attributes(op).items()}
         if "shape" in fields:
             fields["shape"] = self.sizes.shape(op.shape)  # type: ignore[attr-defined]
-        operands = [self._operand(node, i) for i in range(len(node.inputs))]
         single = len(op.operands)
         if op.operands and op.operands[-1].endswith("*"):
             single -= 1
             fields[op.operands[-1].rstrip("*")] = f"({', '.join(operands[single:])},)"
         fields.update(zip(op.operands[:single], operands[:single], strict=True))
         out = self._out(node) if "{out}" in op.numpy else "None"
-        expression = op.numpy.format(out=out, **fields)
-        targets = ", ".join(self._name(t) for t in node.outputs)
-        self._statement(f"{targets} = {expression}", node)
-        check = None if self.checks is None else self.checks.of_node(node)
-        if check is not None:
-            listed = f"({''.join(f'{o}, ' for o in operands)})"
-            self.statements.append((f"guard({check}, ({targets},), {listed})", node))
+        return op.numpy.format(out=out, **fields)
 
     def _statement(self, text: str, node: Node) -> None:
         """A statement that computes, with a clock around it where there is one."""
@@ -390,15 +385,9 @@ class _Emitter:
         signature = f"def {self.function}(inputs, state, spare, sizes, buffers):"
         unpack = [f"    {', '.join(names)}, = {what}" for what, names in head if names]
         tail = [f"    {line}" for line in self.ending]
-        if self.commit and self.clock is not None:  # it works on copies, which may be torn
-            tail += [f"    results = {results}", *(f"    {text}" for text, _ in self.commit)]
-            tail.append("    return results, ()")
-        elif self.commit:
-            tail += [
-                f"    return {results}, (",
-                *(f"        {_later(text)}," for text, _ in self.commit),
-                "    )",
-            ]
+        if self.last:
+            later = [f"        {self._later(node)}," for node in self.last]
+            tail += [f"    return {results}, (", *later, "    )"]
         else:
             tail.append(f"    return {results}, ()")
         if len(self.statements) <= PART:
@@ -512,12 +501,6 @@ def _is_one_call(form: str) -> bool:
         return False
     depth = itertools.accumulate((c == "(") - (c == ")") for c in form[found.end() - 1 :])
     return [i for i, d in enumerate(depth, found.end() - 1) if d == 0] == [len(form) - 1]
-
-
-def _later(text: str) -> str:
-    """The call of a statement `name = function(...)`, to be made later."""
-    function, arguments = text.split(" = ", 1)[1].split("(", 1)
-    return f"partial({function}, {arguments}"
 
 
 def _may_fail(node: Node) -> bool:
