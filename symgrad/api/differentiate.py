@@ -240,7 +240,7 @@ def stabilized(
 def as_list(
     given: Tensor | Iterable[Tensor], wanted: str = "consider_constant takes tensors"
 ) -> list[Tensor]:
-    """One tensor or several, as a list; GradientTypeError that says what is `wanted` where it is no tensor."""
+    """One tensor or several, as a list; GradientTypeError that says what is `wanted` otherwise."""
     found = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [given]
     for tensor in found:
         if not isinstance(tensor, Tensor):

@@ -40,6 +40,7 @@ class Cholesky(Custom):
 
     name: ClassVar[str] = "cholesky"
     operands = ("a",)
+    fills = True
     numpy = "linalg.cholesky({a})"
     fails = True
 
@@ -47,8 +48,8 @@ class Cholesky(Custom):
         return infer_square(a, self.name)
 
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
-        """s = l^-H p(l^H g) l^-1, mirrored onto the triangle that is read."""
-        inner = halved_lower_part(adjoint(out) @ g)
+        """s = l^-H p(l^H g) l^-1 for the lower part of g, mirrored onto the triangle that is read."""
+        inner = halved_lower_part(adjoint(out) @ lower_part(g))
         left = triangular(out, inner, lower=True, adjoint=True)
         return of_lower_triangle(triangular(out, adjoint(left), lower=True, adjoint=True))
 

@@ -241,14 +241,16 @@ class OneHot(Linear):
 @declare
 @dataclass(frozen=True)
 class InRange(Linear):
-    """The indices themselves, known to fit an axis of a size: every call checks that they do."""
+    """The indices themselves, known to fit an axis of a size: every call checks that they do. Negative ones count
+    `from_end`, or do not fit."""
 
     size: Dim
     axis: int
+    from_end: bool = True
     name: ClassVar[str] = "in_range"
     negative_is_empty = True
     operands = ("index",)
-    numpy = "numeric.in_range({index}, {size}, {axis})"
+    numpy = "numeric.in_range({index}, {size}, {axis}, {from_end})"
     no_gradient: ClassVar = {"index": INDEX}
     view = True
     fails = True

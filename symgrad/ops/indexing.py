@@ -162,7 +162,7 @@ def select(x: Tensor, key: Any) -> tuple[Tensor, Selection]:
         checks += _checks(item, size)
         sliced.append(slice_size(*bounds[-1], size))
         if isinstance(item, _Array):
-            _check_range(item.index, size)
+            check_range(item.index, size)
             arrays.append((len(shape), item.index))
         if isinstance(item, (slice, _Array)):
             shape.append(sliced[-1])
@@ -261,12 +261,12 @@ def _position(items: list[_Item]) -> int:
     return sum(not isinstance(k, EllipsisType) for k in items[: single[0]])
 
 
-def _check_range(index: Tensor, size: Dim) -> None:
-    """Raise if a known index is out of range."""
+def check_range(index: Tensor, size: Dim, *, from_end: bool = True) -> None:
+    """Raise if a known index is out of range; negative ones count `from_end`, or are."""
     numbers = known_indices(index)
     if numbers is None or not isinstance(size, int):
         return
-    outside = numbers[(numbers < -size) | (numbers >= size)]
+    outside = numbers[(numbers < (-size if from_end else 0)) | (numbers >= size)]
     if outside.size:
         raise _out_of_range(outside.flat[0], size)
 
@@ -357,7 +357,7 @@ def take(x: Any, index: Any, axis: int | None = None) -> Tensor:
     if axis is None:
         tensor = reshape(tensor, (tensor.size,))
     place = normalize_axis(0 if axis is None else axis, tensor.ndim)
-    _check_range(at, tensor.shape[place])
+    check_range(at, tensor.shape[place])
     return apply(Take(place), tensor, at)
 
 
@@ -370,7 +370,7 @@ def take_along_axis(x: Any, index: Any, axis: int = -1) -> Tensor:
     <take_along_axis: f64[n,1]>
     """
     tensor, at, place = along_axis(x, index, axis)
-    _check_range(at, tensor.shape[place])
+    check_range(at, tensor.shape[place])
     return apply(TakeAlongAxis(place), tensor, at)
 
 

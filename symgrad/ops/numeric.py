@@ -91,6 +91,16 @@ def check_bound(bound: str, from_end: bool, value: int, reach: int) -> None:
         raise wrong_bound(bound, value)
 
 
+def check_form(op: str, value: Array, shape: tuple[int, ...], dtype: type) -> None:
+    """Raises ValueError where the NumPy form of a user's op gives what the op does not promise."""
+    found = numpy.asarray(value)
+    if found.shape != shape or found.dtype != dtype:
+        raise ValueError(
+            f"the NumPy form of {op} gives {found.dtype} of shape {found.shape}, "
+            f"not {numpy.dtype(dtype)} of shape {shape}"
+        )
+
+
 def copy(x: Array, out: Out = None) -> Array:
     """x in an array of its own."""
     if out is None:

@@ -44,12 +44,18 @@ def _places(indices: Sequence[Array], axes: Sequence[int], shape: Sequence[int])
     found = []
     for index, axis in zip(indices, axes, strict=True):
         at, size = numpy.asarray(index).astype(numpy.int64, copy=False), shape[axis]
-        low, high = (at.min(), at.max()) if at.size else (0, -1)
-        if low < -size or high >= size:
-            first = at[(at < -size) | (at >= size)].flat[0]
-            raise IndexError(f"index {first} is out of bounds for axis {axis} with size {size}")
+        low = _check_range(at, size, axis, -size)
         found.append(numpy.where(at < 0, at + size, at) if low < 0 else at)
     return found
+
+
+def _check_range(at: Array, size: int, axis: int, least: int) -> int:
+    """The lowest index; IndexError for one that is not in range(least, size)."""
+    low, high = (at.min(), at.max()) if at.size else (0, -1)
+    if low < least or high >= size:
+        first = at[(at < least) | (at >= size)].flat[0]
+        raise IndexError(f"index {first} is out of bounds for axis {axis} with size {size}")
+    return int(low)
 
 
 # ---- updates at indices -----------------------------------------------------------------------------
@@ -108,9 +114,9 @@ def one_hot(index: Array, axis: int, size: int, dtype: Any) -> Array:
     return scatter_add_along_axis(numpy.ones(at.shape, dtype), at, axis, tuple(shape))
 
 
-def in_range(index: Array, size: int, axis: int) -> Array:
-    """The indices, if they fit an axis of that size."""
-    _places([index], [axis], [size] * (axis + 1))
+def in_range(index: Array, size: int, axis: int, from_end: bool) -> Array:
+    """The indices, if they fit an axis of that size; negative ones count from its end, or do not fit."""
+    _check_range(numpy.asarray(index), size, axis, -size if from_end else 0)
     return index
 
 

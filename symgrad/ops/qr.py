@@ -49,6 +49,7 @@ class QR(Custom):
     complete: bool
     name: ClassVar[str] = "qr"
     operands = ("a",)
+    fills = True
     numpy = "linalg.qr({a}, {complete})"
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:

@@ -19,8 +19,8 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.align import is_weak
 from symgrad.ops.cast import astype
 from symgrad.ops.create import Iota, array_tensor, as_tensor, fill, held_array, ones_like
-from symgrad.ops.gather import ScatterAdd, check_index
-from symgrad.ops.indexing import Selection, along_axis, select
+from symgrad.ops.gather import InRange, ScatterAdd, check_index
+from symgrad.ops.indexing import Selection, along_axis, check_range, select
 from symgrad.ops.kinds import NUMBERS, REALS
 from symgrad.ops.reduce import spread
 from symgrad.ops.scatter import MODES, Scatter, known_indices
@@ -211,7 +211,8 @@ def put_along_axis(x: Any, index: Any, values: Any, axis: int = -1) -> Tensor:
 def segment_sum(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
     """out[s] = the sum of data[i...] over all i... with segment_ids[i...] = s; 0 for an empty segment.
 
-    `segment_ids` are integers of the shape of the first axes of `data`, in any order; out of range raises.
+    `segment_ids` are integers of the shape of the first axes of `data`, in any order; out of range raises, and so do
+    negative ones.
 
     >>> segment_sum([1.0, 2.0, 4.0], [0, 2, 0], 3).eval()
     array([5., 0., 2.])
@@ -239,7 +240,8 @@ def segment_min(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
 def bincount(x: Any, weights: Any = None, *, length: Any) -> Tensor:
     """How often each of 0 ... length - 1 occurs in the integers x, or the sum of the weights of those.
 
-    The length of the result must be given, since it cannot depend on the data; out of range raises.
+    The length of the result must be given, since it cannot depend on the data; out of range raises, and so do negative
+    numbers.
     """
     at = as_tensor(x)
     check_index(at.type)
@@ -264,7 +266,16 @@ def _segments(data: Any, segment_ids: Any, num_segments: Any) -> tuple[Tensor, T
             facts=[("data", tensor.type), ("segment_ids", ids.type)],
             at=origin.locate(origin.current()),
         )
-    return tensor, ids, size
+    check_range(ids, size, from_end=False)
+    return tensor, _not_from_the_end(ids, size), size
+
+
+def _not_from_the_end(ids: Tensor, size: Dim) -> Tensor:
+    """ids, of which negative ones are out of range, too."""
+    known = known_indices(ids)
+    if ids.dtype.kind == "uint" or (known is not None and (known >= 0).all()):
+        return ids
+    return apply(InRange(size, 0, from_end=False), ids)
 
 
 def _check_kind(name: str, tensor: Tensor, kinds: tuple[str, ...]) -> None:

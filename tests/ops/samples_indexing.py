@@ -138,7 +138,10 @@ INDEXING: dict[str, list[Sample]] = {
         Sample(lambda i: sg.bincount(i, length=9), (FLAT,), lambda i: np.bincount(i, None, 9), smooth=False),
         Sample(lambda w: sg.bincount(FLAT, w, length=4), (random(5),), lambda w: np.bincount(FLAT, w, 4)),
     ],
-    "in_range": [Sample(lambda i: apply(InRange(4, 0), i), (FLAT,), lambda i: i, smooth=False)],
+    "in_range": [
+        Sample(lambda i: apply(InRange(4, 0), i), (FLAT,), lambda i: i, smooth=False),
+        Sample(lambda i: apply(InRange(4, 0, from_end=False), i), (FLAT,), lambda i: i, smooth=False),
+    ],
     "one_hot": [Sample(lambda i: sg.one_hot(i, 4), (FLAT,), lambda i: np.eye(4)[i], smooth=False)],
     "argsort": [
         Sample(

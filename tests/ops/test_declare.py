@@ -19,6 +19,8 @@ from symgrad.text.attributes import codec
 from symgrad.types import DType, TensorType
 
 x = sg.vector("x", size=3)
+#: NumPy forms that give another type than x's.
+FORMS = {"shortens": "numpy.sum({x}, keepdims=True)", "narrows": "{x}.astype('f4')", "counts": "5"}
 
 
 def declared(name: str, **changes: Any) -> Any:
@@ -80,6 +82,8 @@ def _declared_here_only() -> Iterator[None]:
         declared("my_sin")
         declared("returns_none", scalar=lambda b, x: None)
         declared("returns_number", scalar=lambda b, x: 1.0)
+        for name, form in FORMS.items():
+            bare(name=name, infer=lambda self, x: x, numpy=form, no_gradient={"x": "none here"})
         yield
 
 
@@ -120,6 +124,24 @@ def bare(**parts: Any) -> Any:
 
 def compiled(name: str) -> Any:
     return sg.function([x], registry.ops[name](x), backend="llvm")
+
+
+@pytest.mark.parametrize(
+    ("name", "promised", "given"),
+    [
+        ("shortens", "(3,)", "float64 of shape (1,)"),
+        ("narrows", "float64 of shape (3,)", "float32 of shape (3,)"),
+        ("counts", "(3,)", "int64 of shape ()"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+def test_a_form_that_gives_another_type(engine: str, name: str, promised: str, given: str) -> None:
+    v = sg.vector("v", size="n")
+    f = sg.function([v], apply(registry.ops[name](), v) * 2, backend=engine)
+    with pytest.raises(sg.ExecutionError) as caught:
+        f([1.0, 2.0, 3.0])
+    for phrase in (f"the NumPy form of {name} gives {given}", promised, "test_declare.py"):
+        assert phrase in str(caught.value)
 
 
 def wrong_rule() -> Any:

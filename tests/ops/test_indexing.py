@@ -278,7 +278,7 @@ def test_out_of_range_at_run_time_names_the_node(name: str) -> None:
     y = {
         "gather": lambda: x[i, i],
         "scatter": lambda: x.at[i].add(1.0),
-        "scatter_add": lambda: sg.segment_sum(x[0][i * 0], i, 4),
+        "scatter_add": lambda: apply(ScatterAdd((0,), (4,)), x[0][i * 0], i),
         "along": lambda: sg.take_along_axis(x, i[None], axis=1),
         "put": lambda: sg.put_along_axis(x[0], i, 1.0),
     }[name]()
@@ -435,7 +435,7 @@ def test_backends_on_symbolic_sizes(shape: tuple[int, int]) -> None:
     x, i, v = sg.matrix("x", ("n", "m")), sg.vector("i", "k", "int64"), sg.matrix("v", ("k", "m"))
     outputs = [
         x[i], x[i, i * 0], x.at[i].set(v), x.at[i].add(v), x.at[i].mul(v), x.at[i].max(v),
-        sg.segment_sum(v, i, x.shape[0]), x.at[:, i * 0].add(1.0), sg.sort(x, axis=0),
+        sg.segment_sum(v, i % x.shape[0], x.shape[0]), x.at[:, i * 0].add(1.0), sg.sort(x, axis=0),
     ]  # fmt: skip
     rng = np.random.default_rng(8)
     a = rng.normal(size=shape)
@@ -495,3 +495,28 @@ def test_an_update_in_place_that_is_also_read_elsewhere(name: str) -> None:
     }[name]
     np.testing.assert_array_equal(sg.function([], made, updates={w: y})(), expected)
     np.testing.assert_array_equal(w.get(), [0, 2, 4, 6])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+def test_negative_segments_are_out_of_range(engine: str) -> None:
+    w, i = sg.vector("w", size=4), sg.vector("i", size=4, dtype="int32")
+    count = sg.vector("c")
+    n = count.shape[0]
+    for y in (
+        sg.segment_sum(w, i, 3),
+        sg.segment_max(w, i, n),
+        sg.bincount(i, length=3),
+        sg.bincount(i, w, length=n),
+    ):
+        f = sg.function([w, i, count], y, backend=engine, on_unused_input="ignore")
+        assert len(f(np.ones(4), [0, 2, 2, 0], np.ones(3))) == 3
+        for wrong in (-1, -3, -4, 3):
+            with pytest.raises(
+                sg.IndexRangeError, match=f"index {wrong} is out of bounds for axis 0 with size 3"
+            ):
+                f(np.ones(4), [0, 1, wrong, 2], np.ones(3))
+    for wrong in (-1, 3):
+        with pytest.raises(sg.KeyShapeError, match=f"{wrong} is out of range for an axis of size 3"):
+            sg.segment_sum(w, [0, 1, wrong, 2], 3)
+    small = sg.vector("s", size=4, dtype="uint8")
+    assert sg.bincount(small, length=3).eval({small: [0, 2, 2, 0]}).tolist() == [2, 0, 2]

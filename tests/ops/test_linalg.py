@@ -31,6 +31,27 @@ def gradient(build: Any, value: np.ndarray) -> np.ndarray:
 # ---- conventions ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "factor",
+    [
+        linalg.cholesky,
+        lambda a: linalg.cholesky(a, upper=True),
+        lambda a: linalg.qr(a)[1] * [[-1.0, -1.0], [1.0, 1.0]],
+    ],
+)
+def test_the_zeros_of_a_triangular_factor_have_no_derivative(factor: Any) -> None:
+    """An infinite slope meets them: 0 * inf."""
+    a = sg.matrix("a", shape=(2, 2))
+    at, t = {a: np.array([[4.0, 2.0], [2.0, 3.0]])}, np.array([[1.0, 0.5], [0.5, 2.0]])
+    y = factor(a)
+    which = np.nonzero(y.eval(at))
+    cost, only = sg.sum(sg.sqrt(y)), sg.sum(sg.sqrt(y[which]))
+    for derivative in (sg.grad, lambda c, x: sg.jvp(c, x, t), lambda c, x: sg.hvp(c, x, t)):
+        found, expected = derivative(cost, a).eval(at), derivative(only, a).eval(at)
+        assert np.isfinite(expected).all()
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_cholesky_reads_the_lower_triangle_and_its_gradient_is_lower_triangular() -> None:
     a = matrix(2)
     factor = linalg.cholesky(a)

@@ -29,7 +29,7 @@ from symgrad.dims import Dim, symbols
 from symgrad.errors import CompileError
 from symgrad.ir import origin
 from symgrad.ir.graph import Graph
-from symgrad.ir.op import attributes
+from symgrad.ir.op import Op, attributes
 from symgrad.ir.origin import Origin
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData
@@ -265,6 +265,11 @@ class _Emitter:
         operands = [self._operand(node, i) for i in range(len(node.inputs))]
         targets = ", ".join(self._name(t) for t in node.outputs)
         self._statement(f"{targets} = {self._expression(node, operands)}", node)
+        if _is_unproven(node.op):
+            for t in node.outputs:
+                promised = f"{self.sizes.shape(t.shape)}, {dtype_code(t.dtype)}"
+                text = f"numeric.check_form({node.op.name!r}, {self._name(t)}, {promised})"
+                self.statements.append((text, node))
         check = None if self.checks is None else self.checks.of_node(node)
         if check is not None:
             listed = f"({''.join(f'{o}, ' for o in operands)})"
@@ -501,6 +506,12 @@ def _is_one_call(form: str) -> bool:
         return False
     depth = itertools.accumulate((c == "(") - (c == ")") for c in form[found.end() - 1 :])
     return [i for i, d in enumerate(depth, found.end() - 1) if d == 0] == [len(form) - 1]
+
+
+def _is_unproven(op: Op) -> bool:
+    """Whether a user declared it, and its NumPy form makes its own arrays."""
+    is_ours = type(op).__module__.startswith("symgrad.") and not isinstance(op, Elementwise)
+    return not is_ours and isinstance(op, TensorOp) and "{out}" not in op.numpy
 
 
 def _may_fail(node: Node) -> bool:

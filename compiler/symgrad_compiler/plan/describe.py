@@ -138,7 +138,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         elif step.index is None:
             yield f"check that {step.first} and {step.last} are below {step.size}"
         else:
-            yield f"check {_access(step.index)} against {step.size}"
+            signs = "" if step.from_end else ", none negative"
+            yield f"check {_access(step.index)} against {step.size}{signs}"
     elif isinstance(step, SortStep):
         direction = "descending" if step.descending else "ascending"
         yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}"

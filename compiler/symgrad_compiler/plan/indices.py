@@ -119,27 +119,30 @@ def _checked(p: Planner, node: Node, indices: Sequence[Tensor], shape: Shape) ->
     return found, after
 
 
-def check_index(p: Planner, node: Node, index: Tensor, axis: int, size: Dim) -> None:
-    """Let indices be checked against the size of an axis, unless they are known to fit."""
-    if not is_inside(index, size):
-        _check(p, node, p.access(index), axis, size)
+def check_index(p: Planner, node: Node, index: Tensor, op: InRange) -> None:
+    """Let indices be checked as `op` says, unless they are known to fit."""
+    if not is_inside(index, op.size, op.from_end):
+        _check(p, node, p.access(index), op.axis, op.size, op.from_end)
 
 
-def _check(p: Planner, node: Node, access: Access, axis: int, size: Dim) -> int:
+def _check(p: Planner, node: Node, access: Access, axis: int, size: Dim, from_end: bool = True) -> int:
     """Let what lies there be checked, once; the first step that may use it as indices."""
     layout = access.layout
     ways = tuple((d, s) for d, s in zip(layout.shape, layout.strides, strict=True) if d != 1)
     known = (access.storage, layout.offset, ways, size)
-    if known not in p.checked:
-        p.checked[known] = p.open(BoundsCheck(node, axis, size, access))
-    return p.checked[known] + 1
+    if (*known, from_end) not in p.checked:
+        step = p.open(BoundsCheck(node, axis, size, access, from_end=from_end))
+        p.checked |= {(*known, True): step, (*known, from_end): step}
+    return p.checked[*known, from_end] + 1
 
 
-def is_inside(index: Tensor, size: Dim) -> bool:
+def is_inside(index: Tensor, size: Dim, from_end: bool = True) -> bool:
     """Whether all indices are known to be in range of an axis of this size."""
     numbers = known_indices(index)
     if numbers is not None:
-        return isinstance(size, int) and bool(((numbers >= -size) & (numbers < size)).all())
+        if not isinstance(size, int):
+            return False
+        return bool(((numbers >= (-size if from_end else 0)) & (numbers < size)).all())
     while isinstance(index.node.op, _MOVES):
         index = index.node.inputs[0]
     op = index.node.op

@@ -28,7 +28,7 @@ def view(p: Planner, node: Node) -> None:
     if isinstance(op, SpecifyShape):
         _check_shape(p, node, operand.shape, op.shape)
     if isinstance(op, InRange):
-        check_index(p, node, operand, op.axis, op.size)
+        check_index(p, node, operand, op)
     if isinstance(op, Slice):
         _check_slice(p, node, op, operand.shape, node.outputs[0].shape)
     if isinstance(op, Windows):

@@ -319,12 +319,14 @@ class ScanStep:
 
 @dataclass(eq=False)
 class BoundsCheck:
-    """Every index must be in -size <= index < size; a slice must stay within its axis; and so on."""
+    """Every index must be in range; a slice must stay within its axis; and so on."""
 
     node: Node
     axis: int
     size: Dim
     index: Access | None = None
+    #: Whether negative indices count from the end; otherwise they are out of range.
+    from_end: bool = True
     #: Whether the "indices" are the exponents of integers, which must not be negative.
     is_exponent: bool = False
     #: Whether the size itself must not be negative.

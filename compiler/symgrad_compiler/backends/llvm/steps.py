@@ -169,7 +169,7 @@ class StepEmitter:
             if step.is_exponent:
                 self.fail(code.less(index, literal(0, "i64")), NEGATIVE_POWER, index, size)
                 return
-            low = code.less(index, code.negative(size))
+            low = code.less(index, code.negative(size) if step.from_end else literal(0, "i64"))
             self.fail(code.logical_or(low, code.less_equal(size, index)), INDEX_ERROR, index, size)
 
         self.nest([layout.shape[i] for i in axes], one)
