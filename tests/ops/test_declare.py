@@ -80,6 +80,7 @@ def _declared_here_only() -> Iterator[None]:
         declare(Turned)
         declare(Ends)
         declared("my_sin")
+        declared("plain_sin", numpy="numpy.sin({x})")
         declared("returns_none", scalar=lambda b, x: None)
         declared("returns_number", scalar=lambda b, x: 1.0)
         for name, form in FORMS.items():
@@ -112,6 +113,14 @@ def test_an_elementwise_op(backend: str) -> None:
     op = registry.ops["my_sin"]
     f = sg.function([x], [op(x), sg.grad(sg.sum(op(x)), x)], backend=backend)
     np.testing.assert_allclose(f([1.0, 2.0, 3.0]), [np.sin([1, 2, 3]), np.cos([1, 2, 3])])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "llvm"])
+def test_a_state_whose_new_value_is_in_an_array_of_its_own(engine: str) -> None:
+    state = sg.shared(np.ones(3))
+    update = sg.function([], [], updates={state: registry.ops["plain_sin"](state)}, backend=engine)
+    update()
+    np.testing.assert_allclose(state.get(), np.sin(np.ones(3)))
 
 
 def test_aliases_of_types_have_text_as_written() -> None:

@@ -41,10 +41,11 @@ from symgrad.ops.kinds import Elementwise, TensorOp
 from symgrad.ops.shape import Broadcast
 from symgrad_compiler.backends.clock import Clock
 from symgrad_compiler.backends.guard import Checks
+from symgrad_compiler.backends.in_place import writes_elsewhere, written_last
 from symgrad_compiler.backends.literals import SizeNames, dtype_code, number, typed
 from symgrad_compiler.plan.arena import Arena, aligned
 from symgrad_compiler.plan.buffers import Buffer, assign
-from symgrad_compiler.plan.schedule import schedule, source
+from symgrad_compiler.plan.schedule import schedule
 from symgrad_compiler.plan.sizes import SizeChecks
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.program import Program
@@ -152,7 +153,7 @@ class _Emitter:
         self.statements: list[tuple[str, Node]] = []
         self.ending: list[str] = []
         self.on_demand: set[str] = set()
-        self.in_place = {} if nan_guard or clock else self._assign_in_place()
+        self.in_place = {} if nan_guard or clock else written_last(graph, self.schedule)
         self._spare_of = self._assign_spares()
         self.order = [n for n in self.schedule.steps if n.outputs[0] not in self.in_place]
         self.last = [value.node for value in self.in_place]
@@ -186,47 +187,13 @@ class _Emitter:
 
     # ---- results ------------------------------------------------------------------------------------
 
-    def _assign_in_place(self) -> dict[Tensor, Shared]:
-        """New values that are written over their state at the very end, when nothing can fail any more.
-
-        The step must be elementwise and one function in C. It must feed nothing but the update, and no other
-        such step may read the state.
-        """
-        found: dict[Tensor, Shared] = {}
-        for state, value in self.graph.updates.items():
-            op = value.node.op
-            if (
-                isinstance(op, Elementwise)
-                and _is_one_call(op.numpy)
-                and not _may_fail(value.node)
-                and value.ndim
-                and self.schedule.reads[value] == 1
-            ):
-                found[value] = state
-        foreign: set[Tensor] = set()
-        for value, state in found.items():
-            for operand in value.node.inputs:
-                tensor = source(operand, self.schedule.virtual)
-                if tensor is not state or operand is not tensor:
-                    foreign.add(self._behind_views(tensor))
-        return {value: state for value, state in found.items() if state not in foreign}
-
-    def _behind_views(self, tensor: Tensor) -> Tensor:
-        """What a chain of views looks at."""
-        while tensor.node.inputs and isinstance(tensor.node.op, TensorOp) and tensor.node.op.view:
-            tensor = tensor.node.inputs[0]
-        return tensor
-
     def _assign_spares(self) -> dict[Tensor, tuple[Shared, str]]:
         """New values that their step can write straight into the spare array of their state, or of one of
         those whose new value it is."""
         found: dict[Tensor, tuple[Shared, str]] = {}
         for state, value in self.graph.updates.items():
-            op = value.node.op
-            if value in self.in_place:
-                continue
-            direct = isinstance(op, TensorOp) and "{out}" in op.numpy and value.ndim > 0
-            if direct and value not in self.results and value not in found:
+            taken = value in self.in_place or value in self.results or value in found
+            if not taken and writes_elsewhere(value):
                 found[value] = state, self._claim(f"new_{self.graph.names[state]}")
         return found
 
@@ -499,22 +466,7 @@ class _Unit:
         return [line[4 : line.index("(")] for line in self.lines if line.startswith("def ")]
 
 
-def _is_one_call(form: str) -> bool:
-    """Whether a form in NumPy is a call of a function in C, whose arguments may be others."""
-    found = re.match(r"numpy\.(\w+)\(", form)
-    if found is None or not isinstance(getattr(numpy, found[1]), numpy.ufunc):
-        return False
-    depth = itertools.accumulate((c == "(") - (c == ")") for c in form[found.end() - 1 :])
-    return [i for i, d in enumerate(depth, found.end() - 1) if d == 0] == [len(form) - 1]
-
-
 def _is_unproven(op: Op) -> bool:
     """Whether a user declared it, and its NumPy form makes its own arrays."""
     is_ours = type(op).__module__.startswith("symgrad.") and not isinstance(op, Elementwise)
     return not is_ours and isinstance(op, TensorOp) and "{out}" not in op.numpy
-
-
-def _may_fail(node: Node) -> bool:
-    """Whether a step may raise: NumPy has no integers to negative powers."""
-    is_power = node.op.name == "pow" and node.outputs[0].dtype.kind == "int"
-    return is_power or bool(getattr(node.op, "fails", False))
