@@ -72,7 +72,7 @@ def test_each_function_is_in_one_part_and_copies_are_of_constants_and_inlined_on
         assert "@table" not in part or "@table = private constant" in part
 
 
-@pytest.mark.parametrize("cores", [0, 1, 2, 3])
+@pytest.mark.parametrize("cores", [1, 2, 3])
 def test_parts_work_together(short: None, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "available", lambda: cores)
     code = native.compile_objects(TEXT, native.host())
@@ -137,7 +137,7 @@ def test_a_program_of_parts_gives_the_same(short: None, monkeypatch: pytest.Monk
         monkeypatch.setattr(native, "available", lambda: cores)
         return sg.function([x, *w], outputs, backend="llvm")(*arrays)
 
-    for a, b in zip(run(0), run(4), strict=True):
+    for a, b in zip(run(1), run(4), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

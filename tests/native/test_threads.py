@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import symgrad as sg
 from symgrad.lazy import cached_property
+from symgrad_compiler.backends.llvm.target import _Inside
 from symgrad_runtime import threads
 
 Tensor = sg.Tensor
@@ -358,3 +360,28 @@ assert hung == 0, hung
         check=False,
     )
     assert run.returncode == 0, run.stderr.decode()
+
+
+def test_a_fork_gets_its_turn_among_threads_that_compile() -> None:
+    """One of them is in LLVM at any time, if none waits for the fork."""
+    inside, over = _Inside(), threading.Event()
+
+    def compile_on() -> None:
+        while not over.is_set():
+            with inside:
+                time.sleep(0.002)
+
+    compiling = [threading.Thread(target=compile_on, daemon=True) for _ in range(4 * threads.available())]
+    for thread in compiling:
+        thread.start()
+    start = time.monotonic()
+    for _ in range(20):
+        inside.close()
+        assert not inside._threads
+        inside.open()
+        time.sleep(0.005)
+    assert time.monotonic() - start < 5
+    over.set()
+    for thread in compiling:
+        thread.join()
+    assert not inside._threads

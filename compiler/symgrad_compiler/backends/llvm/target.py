@@ -119,21 +119,26 @@ def target_machine(target: Target) -> llvm.TargetMachine:
         raise CompileError(f"LLVM has no target {target.triple}: {error}") from error
 
 
-def optimized(text: str, target: Target, simplify: bool = True) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
+def optimized(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
     """The module of a text after the passes that are worth their time: what is emitted is in good form."""
+    with _inside:
+        return _optimized(text, target)
+
+
+def _optimized(text: str, target: Target, simplify: bool = True) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
     machine = target_machine(target)
     module = llvm.parse_assembly(text, context=llvm.create_context())  # constants die with their context
     module.triple = target.triple
     module.data_layout = str(machine.target_data)
     module.verify()
     if simplify:
-        with _managers.one(target) as (passes, builder), _inside:
+        with _managers.one(target) as (passes, builder):
             _library().LLVMPY_RunNewModulePassManager(passes, module, builder)
     return module, machine
 
 
 class _Inside:
-    """The threads that are in LLVM without the lock of its binding.
+    """The threads that have LLVM work on a module: as many as there are cores, since each takes megabytes.
 
     Meanwhile, where there are many registers, LLVM does without what takes a fifth of its time and gains
     nothing: it looks for better induction variables, and those of what is emitted are good. Options are
@@ -143,9 +148,13 @@ class _Inside:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._threads: set[int] = set()
+        self._closing = False
 
     def __enter__(self) -> None:
+        cores = available()
         with self._changed:
+            self._leave()
+            self._changed.wait_for(lambda: len(self._threads) < cores and not self._closing)
             if not self._threads:
                 _option("-disable-lsr=true")
             self._threads.add(threading.get_ident())
@@ -155,19 +164,24 @@ class _Inside:
             self._leave()
 
     def _leave(self) -> None:
+        """For this thread. (A signal may have kept it from leaving.)"""
         self._threads.discard(threading.get_ident())
         if not self._threads:
             _option("-disable-lsr=false")
         self._changed.notify_all()
 
     def close(self) -> None:
-        """Wait until there are none, and let none in until it is opened. (A signal may have kept this thread
-        from leaving.)"""
+        """Wait until there are none, and let none in until it is opened."""
         self._changed.acquire()
         self._leave()
-        self._changed.wait_for(lambda: not self._threads)
+        self._closing = True
+        try:
+            self._changed.wait_for(lambda: not self._threads)
+        finally:
+            self._closing = False  # but the lock is held
 
     def open(self) -> None:
+        self._changed.notify_all()
         self._changed.release()
 
 
@@ -217,8 +231,8 @@ _managers = _Managers()
 
 def compile_object(text: str, target: Target, simplify: bool = True) -> bytes:
     """Object code of a module; passes that simplify can be left out where they would find nothing."""
-    module, machine = optimized(text, target, simplify)
-    return _emit(module, machine)
+    with _inside:
+        return _emit(*_optimized(text, target, simplify))
 
 
 def compile_objects(text: str, target: Target, simplify: bool = True) -> list[bytes]:
@@ -249,8 +263,7 @@ def _library() -> ctypes.CDLL:
 def _emit(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> bytes:
     """Object code of a module, while other threads do the same."""
     with ffi.OutputString() as message:
-        with _inside:
-            found = _library().LLVMPY_TargetMachineEmitToMemory(machine, module, 1, message)
+        found = _library().LLVMPY_TargetMachineEmitToMemory(machine, module, 1, message)
         if not found:
             raise CompileError(f"LLVM generates no code: {message}")
     try:
@@ -262,8 +275,8 @@ def _emit(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> bytes:
 
 def assembly(text: str, target: Target) -> str:
     """Assembly text of a module."""
-    module, machine = optimized(text, target)
     with _inside:
+        module, machine = _optimized(text, target)
         return str(machine.emit_assembly(module))
 
 
