@@ -76,7 +76,7 @@ def test_each_function_is_in_one_part_and_copies_are_of_constants_and_inlined_on
 def test_parts_work_together(short: None, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "available", lambda: cores)
     code = native.compile_objects(TEXT, native.host())
-    assert len(code) == min(cores + 1, 3)  # three functions, and one that is inlined
+    assert len(code) == cores  # three functions, and one that is inlined
     engine = native.Engine(code, native.host())
     main = native.function_at(engine.address("main"), ctypes.c_double, ctypes.c_double, ctypes.c_int64)
     assert main(-1.5, 0) == 3.0

@@ -236,9 +236,8 @@ def compile_object(text: str, target: Target, simplify: bool = True) -> bytes:
 
 
 def compile_objects(text: str, target: Target, simplify: bool = True) -> list[bytes]:
-    """The same in parts, each compiled by a thread of its own: if long, one more than there are cores, so
-    that the longest holds up the others less."""
-    pieces = parts(text, available() + 1)
+    """The same in parts, each compiled by a thread of its own: if long, as many as there are cores."""
+    pieces = parts(text, available())
     return all_beside([partial(compile_object, piece, target, simplify) for piece in pieces])
 
 
