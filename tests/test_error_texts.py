@@ -239,6 +239,8 @@ KINDS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         sg.GraphError,
         'trans must be 0, 1, 2, "N", "T" or "C", not []',
     ),
+    (lambda: untyped.linalg.qr(m, mode=u), sg.GraphError, 'mode must be "reduced", "complete" or "r", not'),
+    (lambda: untyped.linalg.qr(m, mode=np.ones(2)), sg.GraphError, 'mode must be "reduced"'),
     (lambda: untyped.nn.conv1d(u, u, channels=["last"]), sg.ShapeError, 'channels must be "first" or "last"'),
     (
         lambda: untyped.nn.avg_pool1d(u, 2, channels=["last"]),
@@ -271,3 +273,8 @@ def test_errors_are_pickled_and_copied() -> None:
             assert vars(again).get("line") == vars(caught.value).get("line")
     error = pickle.loads(pickle.dumps(sg.GraphError("a fact that is a tensor", facts=[("x", u)])))
     assert "x: <u: f64[3]>" in str(error)
+
+
+def test_choices_are_numpy_numbers_too() -> None:
+    found = untyped.linalg.solve_triangular(np.eye(2), [1.0, 2.0], trans=np.int64(1))
+    np.testing.assert_array_equal(found.eval(), [1.0, 2.0])

@@ -20,9 +20,12 @@ def check_choice(what: str, value: Any, choices: Iterable[str | float], error: t
     ...     print(error.what)
     trans must be 0 or "T", not [0]
     """
-    known = list(choices)
-    if isinstance(value, (str, int, float)) and value in known:
-        return
+    known = dict.fromkeys(choices)
+    try:
+        if value in known:
+            return
+    except TypeError:  # it has no hash, so it is none of them
+        pass
     *others, last = [f'"{c}"' if isinstance(c, str) else str(c) for c in known]
     listed = f"{', '.join(others)} or {last}" if others else last
     raise error(f"{what} must be {listed}, not {value!r:.40}", at=origin.locate(origin.current()))
