@@ -239,6 +239,11 @@ KINDS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         sg.GraphError,
         'trans must be 0, 1, 2, "N", "T" or "C", not []',
     ),
+    (
+        lambda: untyped.linalg.cond(m, [2]),
+        sg.GraphError,
+        'p must be "fro", "nuc", 1, -1, 2, -2, inf',
+    ),
     (lambda: untyped.linalg.qr(m, mode=u), sg.GraphError, 'mode must be "reduced", "complete" or "r", not'),
     (lambda: untyped.linalg.qr(m, mode=np.ones(2)), sg.GraphError, 'mode must be "reduced"'),
     (lambda: untyped.nn.conv1d(u, u, channels=["last"]), sg.ShapeError, 'channels must be "first" or "last"'),

@@ -133,12 +133,13 @@ def cond(a: Any, p: Any = None) -> Tensor:
     >>> cond([[2.0, 0.0], [0.0, 0.5]]).eval()
     np.float64(4.0)
     """
-    if p is None or p in (2, -2):
+    if p is not None:
+        check_choice("p", p, ["fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf], GraphError)
+    if p in (None, 2, -2):
         s = svdvals(matrices(a, "cond"))
         first, last = s[..., 0], s[..., -1]
         above, below = (last, first) if p == -2 else (first, last)
         return where(below == 0, math.inf, above / where(below == 0, 1, below))
-    check_choice("p", p, ["fro", "nuc", 1, -1, math.inf, -math.inf], GraphError)
     matrix = square(a, "cond")
     singular = slogdet(stop_gradient(matrix)).sign == 0
     regular = where(expand_dims(singular, (-2, -1)), identity_like(matrix), matrix)

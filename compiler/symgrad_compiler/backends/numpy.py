@@ -467,6 +467,7 @@ class _Unit:
 
 
 def _is_unproven(op: Op) -> bool:
-    """Whether a user declared it, and its NumPy form makes its own arrays."""
-    is_ours = type(op).__module__.startswith("symgrad.") and not isinstance(op, Elementwise)
-    return not is_ours and isinstance(op, TensorOp) and "{out}" not in op.numpy
+    """Whether a user declared it, and its NumPy form makes its own arrays: no elementwise op of ours does."""
+    if not isinstance(op, TensorOp) or "{out}" in op.numpy:
+        return False
+    return isinstance(op, Elementwise) or not type(op).__module__.startswith("symgrad.")
