@@ -75,8 +75,13 @@ LAZY = {
     ),
     "symgrad_compiler.backends.llvm.compile": (
         "symgrad_compiler.backends.llvm.cold",
+        "symgrad_compiler.backends.llvm.looks",
+        "symgrad_compiler.backends.llvm.entry",
+        "symgrad_compiler.backends.llvm.contract.emit",
+        "symgrad_compiler.backends.llvm.callbacks",
         "symgrad_runtime.lapack",
     ),
+    "symgrad_compiler.backends.llvm.module": ("symgrad_compiler.backends.llvm.convolve.step",),
     "symgrad_compiler.driver": (
         "symgrad_compiler.backends.llvm.compile",
         "symgrad_compiler.backends.llvm.limits",

@@ -19,7 +19,8 @@ from symgrad import errors
 from symgrad_compiler.backends.llvm import parts as cutting
 from symgrad_compiler.backends.llvm import target as native
 from symgrad_compiler.backends.llvm.beside import Beside, all_beside
-from symgrad_compiler.backends.llvm.cold import emit_entry, emit_products
+from symgrad_compiler.backends.llvm.contract.emit import emit_products
+from symgrad_compiler.backends.llvm.entry import emit_entry
 from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_compiler.backends.llvm.parts import parts
 

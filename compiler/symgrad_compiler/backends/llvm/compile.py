@@ -67,8 +67,13 @@ T = TypeVar("T")
 
 
 def _cold() -> Any:
-    """The modules that a start from the cache does not need."""
+    """What a start from the cache does not need."""
     return importlib.import_module("symgrad_compiler.backends.llvm.cold")
+
+
+def _looks() -> Any:
+    """What only somebody who looks in needs."""
+    return importlib.import_module("symgrad_compiler.backends.llvm.looks")
 
 
 @dataclass(frozen=True)
@@ -229,7 +234,7 @@ class Compilation:
     @cached_property
     def _op_by_op(self) -> Program:
         """The guarded program in NumPy, which finds the node."""
-        made: Program = _cold().compile_numpy(self.optimized, nan_guard=True)
+        made: Program = _looks().compile_numpy(self.optimized, nan_guard=True)
         return made
 
     def explain(self, number: int, arrays: Sequence[Any]) -> Exception:
@@ -238,14 +243,14 @@ class Compilation:
         return error or ExecutionError(
             f"nan_guard: step {number} of {self.graph.name} made a NaN or an infinity",
             facts=[
-                ("step", _cold().step_title(self.plan, step)),
-                ("nodes", ", ".join(_cold().nodes_of(self.plan, step))),
+                ("step", _looks().step_title(self.plan, step)),
+                ("nodes", ", ".join(_looks().nodes_of(self.plan, step))),
             ],
             hint="computed by NumPy, op by op, all is finite: the rounding differs",
         )
 
     def report(self) -> str:
-        said = str(_cold().describe(self.plan))
+        said = str(_looks().describe(self.plan))
         return said if self.memory_budget is None else f"{said}\n{self.memory}"
 
     def called_back(self) -> list[str]:
@@ -291,7 +296,7 @@ class Compilation:
     @cached_property
     def _with_clocks(self) -> tuple[Clocks, NativeProgram]:
         """The same program, with a clock around each step; not kept on disk."""
-        clocks: Clocks = _cold().Clocks(self.plan)
+        clocks: Clocks = _looks().Clocks(self.plan)
         built, callbacks = self._build(_cold().emit_module(self.plan, self.target.machine, clocks))
         return clocks, self._assemble(built, callbacks, self._cast)
 
@@ -299,10 +304,10 @@ class Compilation:
         """The times of the steps of `repeat` calls, which change no state."""
         clocks, program = self._with_clocks
         once, sizes = program.rehearsal(args, kwargs)
-        runs, calls = _cold().runs(once, clocks.times, repeat)
-        times = tuple(_cold().by_the_clock(clocks.places, run) for run in runs)
-        parts = tuple(_cold().pieces(self.plan, clocks.places, sizes))
-        found: Measured = _cold().Measured("llvm", parts, times, calls)
+        runs, calls = _looks().runs(once, clocks.times, repeat)
+        times = tuple(_looks().by_the_clock(clocks.places, run) for run in runs)
+        parts = tuple(_looks().pieces(self.plan, clocks.places, sizes))
+        found: Measured = _looks().Measured("llvm", parts, times, calls)
         return found
 
     def _build(self, text: str) -> tuple[_Built, Callbacks | None]:
@@ -331,7 +336,10 @@ class Compilation:
             if any(isinstance(s, MatrixStep) and not s.unrolled for s in plan.steps)
             else [],
         )
-        return built, _cold().Callbacks(plan, frame) if plan.callbacks else None
+        if not plan.callbacks:
+            return built, None
+        callbacks = importlib.import_module("symgrad_compiler.backends.llvm.callbacks")
+        return built, callbacks.Callbacks(plan, frame)
 
     def _assemble(self, built: _Built, callbacks: Callbacks | None, cast: bool) -> NativeProgram:
         graph = self.graph
@@ -405,7 +413,12 @@ def _once(make: Callable[..., T]) -> Callable[..., T]:
 def _entry() -> Engine:
     """The entry code; compiled once a process, kept on disk."""
     target = host()
-    engine = _fixed("entry", lambda: str(_cold().emit_entry(target.triple)))
+
+    def text() -> str:
+        emitter = importlib.import_module("symgrad_compiler.backends.llvm.entry")
+        return str(emitter.emit_entry(target.triple))
+
+    engine = _fixed("entry", text)
     engine.keep()  # arrays may go back to the pool at the very end, and threads may be in it
     handler = [engine.address(f"buffer_{name}") for name in buffers.HANDLER]
     buffers.pool().begin(handler, *[engine.address(name) for name in (GIVE, TRIM, ARRAY)])
@@ -429,7 +442,12 @@ def _fixed(name: str, text: Callable[[], str], simplify: bool = True) -> Engine:
 @_once
 def _product(kind: str) -> Engine:
     """The functions that multiply matrices of a kind of float; loaded when a program first needs them."""
-    engine = _fixed(name_of(kind), lambda: str(_cold().emit_products(kind, host().machine)), False)
+
+    def text() -> str:
+        emitter = importlib.import_module("symgrad_compiler.backends.llvm.contract.emit")
+        return str(emitter.emit_products(kind, host().machine))
+
+    engine = _fixed(name_of(kind), text, False)
     engine.keep()  # a thread may be in it at the very end
     return engine
 

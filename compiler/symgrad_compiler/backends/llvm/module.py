@@ -6,14 +6,13 @@ void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimen
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgrad.dims import Dim, product
-from symgrad_compiler.backends.llvm.clock import Clocks
-from symgrad_compiler.backends.llvm.convolve.step import emit_convolution_step
 from symgrad_compiler.backends.llvm.factors import emit_factor
 from symgrad_compiler.backends.llvm.frame import Frame, frame_word
 from symgrad_compiler.backends.llvm.guard import Guard
@@ -53,6 +52,9 @@ from symgrad_compiler.plan.steps import (
     Step,
     Storage,
 )
+
+if TYPE_CHECKING:
+    from symgrad_compiler.backends.llvm.clock import Clocks
 
 #: Bytes that no machine has: an arena of more, whose size 64 bits may not hold, counts as one of so many.
 _BEYOND_MEMORY = 2**62
@@ -215,7 +217,8 @@ def _emit_alone(
     """A step that shares its code with no other; `unread` is what the program does not read, `callback` the
     number of the next call into NumPy."""
     if isinstance(step, ConvolutionStep):
-        emit_convolution_step(emitter, step, machine, unread)
+        convolve = importlib.import_module("symgrad_compiler.backends.llvm.convolve.step")
+        convolve.emit_convolution_step(emitter, step, machine, unread)
     elif isinstance(step, ScanStep):
         emit_scan(emitter, step, machine)
     elif isinstance(step, BoundsCheck):
