@@ -18,7 +18,7 @@ from symgrad_compiler.plan.arena import ALIGNMENT, Arena, Block, aligned, pack
 from symgrad_compiler.plan.fuse import make_plan
 from symgrad_compiler.plan.order import Tasks, best, eager, lazy, orders, peak
 from symgrad_compiler.plan.recompute import Choice, Recomputation
-from symgrad_compiler.plan.steps import ARENA, Plan
+from symgrad_compiler.plan.steps import ARENA, Check, Plan
 from symgrad_runtime.context import Word
 from tests.agreement import some_arguments
 from tests.graphs import graphs
@@ -171,7 +171,7 @@ def test_updates_run_as_soon_as_their_gradient_is_there() -> None:
 def states_of(plan: Plan) -> tuple[list[int], int]:
     """The numbers of the steps that write states, and the last one that may fail."""
     writers = [i for i, s in enumerate(plan.steps) if any(a.storage.kind == "state" for a in s.writes())]
-    return writers, max(i for i, s in enumerate(plan.steps) if type(s).__name__ == "BoundsCheck")
+    return writers, max(i for i, s in enumerate(plan.steps) if isinstance(s, Check))
 
 
 def test_states_change_after_all_that_may_fail() -> None:

@@ -15,11 +15,12 @@ from collections.abc import Collection, Iterator, Sequence
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import TensorOp
+from symgrad_compiler.plan.checks import Indices
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import (
     Access,
-    BoundsCheck,
     Callback,
+    Check,
     ConvolutionStep,
     FillStep,
     Gather,
@@ -62,10 +63,10 @@ def dependencies(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -
                         before.add(writer.get(source.storage, -1))
         if step in commits:
             before.add(last_fallible)
-        elif isinstance(step, (BoundsCheck, Callback, MatrixStep)):
+        elif isinstance(step, (Check, Callback, MatrixStep)):
             before.add(last_fallible)
             last_fallible = number
-        if isinstance(step, BoundsCheck) and step.index is not None:
+        if isinstance(step, Indices):
             checks[step.index.storage] = number
         found.append(sorted(before - {-1, number}))
     return found

@@ -10,12 +10,13 @@ from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.types import format_shape
 from symgrad_compiler.plan import memory
+from symgrad_compiler.plan.checks import Elements, Equal, Exponents, Indices, Inside, NotNegative, Sign
 from symgrad_compiler.plan.memory import bytes_of
 from symgrad_compiler.plan.steps import (
     ARENA,
     IOTA,
     Access,
-    BoundsCheck,
+    Check,
     ConvolutionStep,
     FillStep,
     Gather,
@@ -126,20 +127,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         operands = ", ".join(map(_access, step.operands))
         way = f"{step.mode}, backwards" if step.reverse else step.mode
         yield f"scan {_access(step.out)} <- {step.kind} along axis {step.axis} of {operands} ({way})"
-    elif isinstance(step, BoundsCheck):
-        if step.is_extent:
-            yield f"check that {step.size} is not negative"
-        elif step.bound is not None:
-            yield f"check that {step.bound.bound} is {'' if step.bound.from_end else 'not '}negative"
-        elif step.has_elements:
-            yield f"check that {step.size} is not 0"
-        elif step.equal is not None:
-            yield f"check {step.equal[0]} == {step.equal[1]}"
-        elif step.index is None:
-            yield f"check that {step.first} and {step.last} are below {step.size}"
-        else:
-            signs = "" if step.from_end else ", none negative"
-            yield f"check {_access(step.index)} against {step.size}{signs}"
+    elif isinstance(step, Check):
+        yield f"check {_check(step)}"
     elif isinstance(step, SortStep):
         direction = "descending" if step.descending else "ascending"
         yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}"
@@ -159,6 +148,25 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         outs = ", ".join(_access(a) for a in step.outs)
         operands = ", ".join(map(_source, step.operands))
         yield f"call back {outs} <- {step.node.op.name}({operands}): no native form"
+
+
+def _check(check: Check) -> str:
+    """What must hold."""
+    match check:
+        case NotNegative():
+            return f"that {check.size} is not negative"
+        case Sign():
+            return f"that {check.bound.bound} is {'' if check.bound.from_end else 'not '}negative"
+        case Equal():
+            return f"{check.sizes[0]} == {check.sizes[1]}"
+        case Elements():
+            return f"that {check.count} is not 0"
+        case Inside():
+            return f"that {check.first} and {check.last} are below {check.size}"
+        case Indices():
+            return f"{_access(check.index)} against {check.size}{'' if check.from_end else ', none negative'}"
+    assert isinstance(check, Exponents)
+    return f"that none of {_access(check.exponent)} is negative"
 
 
 def _body(names: dict[Tensor, str], kernel: Kernel, made: Storage | None = None) -> Iterator[str]:

@@ -32,6 +32,7 @@ from symgrad.ops.shape import PermuteDims, Reshape
 from symgrad.ops.slices import SetSlice, Slice
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.plan import memory
+from symgrad_compiler.plan.checks import NotNegative, Sign
 from symgrad_compiler.plan.dependencies import dependencies
 from symgrad_compiler.plan.epilogues import with_epilogues
 from symgrad_compiler.plan.expand import expand
@@ -45,7 +46,7 @@ from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.sizes import SizeChecks
-from symgrad_compiler.plan.steps import BoundsCheck, Kernel, MatMulStep, Plan
+from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan
 from symgrad_compiler.plan.updates import ordered, sums_of, write_updates
 
 #: Steps of their own that write all of their result: that of an update, straight into the spare array.
@@ -81,9 +82,7 @@ def make_plan(graph: Graph, guarded: bool = False, sizes: SizeChecks | None = No
         given, other = (memory.live_bytes(plan.steps) for plan in plans)
         best = plans[other < WORTHWHILE * given]
     first = [
-        BoundsCheck(node, 0, size.reach, bound=size)
-        if isinstance(size, Bound)
-        else BoundsCheck(node, 0, size, is_extent=True)
+        Sign(node, size) if isinstance(size, Bound) else NotNegative(node, size)
         for size, node in (sizes or {}).items()
     ]
     return replace(best, steps=(*first, *best.steps))

@@ -20,11 +20,11 @@ from symgrad.ops.slices import Slice
 from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
 from symgrad.types import DTYPES, INT64, DType
+from symgrad_compiler.plan.checks import Indices
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.steps import (
     ARENA,
     Access,
-    BoundsCheck,
     FillStep,
     Gather,
     Index,
@@ -131,7 +131,7 @@ def _check(p: Planner, node: Node, access: Access, axis: int, size: Dim, from_en
     ways = tuple((d, s) for d, s in zip(layout.shape, layout.strides, strict=True) if d != 1)
     known = (access.storage, layout.offset, ways, size)
     if (*known, from_end) not in p.checked:
-        step = p.open(BoundsCheck(node, axis, size, access, from_end=from_end))
+        step = p.open(Indices(node, size, access, from_end, axis=axis))
         p.checked |= {(*known, True): step, (*known, from_end): step}
     return p.checked[*known, from_end] + 1
 

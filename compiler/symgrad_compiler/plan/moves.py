@@ -15,9 +15,10 @@ from symgrad.ops.shape import Reshape, SpecifyShape
 from symgrad.ops.slices import SetSlice, Slice, Unslice
 from symgrad.ops.strided import Strided
 from symgrad.ops.windows import Windows
+from symgrad_compiler.plan.checks import Equal, Inside
 from symgrad_compiler.plan.indices import check_index
 from symgrad_compiler.plan.planner import Planner
-from symgrad_compiler.plan.steps import Access, BoundsCheck, FillStep, Number
+from symgrad_compiler.plan.steps import Access, FillStep, Number
 
 
 def view(p: Planner, node: Node) -> None:
@@ -55,7 +56,7 @@ def view(p: Planner, node: Node) -> None:
 def _check_shape(p: Planner, node: Node, have: Shape, want: Shape) -> None:
     for axis, (a, b) in enumerate(zip(have, want, strict=True)):
         if a != b:
-            p.open(BoundsCheck(node, axis, a, equal=(a, b)))
+            p.open(Equal(node, (a, b), axis=axis))
 
 
 def _check_pieces(p: Planner, node: Node, op: Split, size: Dim) -> None:
@@ -63,7 +64,7 @@ def _check_pieces(p: Planner, node: Node, op: Split, size: Dim) -> None:
     start: Dim = 0
     for piece in op.sizes:
         if not isinstance(size, int):
-            p.open(BoundsCheck(node, op.axis, size, first=start, last=start + piece - 1, count=piece))
+            p.open(Inside(node, size, start, start + piece - 1, count=piece, axis=op.axis))
         start = start + piece
 
 
@@ -75,14 +76,14 @@ def _check_slice(p: Planner, node: Node, op: Slice, shape: Shape, counts: Shape)
         low, high = (start, size - stop) if step > 0 else (stop + 1, size - 1 - start)
         if not all(isinstance(v, int) and v >= 0 for v in (low, high)):
             last = start + (count - 1) * step
-            p.open(BoundsCheck(node, axis, size, first=start, last=last, count=count))
+            p.open(Inside(node, size, start, last, count=count, axis=axis))
 
 
 def _check_windows(p: Planner, node: Node, op: Windows, shape: Shape) -> None:
     """Check that windows fit into axes of symbolic sizes."""
     for axis, window, dilation in zip(op.axes, op.sizes, op.dilations, strict=True):
         if not (isinstance(shape[axis], int) and isinstance(window, int)):
-            p.open(BoundsCheck(node, axis, shape[axis], last=(window - 1) * dilation, count=1))
+            p.open(Inside(node, shape[axis], 0, (window - 1) * dilation, count=1, axis=axis))
 
 
 def concat(p: Planner, node: Node) -> None:

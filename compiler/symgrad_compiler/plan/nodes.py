@@ -35,6 +35,7 @@ from symgrad.ops.sort import ArgSort
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import SolveTriangular
 from symgrad.registry import ops
+from symgrad_compiler.plan.checks import Elements, Exponents
 from symgrad_compiler.plan.convolutions import convolution
 from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
 from symgrad_compiler.plan.factors import factor
@@ -46,7 +47,6 @@ from symgrad_compiler.plan.steps import (
     CONSTANT,
     IOTA,
     Access,
-    BoundsCheck,
     Callback,
     Kernel,
     MatMulStep,
@@ -108,7 +108,7 @@ def _constant(p: Planner, node: Node) -> None:
 
 def elementwise(p: Planner, node: Node) -> None:
     if _is_integer_power(node) and not isinstance(node.inputs[1].node.op, Fill):
-        p.open(BoundsCheck(node, 0, 0, p.access(node.inputs[1]), is_exponent=True))
+        p.open(Exponents(node, p.access(node.inputs[1])))
     costly = COSTLY if node.output.shape else 2  # a call, for a single number
     weight = costly if is_costly(node.op) else 1
     number = p.join(node.outputs[0].shape, node.inputs, weight, beside=p.beside(node))
@@ -128,7 +128,7 @@ def reduction(p: Planner, node: Node) -> None:
     positional = op.reduction.startswith("arg")
     elements = count(value.shape[a] for a in axes)
     if not op.has_identity and not isinstance(elements, int):
-        p.open(BoundsCheck(node, 0, elements, has_elements=True))
+        p.open(Elements(node, elements))
     if positional:
         kernel = Kernel(value.shape)
         number = _open_after_source(p, kernel, value)

@@ -6,15 +6,16 @@ from collections.abc import Collection, Sequence
 
 from symgrad_compiler.plan import memory
 from symgrad_compiler.plan.arena import nominal
+from symgrad_compiler.plan.checks import is_of_sizes
 from symgrad_compiler.plan.dependencies import dependencies
 from symgrad_compiler.plan.order import Tasks, best
 from symgrad_compiler.plan.planner import Planner
-from symgrad_compiler.plan.steps import ARENA, BoundsCheck, Kernel, Step, Storage
+from symgrad_compiler.plan.steps import ARENA, Kernel, Step, Storage
 
 
 def low_peak(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> list[Step]:
     """The steps in an order of low peak. `commits` are those that write states in place."""
-    start = next((i for i, s in enumerate(steps) if not _is_size_check(s)), len(steps))
+    start = next((i for i, s in enumerate(steps) if not is_of_sizes(s)), len(steps))
     first, rest = list(steps[:start]), list(steps[start:])
     tasks = Tasks(dependencies(p, rest, commits))
     numbers: dict[Storage, int] = {}
@@ -31,7 +32,3 @@ def low_peak(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -> li
         return list(steps)
     other = [*first, *[rest[i] for i in chosen]]
     return min([list(steps), other], key=memory.live_bytes)
-
-
-def _is_size_check(step: Step) -> bool:
-    return isinstance(step, BoundsCheck) and step.index is None

@@ -28,7 +28,6 @@ from symgrad.dims import Dim, Shape, Size, Symbol
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData, Scalar
-from symgrad.ops.bounds import Bound
 from symgrad.ops.strided import Strided
 from symgrad.types import DType
 from symgrad_compiler.plan.arena import Arena
@@ -318,33 +317,15 @@ class ScanStep:
 
 
 @dataclass(eq=False)
-class BoundsCheck:
-    """Every index must be in range; a slice must stay within its axis; and so on."""
+class Check:
+    """Something that must hold of a node, or the call fails: one of the classes of `checks.py`."""
 
     node: Node
-    axis: int
-    size: Dim
-    index: Access | None = None
-    #: Whether negative indices count from the end; otherwise they are out of range.
-    from_end: bool = True
-    #: Whether the "indices" are the exponents of integers, which must not be negative.
-    is_exponent: bool = False
-    #: Whether the size itself must not be negative.
-    is_extent: bool = False
-    #: A bound of a slice that must count from the end that it was taken to count from; the size is its reach.
-    bound: Bound | None = None
-    #: Of a slice: the first and the last position, checked where `count` is positive.
-    first: Dim = 0
-    last: Dim = 0
-    count: Dim = 0
-    #: Of sizes assumed equal: both.
-    equal: tuple[Dim, Dim] | None = None
-    #: Of a reduction that needs elements, also for no results, as in NumPy: the size is how many it gets.
-    has_elements: bool = False
+    #: Of the operand that is checked.
+    axis: int = field(default=0, kw_only=True)
 
     def reads(self) -> Iterator[Access]:
-        if self.index is not None:
-            yield self.index
+        yield from ()
 
     def writes(self) -> Iterator[Access]:
         yield from ()
@@ -447,7 +428,7 @@ Step: TypeAlias = (
     | ConvolutionStep
     | ScanStep
     | SortStep
-    | BoundsCheck
+    | Check
     | FillStep
     | Callback
     | RowLoop

@@ -15,13 +15,13 @@ from symgrad.ops.create import Fill
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.strided import Strided
+from symgrad_compiler.plan.checks import is_of_sizes
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.row_products import is_tall_sum
 from symgrad_compiler.plan.steps import (
     OUTPUT,
     SPARE,
     Access,
-    BoundsCheck,
     Kernel,
     Step,
 )
@@ -158,12 +158,8 @@ def ordered(p: Planner, commits: Collection[int]) -> tuple[list[Step], set[Step]
     for step in p.steps:
         if isinstance(step, Kernel):
             step.prune()
-    checks = [s for s in p.steps if isinstance(s, BoundsCheck) and s.index is None]
-    middle = [
-        s
-        for i, s in enumerate(p.steps)
-        if i not in commits and not (isinstance(s, BoundsCheck) and s.index is None)
-    ]
+    checks = [s for s in p.steps if is_of_sizes(s)]
+    middle = [s for i, s in enumerate(p.steps) if i not in commits and not is_of_sizes(s)]
     last = [p.steps[i] for i in sorted(commits)]
     steps = [s for s in (*checks, *middle, *last, *p.added) if not _is_idle(s)]
     return steps, {*last, *p.added}

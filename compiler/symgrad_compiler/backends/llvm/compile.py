@@ -49,7 +49,8 @@ from symgrad_compiler.passes import pipeline
 from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
-from symgrad_compiler.plan.steps import BoundsCheck, Callback, MatMulStep, MatrixStep, Plan, RowLoop
+from symgrad_compiler.plan.checks import NotNegative, Sign
+from symgrad_compiler.plan.steps import Callback, Check, MatMulStep, MatrixStep, Plan, RowLoop
 from symgrad_runtime import buffers, cache, threads
 from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
@@ -212,15 +213,16 @@ class Compilation:
         """The node of a step, for a message; the axis that it works on; and the size that it checks, or how
         it reduces."""
         step = self.plan.steps[number]
-        assert isinstance(step, (BoundsCheck, Callback, MatMulStep, MatrixStep))
+        assert isinstance(step, (Check, Callback, MatMulStep, MatrixStep))
         node = step.node
         where = origin.locate(node.origins)
         graph, axis = self.plan.graph, 0
         detail = node.op.reduction if isinstance(node.op, TensorOp) else ""
-        if isinstance(step, BoundsCheck):
+        if isinstance(step, Check):
             axis = step.axis
-            if step.is_extent or step.bound is not None:  # of the graph before the passes
-                graph, detail = self.graph, str(step.size if step.bound is None else step.bound.bound)
+        if isinstance(step, (NotNegative, Sign)):  # of the graph before the passes
+            graph = self.graph
+            detail = str(step.size if isinstance(step, NotNegative) else step.bound.bound)
         names = ", ".join(f"{graph.names[t]}: {t.type}" for t in node.outputs)
         text = f"{names} = {node.op.name}(...)" + (f" at {where}" if where else "")
         return text, axis, detail

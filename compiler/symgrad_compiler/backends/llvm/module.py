@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from symgrad.dims import Dim, product
+from symgrad_compiler.backends.llvm.checks import emit_check
 from symgrad_compiler.backends.llvm.factors import emit_factor
 from symgrad_compiler.backends.llvm.frame import Frame, frame_word
 from symgrad_compiler.backends.llvm.guard import Guard
@@ -38,8 +39,8 @@ from symgrad_compiler.backends.llvm.unrolled import emit_unrolled
 from symgrad_compiler.plan.arena import ALIGNMENT
 from symgrad_compiler.plan.describe import flops_of
 from symgrad_compiler.plan.steps import (
-    BoundsCheck,
     Callback,
+    Check,
     ConvolutionStep,
     FillStep,
     Kernel,
@@ -221,8 +222,8 @@ def _emit_alone(
         convolve.emit_convolution_step(emitter, step, machine, unread)
     elif isinstance(step, ScanStep):
         emit_scan(emitter, step, machine)
-    elif isinstance(step, BoundsCheck):
-        emitter.check(step)
+    elif isinstance(step, Check):
+        emit_check(emitter, step)
     elif isinstance(step, FillStep):
         emitter.zeros(step)
     elif isinstance(step, SortStep):
@@ -259,14 +260,13 @@ def _title(step: Step) -> str:
     """A word for a step, in names of functions."""
     if isinstance(step, Kernel):
         return "kernel"
-    return _TITLES[type(step)]
+    return "check" if isinstance(step, Check) else _TITLES[type(step)]
 
 
 _TITLES: dict[type, str] = {
     MatMulStep: "matmul",
     MatrixStep: "factor",
     ConvolutionStep: "convolution",
-    BoundsCheck: "check",
     FillStep: "zeros",
     SortStep: "sort",
     ScanStep: "scan",
@@ -392,4 +392,4 @@ def _work(step: Step) -> Dim:
         return 1000
     if isinstance(step, SortStep):
         return step.out.storage.size * 64
-    return product(step.index.layout.shape) if step.index is not None else 1
+    return next((product(a.layout.shape) for a in step.reads()), 1)

@@ -1,11 +1,10 @@
-"""Steps that are not kernels: checks, zeros, callbacks; and what the emitters of other steps share."""
+"""Steps that are not kernels: zeros, callbacks; and what the emitters of other steps share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from symgrad.dims import Dim, count
-from symgrad.ops.strided import Strided
+from symgrad.dims import Dim
 from symgrad_compiler.backends.llvm.frame import CALLBACK, Frame, frame_word
 from symgrad_compiler.backends.llvm.ir import (
     Function,
@@ -23,19 +22,11 @@ from symgrad_compiler.backends.llvm.structure import (
 )
 from symgrad_compiler.plan.steps import (
     Access,
-    BoundsCheck,
     Callback,
     FillStep,
 )
 from symgrad_runtime.native import (
     CALLBACK_ERROR,
-    INDEX_ERROR,
-    NEGATIVE_POWER,
-    NEGATIVE_SIZE,
-    NO_ELEMENTS,
-    SHAPE_ERROR,
-    SLICE_ERROR,
-    WRONG_BOUND,
 )
 
 
@@ -121,58 +112,6 @@ class StepEmitter:
         at = self.pointer(step.out)
         self.f.do(f"call void @llvm.memset.p0.i64(ptr {at.text}, i8 0, i64 {size.text}, i1 false)")
         self.finish()
-
-    def check(self, step: BoundsCheck) -> None:
-        code = self.code
-        size = self.sizes(step.size)
-        zero = literal(0, "i64")
-        if step.is_extent:
-            self.fail(code.less(size, zero), NEGATIVE_SIZE, size)
-        elif step.bound is not None:
-            bound = self.sizes(step.bound.bound)
-            is_negative = code.less(bound, zero)
-            if step.bound.from_end:
-                wrong = code.logical_and(code.logical_not(is_negative), code.less_equal(zero, size))
-            else:
-                wrong = code.logical_and(is_negative, code.less_equal(zero, code.add(bound, size)))
-            self.fail(wrong, WRONG_BOUND, bound)
-        elif step.has_elements:
-            self.fail(code.less_equal(size, zero), NO_ELEMENTS, size)
-        elif step.equal is not None:
-            a, b = (self.sizes(d) for d in step.equal)
-            self.fail(code.logical_not(code.equal(a, b)), SHAPE_ERROR, a, b)
-        elif step.index is None:
-            self._check_slice(step, size)
-        else:
-            self._check_indices(step, step.index, size)
-        self.finish()
-
-    def _check_slice(self, step: BoundsCheck, size: Value) -> None:
-        code = self.code
-        zero = literal(0, "i64")
-        some = code.less(zero, self.sizes(step.count))
-        for position in (self.sizes(step.first), self.sizes(step.last)):
-            outside = code.logical_or(code.less(position, zero), code.less_equal(size, position))
-            self.fail(code.logical_and(some, outside), SLICE_ERROR, position, size)
-
-    def _check_indices(self, step: BoundsCheck, access: Access, size: Value) -> None:
-        code, kind = self.code, kind_of(access.storage.dtype)
-        start = self.pointer(access)
-        layout = access.layout
-        if layout.is_contiguous:
-            layout = Strided((count(layout.shape),), (1,), layout.offset)
-        axes = [i for i, s in enumerate(layout.strides) if s != 0]
-
-        def one(indices: list[Value]) -> None:
-            at = self.position([layout.strides[i] for i in axes], indices)
-            index = code.convert(self.f.load(self.f.offset(start, at, kind), kind), "i64")
-            if step.is_exponent:
-                self.fail(code.less(index, literal(0, "i64")), NEGATIVE_POWER, index, size)
-                return
-            low = code.less(index, code.negative(size) if step.from_end else literal(0, "i64"))
-            self.fail(code.logical_or(low, code.less_equal(size, index)), INDEX_ERROR, index, size)
-
-        self.nest([layout.shape[i] for i in axes], one)
 
     def callback(self, step: Callback, index: int) -> None:
         """What it returns says nothing if a signal's handler raised before it began; so it clears a word."""
