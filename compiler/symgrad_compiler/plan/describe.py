@@ -109,7 +109,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         yield from _body(names, step)
     elif isinstance(step, MatMulStep):
         strong = f", strong zeros of {step.strong}" if step.strong else ""
-        arrow = "<-" if step.factor is None else f"+= {step.factor:g} *"
+        arrow = {None: "<-", 1.0: "+="}.get(step.factor, f"+= {step.factor} *")
         product = f"{_access(step.a)} @ {_access(step.b)}{strong}"
         yield f"matmul {_access(step.out)} {arrow} {product}: flops {flops_of(step)}"
     elif isinstance(step, MatrixStep):

@@ -4,6 +4,7 @@
     nodes     how each node becomes steps
     moves     ... those that move elements
     updates   how states get their new values
+    product_sums  which products are added where others lie
     in_parts  what is computed from tensors that take turns, in parts
     epilogues  which kernels end a convolution
     rows      which kernels go through the same rows together
@@ -38,12 +39,13 @@ from symgrad_compiler.plan.epilogues import with_epilogues
 from symgrad_compiler.plan.expand import expand
 from symgrad_compiler.plan.finite import Need, computed, needs
 from symgrad_compiler.plan.in_parts import in_parts
-from symgrad_compiler.plan.nodes import plan_node, plan_sum
+from symgrad_compiler.plan.nodes import plan_node, plan_sum, plan_term
 from symgrad_compiler.plan.order import MANY
 from symgrad_compiler.plan.order_nodes import node_orders
 from symgrad_compiler.plan.order_steps import low_peak
 from symgrad_compiler.plan.planes import split
 from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.product_sums import terms_of
 from symgrad_compiler.plan.rows import over_rows
 from symgrad_compiler.plan.sizes import SizeChecks
 from symgrad_compiler.plan.steps import Kernel, MatMulStep, Plan
@@ -118,10 +120,13 @@ def _plan(graph: Graph, nodes: Sequence[Node], checks: Mapping[Tensor, Need] | N
         if isinstance(value.node.op, WRITERS) and value not in p.preferred:
             p.preferred[value] = p.spare(state)
     sums = sums_of(graph) if checks is None else {}
-    skipped = {n for s in sums.values() for n in s.nodes}
+    terms, additions = terms_of(graph, nodes) if checks is None else ({}, set())
+    skipped = additions.union(*(s.nodes for s in sums.values()))
     for node in nodes:
         if node in sums:
             plan_sum(p, node, sums[node].state, sums[node].factor)
+        elif node in terms:
+            plan_term(p, node, terms[node])
         elif node not in skipped:
             plan_node(p, node)
     for tensor, storage in zip(graph.outputs, p.outputs, strict=True):

@@ -42,6 +42,7 @@ from symgrad_compiler.plan.factors import factor
 from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
 from symgrad_compiler.plan.moves import concat, imag, interleave, pairs, real, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
+from symgrad_compiler.plan.product_sums import Term
 from symgrad_compiler.plan.scans import scan
 from symgrad_compiler.plan.steps import (
     CONSTANT,
@@ -54,6 +55,7 @@ from symgrad_compiler.plan.steps import (
     Reduction,
     SizeNumber,
     Storage,
+    others_of,
 )
 
 
@@ -169,6 +171,21 @@ def plan_sum(p: Planner, node: Node, state: Shared, factor: float) -> None:
     a, b = (_matrix(p, t, i) for i, t in enumerate(node.inputs))
     target = Access(p.states[state], Strided.contiguous(state.shape))
     p.added.append(MatMulStep(node, op.strong, a, b, target, factor))
+
+
+def plan_term(p: Planner, node: Node, term: Term) -> None:
+    """A product of a sum, which is stored or added where the sum lies. What is added is never at hand by
+    itself: where zeros are strong, its operands are looked at, which must have no gaps."""
+    op = node.op
+    assert isinstance(op, MatMul)
+    operands = [_matrix(p, t, i) for i, t in enumerate(node.inputs)]
+    if term.factor is not None:
+        for i in others_of(op.strong):
+            if not operands[i].layout.is_dense:
+                operands[i] = p.contiguous(node.inputs[i])
+    a, b = operands
+    out = p.place(term.total) if term.factor is None else p.access(term.total)
+    p.wrote(out.storage, p.open(MatMulStep(node, op.strong, a, b, out, term.factor)))
 
 
 def _matrix(p: Planner, tensor: Tensor, operand: int) -> Access:

@@ -53,6 +53,11 @@ def role_of(step: Step) -> Role | None:
     return None
 
 
+def may_join_rows(m: Dim, n: Dim, k: Dim) -> bool:
+    """Whether a product of matrices of these sizes may be in a loop over rows, in either role."""
+    return (_is_small(k, n) and _is_many(m)) or is_tall_sum(m, n, k)
+
+
 def is_tall_sum(m: Dim, n: Dim, k: Dim) -> bool:
     """Whether a product adds up many rows to a small matrix."""
     return _is_small(m, n) and _is_many(k)

@@ -242,6 +242,12 @@ class MatMulStep:
         yield self.out
 
 
+def others_of(strong: str) -> tuple[int, ...]:
+    """The operands of a product (0: a, 1: b) beside which zeros of the other are strong: where they are
+    finite, all zeros are the same."""
+    return tuple(which for which, letter in ((0, "b"), (1, "a")) if letter in strong)
+
+
 @dataclass(eq=False)
 class MatrixStep:
     """A factor of matrices, or the solution of systems, batch by batch; all memory is row-major, but for

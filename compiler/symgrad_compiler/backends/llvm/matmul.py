@@ -5,7 +5,7 @@ Integers take three plain loops; so do products with strong zeros of numbers tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from symgrad.dims import Dim
@@ -16,7 +16,7 @@ from symgrad_compiler.backends.llvm.frame import POOL, PRODUCTS, frame_word
 from symgrad_compiler.backends.llvm.ir import Value, literal
 from symgrad_compiler.backends.llvm.scalars import kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
-from symgrad_compiler.plan.steps import Access, MatMulStep
+from symgrad_compiler.plan.steps import Access, MatMulStep, others_of
 
 _ZERO, _ONE = literal(0, "i64"), literal(1, "i64")
 #: An operand that is so many times shorter than the other is looked through for zeros first.
@@ -126,32 +126,60 @@ class _MatMul:
 
     def _strong(self, request: Value, pointers: Sequence[Value]) -> None:
         """Strong zeros matter where there are some and the other factor is not finite; then the product is
-        not either."""
-        step = self.step
-        other = {"a": 1, "b": 0}.get(step.strong)
-        if other is not None and (step.a, step.b)[other].layout.is_dense:
+        not either. What takes least is looked at."""
+        others = others_of(self.step.strong)
+        dense = all((self.step.a, self.step.b)[i].layout.is_dense for i in others)
 
-            def numbers(which: int) -> Value:
-                return self.code.multiply((self.m, self.n)[which], self.k)
+        def multiply() -> None:
+            self._multiply(request, pointers)
 
-            def looked_at() -> None:
-                finite = all_finite(self.f, pointers[other], numbers(other), self.kind)
-                self.f.either(
-                    finite, lambda: self._multiply(request, pointers), lambda: self._plain(pointers)
-                )
-
-            if not self._is_shorter(1 - other):
-                looked_at()
-                return
-            zero = any_zero(self.f, pointers[1 - other], numbers(1 - other), self.kind)
-            self.f.either(zero, looked_at, lambda: self._multiply(request, pointers))
-            return
-        if step.factor is not None:  # the product alone is not at hand
+        def plain() -> None:
             self._plain(pointers)
-            return
-        self._multiply(request, pointers)
-        finite = all_finite(self.f, pointers[2], self.code.multiply(self.m, self.n), self.kind)
-        self.f.when(self.code.logical_not(finite), lambda: self._plain(pointers))
+
+        def look() -> None:
+            self.f.either(self._are_finite(others, pointers), multiply, plain)
+
+        if self.step.factor is None and (not dense or self._is_result_shorter(others)):
+            multiply()
+            bad = self.code.logical_not(self._is_finite(pointers[2], self.m, self.n))
+            if dense:
+                self.f.when(bad, lambda: self._unless(self._are_finite(others, pointers), plain))
+            else:
+                self.f.when(bad, plain)
+        elif not dense:  # the product alone is not at hand
+            plain()
+        elif len(others) == 1 and self._is_shorter(1 - others[0]):
+            which = 1 - others[0]
+            zero = any_zero(self.f, pointers[which], self._numbers(which), self.kind)
+            self.f.either(zero, look, multiply)
+        else:
+            look()
+
+    def _unless(self, condition: Value, do: Callable[[], None]) -> None:
+        self.f.when(self.code.logical_not(condition), do)
+
+    def _is_finite(self, pointer: Value, rows: Value, columns: Value) -> Value:
+        return all_finite(self.f, pointer, self.code.multiply(rows, columns), self.kind)
+
+    def _are_finite(self, operands: Sequence[int], pointers: Sequence[Value]) -> Value:
+        """Whether all of some operands is finite; those that follow one that is not are not looked at."""
+        first, *others = operands
+        found = all_finite(self.f, pointers[first], self._numbers(first), self.kind)
+        if not others:
+            return found
+        no = literal(0, "i1")
+        return self.f.choose(found, lambda: self._are_finite(others, pointers), lambda: no)
+
+    def _numbers(self, which: int) -> Value:
+        return self.code.multiply((self.m, self.n)[which], self.k)
+
+    def _is_result_shorter(self, others: Sequence[int]) -> bool:
+        """Whether the result is shorter than the operands that would be looked at; of sizes that are not
+        known, if these were both."""
+        m, n, k = *self.step.out.layout.shape[-2:], self.step.a.layout.shape[-1]
+        if not (isinstance(m, int) and isinstance(n, int) and isinstance(k, int)):
+            return len(others) == 2
+        return m * n < sum((m, n)[which] * k for which in others)
 
     def _is_shorter(self, which: int) -> bool:
         """Whether an operand is far shorter than the other, and without gaps: worth a look for zeros."""
