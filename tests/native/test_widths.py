@@ -18,12 +18,15 @@ from symgrad_compiler.passes.pipeline import run
 from symgrad_compiler.plan.fuse import make_plan
 
 AVX512 = Machine(64, has_masks=True, has_fma=True, has_avx512=True)
+AVX2 = Machine(32, has_masks=True, has_fma=True)
 
 
-def main_function(formula: Callable[[Tensor], Tensor]) -> str:
-    """The kernel of an expression in float64."""
-    x = sg.vector("x", size="n")
-    text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), AVX512)
+def main_function(
+    formula: Callable[[Tensor], Tensor], machine: Machine = AVX512, dtype: str = "float64"
+) -> str:
+    """The kernel of an expression."""
+    x = sg.vector("x", size="n", dtype=dtype)
+    text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), machine)
     start = text.index("@step0.kernel.range(")
     return text[start : text.index("\n}", start)]
 
@@ -42,6 +45,31 @@ def main_function(formula: Callable[[Tensor], Tensor]) -> str:
 def test_tables_leave_room_for_two_vectors(formula: Callable[[Tensor], Tensor], lanes: int) -> None:
     stores = re.findall(r"store <(\d+) x double>", main_function(formula))
     assert {int(n) for n in stores} == {lanes}
+
+
+@pytest.mark.parametrize(
+    "formula", [sg.exp, sg.ndtr, lambda x: sg.erf(x) * sg.exp(x) * sg.sin(x) * sg.log(x)]
+)
+def test_avx2_has_two_vectors_side_by_side(formula: Callable[[Tensor], Tensor]) -> None:
+    stores = re.findall(r"store <(\d+) x double>", main_function(formula, AVX2))
+    assert {int(n) for n in stores} == {8}
+
+
+@pytest.mark.parametrize("formula", [sg.erf, sg.tanh, sg.sigmoid, sg.ndtr, sg.gelu, sg.nn.silu])
+def test_avx2_computes_float32_in_float32(formula: Callable[[Tensor], Tensor]) -> None:
+    x = sg.vector("x", size="n", dtype="float32")
+    text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), AVX2)
+    assert " x double>" not in text
+
+
+def test_avx2_divides_where_a_divisor_is_used_once() -> None:
+    """There is no estimate of a reciprocal that would be worth its time."""
+
+    def heavy(x: Tensor) -> Tensor:
+        return sg.exp(x) * sg.sin(x) * sg.log(x) / (x + 2) + x / (x * x + 3)
+
+    assert main_function(heavy, AVX2).count("@llvm.fma") < 5
+    assert main_function(heavy, AVX512).count("@llvm.fma") > 5
 
 
 def test_the_short_end_of_a_heavy_kernel_calls_its_functions() -> None:

@@ -120,7 +120,9 @@ class Nest:
         long, and fewer where one needs many registers."""
         extent = self.axes[self.vector_axis].extent
         times = MOST_VECTORS
-        if not self.machine.has_avx512:
+        if self.machine.has_avx2:
+            times //= 2
+        elif not self.machine.has_avx512:
             times //= 2 if self.kernel.weight <= MODERATE else 4
         elif self._looks_up():
             times //= 2
@@ -184,8 +186,11 @@ class Nest:
         return {t for t, k in count.items() if k > 1}
 
     def divides_much(self, divisors: int) -> bool:
-        """Whether the divider would hold up everything else, if it has so many divisors."""
-        return not self.machine.divides_quickly and (self.kernel.weight > LIGHT or self._waits(divisors))
+        """Whether the divider would hold up everything else, if it has so many divisors, and there are
+        estimates of reciprocals."""
+        if self.machine.divides_quickly or not self.machine.has_avx512:
+            return False
+        return self.kernel.weight > LIGHT or self._waits(divisors)
 
     def _waits(self, divisions: int) -> bool:
         """Whether so many divisions take longer than all that can be done meanwhile."""

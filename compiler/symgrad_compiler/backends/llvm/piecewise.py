@@ -5,6 +5,7 @@ of one polynomial for all, and no exponential or division beside it.
 from __future__ import annotations
 
 import functools
+import math
 
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.pieces import like
@@ -13,81 +14,108 @@ from symgrad_compiler.backends.llvm.piecewise_tables import (
     ERF_SINGLE,
     ERFCX,
     ERFCX_SINGLE,
-    ERFCX_UNIT,
     GATE_SINGLE,
     GATE_SLOPE_SINGLE,
-    GATE_UNIT,
     TAIL_SINGLE,
     TAIL_SLOPE_SINGLE,
-    TAIL_UNIT,
     TANH_SINGLE,
     Pieces,
 )
-from symgrad_compiler.backends.llvm.registers import lookup
+from symgrad_compiler.backends.llvm.registers import lookup, whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
+from symgrad_compiler.backends.llvm.short_tables import (
+    ERF_SHORT,
+    GATE_SHORT,
+    GATE_SLOPE_SHORT,
+    TAIL_SHORT,
+    TAIL_SLOPE_SHORT,
+    TANH_SHORT,
+)
+
+#: Rounds to a whole number, whose last digits are then the last bits.
+_ROUNDERS = {"f64": 1.5 * 2.0**52, "f32": 1.5 * 2.0**23}
+#: Bits after the leading one of a float.
+_DIGITS = {"f64": 52, "f32": 23}
 
 
-def _offset(b: Code, x: Value, index: Value, pieces: Pieces) -> tuple[Value, Value]:
-    """t = x - c, and q(t) as even part + t * odd part."""
-    t = b.subtract(x, lookup(b, index, pieces.centres, x.kind))
+def _fitting(b: Code, x: Value, long: Pieces, short: Pieces) -> Pieces:
+    """The table for registers of 16 float32, or of 8."""
+    return long if whole_registers(b, x) else short
+
+
+def _index(b: Code, x: Value, pieces: Pieces) -> Value:
+    """The interval, in the last bits: the nearest middle; or the last bits of an exponent, and the first of
+    its digits."""
+    if pieces.step:
+        rounded = b.fma(x, like(x, 1 / pieces.step), like(x, _ROUNDERS[x.kind]))
+        return b.bits(rounded, "i64" if x.kind == "f64" else "i32")
+    scaled = b.fma(x, like(x, pieces.unit), like(x, 2))
+    in_octave = len(pieces.centres) // _OCTAVES
+    word = b.bits(scaled, "u64" if x.kind == "f64" else "u32")
+    return b.shift_right(word, _DIGITS[x.kind] - (in_octave.bit_length() - 1))
+
+
+_OCTAVES = 4
+
+
+def _parts(b: Code, x: Value, pieces: Pieces) -> tuple[Value, Value, Value]:
+    """f(c), t = x - c, and q(t) as even part + t * odd part."""
+    index = _index(b, x, pieces)
+    value, centre, *rows = (
+        lookup(b, index, row, x.kind) for row in (pieces.values, pieces.centres, *pieces.coefficients)
+    )
+    t = b.subtract(x, centre)
     square = b.multiply(t, t)
-    rows = [lookup(b, index, row, x.kind) for row in pieces.coefficients]
 
     def horner(total: Value, row: Value) -> Value:
         return b.fma(total, square, row)
 
     even, odd = (functools.reduce(horner, reversed(rows[i::2])) for i in (0, 1))
-    return t, b.fma(odd, t, even)
+    return value, t, b.fma(odd, t, even)
 
 
-def _bounded(b: Code, x: Value, most: float) -> Value:
-    """min(x, most); NaN stays."""
-    return b.select(b.less(like(x, most), x), like(x, most), x)
+def _by_pieces(b: Code, x: Value, pieces: Pieces) -> Value:
+    value, t, q = _parts(b, x, pieces)
+    return b.fma(t, q, value)
 
 
 def _odd(b: Code, x: Value, pieces: Pieces) -> Value:
-    """An odd function that ends at 1, from intervals of one length, the nearest of whose middles is taken."""
-    size = _bounded(b, b.call("absolute", x), (len(pieces.centres) - 0.51) * pieces.step)
-    rounder = like(x, 1.5 * 2.0 ** (52 if x.kind == "f64" else 23))
-    index = b.bits(b.fma(size, like(x, 1 / pieces.step), rounder), f"i{64 if x.kind == 'f64' else 32}")
-    t, q = _offset(b, size, index, pieces)
-    return b.call("copysign", b.add(lookup(b, index, pieces.values, x.kind), b.fma(t, q, t)), x)
+    """An odd function that ends at 1, whose slope at 0 is near 1."""
+    end = (len(pieces.centres) - 0.51) * pieces.step or (2 ** (_OCTAVES + 1) - 2.01) / pieces.unit
+    size = b.call("absolute", x)
+    size = b.select(b.less(like(x, end), size), like(x, end), size)  # NaN stays
+    value, t, q = _parts(b, size, pieces)
+    near = t
+    if pieces.linear != math.inf:
+        near = b.select(b.less(size, like(x, pieces.linear)), t, like(x, 0))
+    return b.call("copysign", b.add(value, b.fma(t, q, near)), x)
 
 
 def erf_by_pieces(b: Code, x: Value) -> Value:
     """erf(x), of float64 or float32."""
-    return _odd(b, x, ERF if x.kind == "f64" else ERF_SINGLE)
+    return _odd(b, x, ERF if x.kind == "f64" else _fitting(b, x, ERF_SINGLE, ERF_SHORT))
 
 
 def tanh_by_pieces(b: Code, x: Value) -> Value:
     """tanh(x) of float32."""
-    return _odd(b, x, TANH_SINGLE)
+    return _odd(b, x, _fitting(b, x, TANH_SINGLE, TANH_SHORT))
 
 
 def erfcx_by_pieces(b: Code, size: Value, single: bool) -> Value:
-    """exp(x^2) erfc(x) for 0 <= x < 27.42. The interval is in the last two bits of an exponent and the first
-    two of its digits."""
-    scaled = b.fma(size, like(size, 1 / ERFCX_UNIT), like(size, 2))
-    index = b.shift_right(b.bits(scaled, "u64"), 50)
-    pieces = ERFCX_SINGLE if single else ERFCX
-    t, q = _offset(b, size, index, pieces)
-    return b.fma(t, q, lookup(b, index, pieces.values, "f64"))
+    """exp(x^2) erfc(x) for 0 <= x < 27.42."""
+    return _by_pieces(b, size, ERFCX_SINGLE if single else ERFCX)
 
 
 def normal_tail(b: Code, size: Value, is_slope: bool) -> Value:
     """exp(a^2 / 2) ndtr(-a) of float32 for 0 <= a <= 14.5; less a / sqrt(2 pi), if `is_slope`."""
-    return _by_octaves(b, size, TAIL_UNIT, TAIL_SLOPE_SINGLE if is_slope else TAIL_SINGLE)
+    if is_slope:
+        return _by_pieces(b, size, _fitting(b, size, TAIL_SLOPE_SINGLE, TAIL_SLOPE_SHORT))
+    return _by_pieces(b, size, _fitting(b, size, TAIL_SINGLE, TAIL_SHORT))
 
 
 def gate(b: Code, size: Value, is_slope: bool) -> Value:
-    """g(a) = sigmoid(z) of float32 for 0 <= a <= 12, z = sqrt(8 / pi) (a + 0.044715 a^3); g (1 - a z' g), if
-    `is_slope`."""
-    return _by_octaves(b, size, GATE_UNIT, GATE_SLOPE_SINGLE if is_slope else GATE_SINGLE)
-
-
-def _by_octaves(b: Code, size: Value, unit: float, pieces: Pieces) -> Value:
-    """By eight intervals an octave of unit x + 2, four of them; of float32."""
-    scaled = b.fma(size, like(size, unit), like(size, 2))
-    index = b.shift_right(b.bits(scaled, "u32"), 20)
-    t, q = _offset(b, size, index, pieces)
-    return b.fma(t, q, lookup(b, index, pieces.values, "f32"))
+    """g(a) = sigmoid(z) of float32 for 0 <= a <= 11.5, z = sqrt(8 / pi) (a + 0.044715 a^3);
+    g (1 - a z' g), if `is_slope`."""
+    if is_slope:
+        return _by_pieces(b, size, _fitting(b, size, GATE_SLOPE_SINGLE, GATE_SLOPE_SHORT))
+    return _by_pieces(b, size, _fitting(b, size, GATE_SINGLE, GATE_SHORT))

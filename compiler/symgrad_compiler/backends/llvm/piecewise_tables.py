@@ -1,4 +1,4 @@
-"""Numbers of `piecewise`: polynomials of 16 or 32 intervals, a column each.
+"""Numbers of `piecewise`: polynomials of 8, 16 or 32 intervals, a column each.
 
 Centres are short numbers near the middle of an interval, at which the function is nearly a float: `values`
 have hardly an error. The polynomials are Chebyshev interpolants of (f(c + t) - f(c)) / t, for erf and tanh
@@ -7,6 +7,7 @@ less 1, computed with 60 digits; those of float32 are rounded to it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -19,6 +20,10 @@ class Pieces:
     coefficients: tuple[tuple[float, ...], ...]
     #: The length of intervals, where all have the same; the first is centred at 0.
     step: float = 0.0
+    #: Otherwise there are four octaves of unit x + 2, each of as many intervals.
+    unit: float = 0.0
+    #: Of an odd function: for smaller x, f is t + t q(t) more than the value.
+    linear: float = math.inf
 
 
 #: erf, which is 1 in the last interval
@@ -121,7 +126,7 @@ ERF = Pieces(
     step=0.4044,
 )  # fmt: skip
 
-#: exp(x^2) erfc(x) on [0, 27.42]: four intervals an octave of x / ERFCX_UNIT + 2
+#: exp(x^2) erfc(x) on [0, 27.42]: four intervals an octave
 ERFCX = Pieces(
     (
         0.22851530462503433, 0.6855471637099981, 1.1425781399011612, 1.5996093871071935, 2.2851560274139047,
@@ -227,6 +232,7 @@ ERFCX = Pieces(
             1.5127593751292266e-18, 5.751216454119279e-20, 3.895910038555969e-21, 3.960102088756811e-22,
         ),
     ),
+    unit=1 / 0.9140625,
 )  # fmt: skip
 ERFCX_SINGLE = Pieces(
     ERFCX.centres,
@@ -278,8 +284,8 @@ ERFCX_SINGLE = Pieces(
             -1.0257261114354077e-11, -3.0083935340163348e-12,
         ),
     ),
+    unit=1 / 0.9140625,
 )  # fmt: skip
-ERFCX_UNIT = 0.9140625
 
 #: erf in float32
 ERF_SINGLE = Pieces(
@@ -397,7 +403,7 @@ TANH_SINGLE = Pieces(
     step=0.2955723,
 )  # fmt: skip
 
-#: exp(a^2 / 2) ndtr(-a) in float32: eight intervals an octave of TAIL_UNIT a + 2
+#: exp(a^2 / 2) ndtr(-a) in float32: eight intervals an octave
 TAIL_SINGLE = Pieces(
     (
         0.0690918, 0.2055664, 0.33911133, 0.47802734, 0.61572266, 0.7561035, 0.88720703, 1.0227051,
@@ -450,6 +456,7 @@ TAIL_SINGLE = Pieces(
             -2.3121856e-08,
         ),
     ),
+    unit=1.828125,
 )  # fmt: skip
 
 #: exp(a^2 / 2) ndtr(-a) - a / sqrt(2 pi), from its zero in the interval that has it, and from near it in
@@ -507,12 +514,11 @@ TAIL_SLOPE_SINGLE = Pieces(
             -2.3119085e-08,
         ),
     ),
+    unit=1.828125,
 )  # fmt: skip
 
-TAIL_UNIT = 1.828125
 
-#: g = 1 / (1 + exp(-z)), z = sqrt(8 / pi) (a + 0.044715 a^3), in float32: eight intervals an octave of
-#: GATE_UNIT a + 2
+#: g = 1 / (1 + exp(-z)), z = sqrt(8 / pi) (a + 0.044715 a^3), in float32: eight intervals an octave
 GATE_SINGLE = Pieces(
     (
         0.048706055, 0.15072632, 0.2510376, 0.35183716, 0.4482422, 0.55114746, 0.65078735, 0.75, 0.9036865,
@@ -563,6 +569,7 @@ GATE_SINGLE = Pieces(
             7.1041237e-12, 9.948259e-16, 1.7220404e-20, 3.0460123e-26, 4.522246e-33, 4.6096e-41, 0.0,
         ),
     ),
+    unit=2.5,
 )  # fmt: skip
 
 #: g (1 - a z' g), from its zero in the interval that has it, and from near it in those beside
@@ -615,6 +622,5 @@ GATE_SLOPE_SINGLE = Pieces(
             -4.27068e-18, -1.0081373e-23, -1.9826956e-30, -2.5092805e-38, -3.01e-43,
         ),
     ),
+    unit=2.5,
 )  # fmt: skip
-
-GATE_UNIT = 2.5

@@ -1,5 +1,6 @@
 """Instructions of AVX-512 that elementary functions are built on: tables that lie in registers, the parts of
 a float, estimates of a reciprocal. Their users ask `b.machine.has_avx512` and the lanes (`whole_registers`).
+Tables of float32 are there on AVX2 too, shorter ones (`holds_tables`).
 """
 
 from __future__ import annotations
@@ -22,9 +23,20 @@ def whole_registers(b: Code, x: Value) -> bool:
     return b.machine.has_avx512 and x.kind in _LANES and x.lanes % _LANES[x.kind] == 0
 
 
+def holds_tables(b: Code, x: Value) -> bool:
+    """Whether tables can be looked up by elements like x: those of AVX2 hold 8 float32."""
+    return whole_registers(b, x) or (b.machine.has_avx2 and x.kind == "f32" and x.lanes % _SHORT == 0)
+
+
+#: Entries of a table that is one register of AVX2.
+_SHORT = 8
+
+
 def lookup(b: Code, index: Value, table: tuple[float, ...], kind: str) -> Value:
-    """table[index], for a table of two registers: 16 float64 or 32 float32. Of an index only the lowest bits
-    count, which fit the table."""
+    """table[index], for a table of two registers of AVX-512, 16 float64 or 32 float32, or one of AVX2, 8
+    float32. Of an index only the lowest bits count, which fit the table."""
+    if len(table) == _SHORT:
+        return _short_lookup(b, index, table)
     lanes = _LANES[kind]
     assert len(table) == 2 * lanes
     name = f"llvm.x86.avx512.vpermi2var.{_SUFFIX[kind]}.512"
@@ -37,6 +49,18 @@ def lookup(b: Code, index: Value, table: tuple[float, ...], kind: str) -> Value:
         return code.f.emit(f"call {type_} @{name}({listed})", kind, lanes)
 
     return by_parts(b, lanes, one, index)
+
+
+def _short_lookup(b: Code, index: Value, table: tuple[float, ...]) -> Value:
+    type_, word = vector_type("f32", _SHORT), vector_type("i32", _SHORT)
+    entries = _constant(table, "f32")
+
+    def one(code: Code, index: Value) -> Value:
+        code.f.module.declare(f"declare {type_} @llvm.x86.avx2.permps({type_}, {word})")
+        listed = f"{type_} {entries}, {word} {index.text}"
+        return code.f.emit(f"call {type_} @llvm.x86.avx2.permps({listed})", "f32", _SHORT)
+
+    return by_parts(b, _SHORT, one, index)
 
 
 def _constant(numbers: tuple[float, ...], kind: str) -> str:

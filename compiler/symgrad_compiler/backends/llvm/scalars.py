@@ -29,6 +29,11 @@ class Machine:
     root: int = 48
 
     @property
+    def has_avx2(self) -> bool:
+        """AVX2 with fused multiply-add, and no more."""
+        return self.vector_bytes == 32 and self.has_fma
+
+    @property
     def divides_quickly(self) -> bool:
         """Whether a division takes less than Newton's iteration from an estimate, which takes about ten."""
         return self.division <= 10

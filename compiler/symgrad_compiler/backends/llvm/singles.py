@@ -6,29 +6,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.ir import Value, literal
 from symgrad_compiler.backends.llvm.pieces import GONE_SINGLE, clamp, like, ratio, scale, two_sum
 from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, gate, normal_tail, tanh_by_pieces
-from symgrad_compiler.backends.llvm.registers import whole_registers
+from symgrad_compiler.backends.llvm.registers import holds_tables, whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code
 
 #: (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2
 _EXP = (0.5, 0.16666576, 0.041666552, 0.008363233, 0.001392625)
 _LN2_HIGH, _LN2_LOW = 0.6931471824645996, -1.9046542121259336e-09
 _LOG2_E = 1.4426950408889634
-_ROUNDER = 1.5 * 2.0**23
+_ROUNDER, _ROUNDER_BITS = 1.5 * 2.0**23, 0x4B400000
 #: Beyond, exp is 0 or infinite.
 _EXP_RANGE = (-120.0, 89.0)
 #: From here on a exp(-a^2 / 2) is 0; and a exp(-z), see `_gate_tail`.
 _TAIL_END, _GATE_END = 15.2, 11.5
 #: sqrt(8 / pi) and 0.044715 times that, each the sum of two float32.
 _LINEAR, _CUBIC = (1.5957692, -4.534068e-08), (0.071354814, 2.3988325e-09)
-#: (a, t, n): beside a = |x|, a function of it that is t 2^n.
+#: (a, t, n): beside a = |x|, a function of it that is t 2^n; n as `_exponential` has it.
 Tail = tuple[Value, Value, Value]
 
 
-def _exponential(b: Code, x: Value, low: Value | None = None) -> tuple[Value, Value, Value]:
-    """exp(x + low) = (1 + rest) 2^n: (rest, n as a float, and its bits); x in the range of exp."""
+def _exponential(b: Code, x: Value, low: Value | None = None) -> tuple[Value, Value]:
+    """exp(x + low) = (1 + rest) 2^n: (rest, n + `_ROUNDER`); x in the range of exp."""
     shifted = b.fma(x, like(x, _LOG2_E), like(x, _ROUNDER))
     whole = b.subtract(shifted, like(x, _ROUNDER))
     first = b.fma(whole, like(x, -_LN2_HIGH), x)  # exact
@@ -36,25 +36,25 @@ def _exponential(b: Code, x: Value, low: Value | None = None) -> tuple[Value, Va
     lost = lost if low is None else b.subtract(lost, low)
     r = b.subtract(first, lost)
     tail = b.fma(b.multiply(r, r), b.polynomial(r, _EXP), b.negative(lost))
-    return b.add(first, tail), whole, b.bits(shifted, "i32")
+    return b.add(first, tail), shifted
 
 
 def exp(b: Code, x: Value) -> Value:
     """2^n exp(r), x = n ln(2) + r."""
-    rest, whole, bits = _exponential(b, clamp(b, x, *_EXP_RANGE))
-    y = b.add(like(x, 1), rest)
+    rest, n = _exponential(b, clamp(b, x, *_EXP_RANGE))
+    return _scaled(b, b.add(like(x, 1), rest), n, is_positive=True)
+
+
+def _scaled(b: Code, x: Value, n: Value, is_positive: bool = False) -> Value:
+    """x 2^n, see `pieces.scale`; n + `_ROUNDER` is given."""
+    whole = b.subtract(n, like(x, _ROUNDER))
     if whole_registers(b, x):
-        return scale(b, y, None, whole, GONE_SINGLE, is_positive=True)
-    n = b.subtract(bits, b.constant(0x4B400000, bits))
-    half = b.shift_right(n, 1)
-    rest = _power_of_two(b, b.subtract(n, half))
+        return scale(b, x, None, whole, GONE_SINGLE, is_positive)
+    bits = b.subtract(b.bits(n, "i32"), literal(_ROUNDER_BITS, "i32", x.lanes))
+    half = b.shift_right(bits, 1)
+    rest = _power_of_two(b, b.subtract(bits, half))
     rest = b.select(b.less(whole, like(x, GONE_SINGLE)), like(x, 0), rest)
-    return b.multiply(b.multiply(y, _power_of_two(b, half)), rest)
-
-
-def _scaled(b: Code, x: Value, whole: Value) -> Value:
-    """x 2^whole, see `pieces.scale`."""
-    return scale(b, x, None, whole, GONE_SINGLE)
+    return b.multiply(b.multiply(x, _power_of_two(b, half)), rest)
 
 
 def _power_of_two(b: Code, n: Value) -> Value:
@@ -62,7 +62,7 @@ def _power_of_two(b: Code, n: Value) -> Value:
     return b.bits(b.shift_left(b.add(n, b.constant(127, n)), 23), "f32")
 
 
-# ---- in whole registers -----------------------------------------------------------------------------
+# ---- with tables, or many at a time -----------------------------------------------------------------
 
 
 def sigmoid(b: Code, x: Value) -> Value:
@@ -73,23 +73,23 @@ def sigmoid(b: Code, x: Value) -> Value:
 def _sigmoid_parts(b: Code, x: Value) -> tuple[Value, Value, Value]:
     """sigmoid(x); and h and n, exp(-|x|) = h 2^n."""
     one, zero = like(x, 1), like(x, 0)
-    rest, whole, _ = _exponential(b, clamp(b, b.negative(b.call("absolute", x)), _SILU_END, 0.0))
+    rest, n = _exponential(b, clamp(b, b.negative(b.call("absolute", x)), _SILU_END, 0.0))
     head = b.add(one, rest)
-    e = _scaled(b, head, whole)
-    low = _scaled(b, b.add(b.subtract(one, head), rest), whole)
+    e = _scaled(b, head, n)
+    low = _scaled(b, b.add(b.subtract(one, head), rest), n)
     bottom = b.add(one, e)
     bottom_low = b.add(b.add(b.subtract(one, bottom), e), low)
     left = b.less(x, zero)
     top, top_low = b.select(left, e, one), b.select(left, low, zero)
-    return ratio(b, top, bottom, False, top_low, bottom_low), head, whole
+    return ratio(b, top, bottom, False, top_low, bottom_low), head, n
 
 
 def silu(b: Code, x: Value) -> Value:
     """x sigmoid(x), with one rounding where the sigmoid may be subnormal; 0 where that is."""
-    gate, head, whole = _sigmoid_parts(b, x)
+    gate, head, n = _sigmoid_parts(b, x)
     end = like(x, _SILU_END)
     bounded = b.select(b.less(x, end), end, x)
-    far = _scaled(b, b.multiply(bounded, head), whole)
+    far = _scaled(b, b.multiply(bounded, head), n)
     return b.select(b.less(x, like(x, _SUBNORMAL_FROM)), far, b.multiply(x, gate))
 
 
@@ -106,9 +106,9 @@ def _tail(b: Code, x: Value, is_slope: bool) -> Tail:
     square = b.multiply(size, size)
     half = like(x, -0.5)
     low = b.multiply(b.fma(size, size, b.negative(square)), half)
-    rest, whole, _ = _exponential(b, b.multiply(square, half), low)
+    rest, n = _exponential(b, b.multiply(square, half), low)
     factor = normal_tail(b, size, is_slope)
-    return size, b.fma(factor, rest, factor), whole
+    return size, b.fma(factor, rest, factor), n
 
 
 def ndtr(b: Code, x: Value) -> Value:
@@ -131,9 +131,9 @@ def _gate_tail(b: Code, x: Value, is_slope: bool) -> Tail:
     factor, rounded = two_sum(b, linear, term)
     z = b.multiply(size, factor)
     low = b.fma(size, b.add(rounded, lost), b.fma(size, factor, b.negative(z)))
-    rest, whole, _ = _exponential(b, b.negative(z), b.negative(low))
+    rest, n = _exponential(b, b.negative(z), b.negative(low))
     found = gate(b, size, is_slope)
-    return size, b.fma(found, rest, found), whole
+    return size, b.fma(found, rest, found), n
 
 
 def gelu(b: Code, x: Value) -> Value:
@@ -184,4 +184,4 @@ def in_float32(b: Code, function: str, x: Value) -> Callable[[Code, Value], Valu
     """How a function of float32 is computed in float32, if it is."""
     if function == "exp" and b.machine.has_fma:
         return exp
-    return IN_REGISTERS.get(function) if whole_registers(b, x) else None
+    return IN_REGISTERS.get(function) if holds_tables(b, x) else None

@@ -27,9 +27,9 @@ from symgrad_runtime.threads import available
 
 #: The level of LLVM's code generation.
 _SPEED = 2
-#: What a division and a square root of 8 float64 take, in multiplications, where that is not what an Intel
-#: processor takes.
-_DIVIDERS = {"znver5": (8, 16)}
+#: What a division and a square root of a register of float64 take, in multiplications, where that is not what
+#: an Intel processor takes.
+_DIVIDERS = {"znver5": (8, 16), "znver3": (9, 19)}
 #: Versions of LLVM whose options are known.
 _LLVM = range(20, 23)
 #: Bytes between parts that surely reach each other; how often they are loaded until they do.
@@ -51,7 +51,7 @@ class Target:
         if "avx512f" in has and "avx512vl" in has and "avx512dq" in has and "avx512bw" in has:
             return Machine(64, True, True, True, *_DIVIDERS.get(self.cpu, ()))
         if "avx2" in has:
-            return Machine(32, True, "fma" in has)
+            return Machine(32, True, "fma" in has, False, *_DIVIDERS.get(self.cpu, (16, 24)))
         return Machine(16, False, self.triple.startswith(("aarch64", "arm64")) or "fma" in has)
 
     def key(self) -> str:
