@@ -1,4 +1,4 @@
-"""The tables of `piecewise` against their functions, by mpmath with 40 digits."""
+"""The tables of `piecewise` against their functions, by mpmath with 40 digits, and where intervals meet."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mpmath import mp, mpf
 
 from symgrad_compiler.backends.llvm import piecewise_tables, short_tables
 from symgrad_compiler.backends.llvm.piecewise_tables import Pieces
+from tests.native.sweep import HAS_REFERENCES, Sweep
 
 
 def tail(a: Any) -> Any:
@@ -92,7 +93,7 @@ def test_pieces(name: str) -> None:
             for x in np.linspace(bounds[i], bounds[i + 1], 9)[: -1 if i == len(bounds) - 2 else None]:
                 t = mpf(float(x)) - centre
                 slope = mp.polyval(coefficients[::-1], t)
-                if table.is_odd and bounds[i] < pieces.linear:
+                if table.is_odd and pieces.unit * bounds[i] + 2 < pieces.linear:
                     slope += 1
                 exact = table.function(mpf(float(x)))
                 found = value + t * slope
@@ -101,6 +102,29 @@ def test_pieces(name: str) -> None:
                 else:
                     assert abs(found - exact) <= 2.0**-table.digits
     assert worst <= 2.0**-table.digits, np.log2(worst)
+
+
+@pytest.mark.parametrize(
+    ("op", "tables"),
+    [
+        ("erf", ("ERF_SINGLE", "ERF_SHORT")),
+        ("tanh", ("TANH_SINGLE", "TANH_SHORT")),
+        ("ndtr", ("TAIL_SINGLE", "TAIL_SHORT")),
+        ("gelu", ("TAIL_SINGLE", "TAIL_SHORT")),
+        ("gelu_derivative", ("TAIL_SLOPE_SINGLE", "TAIL_SLOPE_SHORT")),
+        ("gelu_tanh", ("GATE_SINGLE", "GATE_SHORT")),
+        ("gelu_tanh_derivative", ("GATE_SLOPE_SINGLE", "GATE_SLOPE_SHORT")),
+    ],
+)
+@pytest.mark.skipif(not HAS_REFERENCES, reason="needs glibc's functions of 80-bit floats")
+def test_at_the_edges_of_intervals(op: str, tables: tuple[str, ...]) -> None:
+    """What is looked up belongs together, on both sides of an edge and on it."""
+    found = np.array([e for name in tables for e in edges(TABLES[name].pieces)], dtype=np.float32)
+    beside = (found.view(np.int32)[:, None] + np.arange(-40, 41, dtype=np.int32)).clip(0).view(np.float32)
+    sweep = Sweep(op, "f32")
+    sweep.add(np.concatenate([beside.ravel(), -beside.ravel()]))
+    assert sweep.errors.error <= (1.0 if op in ("erf", "tanh") else 3.0), sweep.errors
+    assert not sweep.errors.wrong
 
 
 def test_all_tables_are_tried() -> None:

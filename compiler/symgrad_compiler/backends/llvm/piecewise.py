@@ -49,13 +49,16 @@ def _index(b: Code, x: Value, pieces: Pieces) -> Value:
     if pieces.step:
         rounded = b.fma(x, like(x, 1 / pieces.step), like(x, _ROUNDERS[x.kind]))
         return b.bits(rounded, "i64" if x.kind == "f64" else "i32")
-    scaled = b.fma(x, like(x, pieces.unit), like(x, 2))
     in_octave = len(pieces.centres) // _OCTAVES
-    word = b.bits(scaled, "u64" if x.kind == "f64" else "u32")
+    word = b.bits(_in_units(b, x, pieces), "u64" if x.kind == "f64" else "u32")
     return b.shift_right(word, _DIGITS[x.kind] - (in_octave.bit_length() - 1))
 
 
 _OCTAVES = 4
+
+
+def _in_units(b: Code, x: Value, pieces: Pieces) -> Value:
+    return b.fma(x, like(x, pieces.unit), like(x, 2))
 
 
 def _parts(b: Code, x: Value, pieces: Pieces) -> tuple[Value, Value, Value]:
@@ -87,7 +90,7 @@ def _odd(b: Code, x: Value, pieces: Pieces) -> Value:
     value, t, q = _parts(b, size, pieces)
     near = t
     if pieces.linear != math.inf:
-        near = b.select(b.less(size, like(x, pieces.linear)), t, like(x, 0))
+        near = b.select(b.less(_in_units(b, size, pieces), like(x, pieces.linear)), t, like(x, 0))
     return b.call("copysign", b.add(value, b.fma(t, q, near)), x)
 
 

@@ -22,7 +22,7 @@ class Pieces:
     step: float = 0.0
     #: Otherwise there are four octaves of unit x + 2, each of as many intervals.
     unit: float = 0.0
-    #: Of an odd function: for smaller x, f is t + t q(t) more than the value.
+    #: Of an odd function: where unit x + 2 is less, f is t + t q(t) more than the value.
     linear: float = math.inf
 
 

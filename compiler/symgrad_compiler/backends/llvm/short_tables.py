@@ -94,7 +94,7 @@ TANH_SHORT = Pieces(
         ),
     ),
     unit=3.25,
-    linear=1 / 3.25,
+    linear=3.0,
 )  # fmt: skip
 
 #: exp(a^2 / 2) ndtr(-a)
