@@ -62,6 +62,14 @@ def test_avx2_computes_float32_in_float32(formula: Callable[[Tensor], Tensor]) -
     assert " x double>" not in text
 
 
+@pytest.mark.parametrize("formula", [sg.ndtr, sg.erfc])
+def test_avx2_looks_up_rows_in_memory(formula: Callable[[Tensor], Tensor]) -> None:
+    x = sg.vector("x", size="n")
+    text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), AVX2)
+    assert text.count("@erfcx = internal constant") == 1
+    assert text.count("load <2 x double>, ptr ") >= 8 * 5  # of 8 lanes
+
+
 def test_avx2_divides_where_a_divisor_is_used_once() -> None:
     """There is no estimate of a reciprocal that would be worth its time."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 import functools
 import math
 
-from symgrad_compiler.backends.llvm.ir import Value
+from symgrad_compiler.backends.llvm.erfcx_table import INTERVALS, UNIT, erfcx_table
+from symgrad_compiler.backends.llvm.ir import Value, literal
+from symgrad_compiler.backends.llvm.memory_tables import columns, holds_rows
 from symgrad_compiler.backends.llvm.pieces import like
 from symgrad_compiler.backends.llvm.piecewise_tables import (
     ERF,
@@ -68,13 +70,17 @@ def _parts(b: Code, x: Value, pieces: Pieces) -> tuple[Value, Value, Value]:
         lookup(b, index, row, x.kind) for row in (pieces.values, pieces.centres, *pieces.coefficients)
     )
     t = b.subtract(x, centre)
+    return value, t, _polynomial(b, t, rows)
+
+
+def _polynomial(b: Code, t: Value, rows: list[Value]) -> Value:
     square = b.multiply(t, t)
 
     def horner(total: Value, row: Value) -> Value:
         return b.fma(total, square, row)
 
     even, odd = (functools.reduce(horner, reversed(rows[i::2])) for i in (0, 1))
-    return value, t, b.fma(odd, t, even)
+    return b.fma(odd, t, even)
 
 
 def _by_pieces(b: Code, x: Value, pieces: Pieces) -> Value:
@@ -104,9 +110,30 @@ def tanh_by_pieces(b: Code, x: Value) -> Value:
     return _odd(b, x, _fitting(b, x, TANH_SINGLE, TANH_SHORT))
 
 
+def has_erfcx(b: Code, x: Value) -> bool:
+    """Whether there is `erfcx_by_pieces`."""
+    return whole_registers(b, x) or holds_rows(b, x)
+
+
 def erfcx_by_pieces(b: Code, size: Value, single: bool) -> Value:
-    """exp(x^2) erfc(x) for 0 <= x < 27.42."""
+    """exp(x^2) erfc(x) of float64 for 0 <= x < 27.42."""
+    if holds_rows(b, size):
+        return _erfcx_by_rows(b, size, single)
     return _by_pieces(b, size, ERFCX_SINGLE if single else ERFCX)
+
+
+def _erfcx_by_rows(b: Code, size: Value, single: bool) -> Value:
+    table = erfcx_table()
+    bits = b.bits(b.fma(size, like(size, UNIT), like(size, 2)), "u64")
+    index = b.shift_right(bits, _DIGITS["f64"] + _OCTAVES.bit_length() - INTERVALS.bit_length())
+    index = b.bits_and(index, literal(INTERVALS - 1, "u64", size.lanes))
+    centre, value, *rows = columns(b, index, "erfcx", table)
+    t = b.subtract(size, centre)
+    return b.fma(t, _polynomial(b, t, rows[:_SINGLE_TERMS] if single else rows), value)
+
+
+#: Coefficients that float32 needs.
+_SINGLE_TERMS = 4
 
 
 def normal_tail(b: Code, size: Value, is_slope: bool) -> Value:

@@ -14,7 +14,7 @@ from symgrad.ops.scalar import OF_ORDER
 from symgrad_compiler.backends.llvm.exponentials import Exponential, exponential
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.pieces import clamp, like, product, ratio, two_sum
-from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, erfcx_by_pieces
+from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, erfcx_by_pieces, has_erfcx
 from symgrad_compiler.backends.llvm.registers import whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
@@ -60,7 +60,7 @@ def _at_most(b: Code, x: Value, most: float) -> Value:
 
 def _erfcx(b: Code, size: Value, single: bool) -> Value:
     """exp(size^2) erfc(size) for 0 <= size <= 27.41; anything beyond."""
-    if whole_registers(b, size):
+    if has_erfcx(b, size):
         return erfcx_by_pieces(b, size, single)
     t = b.subtract(like(size, 1), b.divide(like(size, 8), b.add(size, like(size, 4))))
     bottom = b.muladd(like(size, 2), size, like(size, 1))
@@ -101,7 +101,7 @@ def erfc(b: Code, x: Value, single: bool) -> Value:
     size = b.call("absolute", x)
     tail = _erfc_of_size(b, size, single)
     far = b.select(b.less(x, like(x, 0)), b.subtract(like(x, 2), tail), tail)
-    if whole_registers(b, x):
+    if has_erfcx(b, x):
         return far
     half = like(x, 0.5)
     beside = b.muladd(x, b.polynomial(b.multiply(x, x), fits.ERF), b.subtract(x, half))
@@ -115,7 +115,7 @@ def ndtr(b: Code, x: Value, single: bool) -> Value:
     size = b.multiply(size, b.constant(math.sqrt(0.5), x))
     tail = b.multiply(half, _erfc_right(b, size, _gaussian_parts(b, half, x, single), single))
     far = b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
-    if whole_registers(b, x):
+    if has_erfcx(b, x):
         return far
     scaled = b.multiply(x, b.constant(math.sqrt(0.5), x))
     return b.select(b.less(size, half), b.muladd(half, _erf_near(b, scaled), half), far)
