@@ -14,7 +14,7 @@ from symgrad_compiler.backends.llvm.contract.integers import Int
 from symgrad_compiler.backends.llvm.contract.product import single_name, split_name
 from symgrad_compiler.backends.llvm.contract.request import WORDS, Request, name_of
 from symgrad_compiler.backends.llvm.contract.room import GIVE, TAKE
-from symgrad_compiler.backends.llvm.contract.skinny import LEAST_INNER, MOST_COLUMNS, side, skinny_name
+from symgrad_compiler.backends.llvm.contract.skinny import LEAST_INNER, MOST_COLUMNS, shape, skinny_name
 from symgrad_compiler.backends.llvm.contract.tiles import Tiles
 from symgrad_compiler.backends.llvm.contract.vector import ROWS, UNIT, columns_name, dots_name
 from symgrad_compiler.backends.llvm.contract.words import Words, call, every
@@ -123,7 +123,7 @@ class _One(_Way):
         def run() -> None:
             function = Value(f"@{skinny_name(tiles)}", "ptr")
             work = rows * columns * inner // 4
-            unit = self.number(side(tiles))
+            unit = self.number(shape(tiles)[0])
             call(f, split_name(tiles), f.parameters["pool"], function, job.at, rows, unit, work)
 
         def copied() -> None:

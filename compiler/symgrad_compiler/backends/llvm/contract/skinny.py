@@ -30,9 +30,9 @@ def skinny_name(tiles: Tiles) -> str:
     return f"contract.skinny.{tiles.kind}"
 
 
-def side(tiles: Tiles) -> int:
-    """Rows and columns of a tile: its sums, a register of A and those of B are in registers."""
-    return 5 if tiles.rows * tiles.vectors >= 24 else 3
+def shape(tiles: Tiles) -> tuple[int, int]:
+    """Rows and columns of a tile: its sums, registers of A and one of B are in registers."""
+    return (5, 5) if tiles.rows * tiles.vectors >= 24 else (3, 4)
 
 
 def asked(rows: int) -> int:
@@ -43,10 +43,10 @@ def asked(rows: int) -> int:
 
 def emit_skinny(module: Module, tiles: Tiles) -> None:
     """The function over a range, and its kernels."""
-    most = side(tiles)
+    most, widest = shape(tiles)
     names = []
     for rows in (1, most):
-        for columns in range(1, most + 1):
+        for columns in range(1, widest + 1):
             kernel = _Tile(module, tiles, rows, columns)
             kernel.emit()
             names.append(f"ptr @{kernel.f.name}")
@@ -71,7 +71,7 @@ class _Skinny:
         return self.f.offset(pointer, index.value, self.tiles.kind)
 
     def emit(self) -> None:
-        f, most = self.f, side(self.tiles)
+        f, (most, _) = self.f, shape(self.tiles)
         start, stop = (Int(f, f.parameters[n]) for n in ("start", "stop"))
         whole = start + (stop - start) // most * most
         every(f, start, whole, most, lambda row: self._rows(row, most))
@@ -80,14 +80,14 @@ class _Skinny:
 
     def _rows(self, row: Int, rows: int) -> None:
         """Some rows of C, in groups of columns of about the same size."""
-        f, job, most = self.f, self.job, side(self.tiles)
+        f, job, (_, widest) = self.f, self.job, shape(self.tiles)
         columns = job[Request.COLUMNS]
-        groups = columns.up_over(most)
+        groups = columns.up_over(widest)
         width, wider = columns // groups, columns % groups
         a = self.at(job.pointer(Request.A), row * job[Request.A_ROW])
         c = self.at(job.pointer(Request.C), row * job[Request.C_ROW])
         alpha = f.load(job.pointer_to(Request.ALPHA), self.tiles.kind)
-        table = f.field(Value(f"@{_table(self.tiles)}", "ptr"), 8 * most * (rows > 1))
+        table = f.field(Value(f"@{_table(self.tiles)}", "ptr"), 8 * widest * (rows > 1))
 
         def group(number: Int) -> None:
             first = number * width + number.at_most(wider)
