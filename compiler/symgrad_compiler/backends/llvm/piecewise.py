@@ -38,6 +38,9 @@ from symgrad_compiler.backends.llvm.short_tables import (
 _ROUNDERS = {"f64": 1.5 * 2.0**52, "f32": 1.5 * 2.0**23}
 #: Bits after the leading one of a float.
 _DIGITS = {"f64": 52, "f32": 23}
+_OCTAVES = 4
+#: Coefficients that float32 needs of `erfcx_table`.
+_SINGLE_TERMS = 4
 
 
 def _fitting(b: Code, x: Value, long: Pieces, short: Pieces) -> Pieces:
@@ -51,16 +54,16 @@ def _index(b: Code, x: Value, pieces: Pieces) -> Value:
     if pieces.step:
         rounded = b.fma(x, like(x, 1 / pieces.step), like(x, _ROUNDERS[x.kind]))
         return b.bits(rounded, "i64" if x.kind == "f64" else "i32")
-    in_octave = len(pieces.centres) // _OCTAVES
-    word = b.bits(_in_units(b, x, pieces), "u64" if x.kind == "f64" else "u32")
-    return b.shift_right(word, _DIGITS[x.kind] - (in_octave.bit_length() - 1))
+    return _octave_index(b, x, pieces.unit, len(pieces.centres))
 
 
-_OCTAVES = 4
+def _octave_index(b: Code, x: Value, unit: float, intervals: int) -> Value:
+    word = b.bits(_in_units(b, x, unit), "u64" if x.kind == "f64" else "u32")
+    return b.shift_right(word, _DIGITS[x.kind] + 1 - (intervals // _OCTAVES).bit_length())
 
 
-def _in_units(b: Code, x: Value, pieces: Pieces) -> Value:
-    return b.fma(x, like(x, pieces.unit), like(x, 2))
+def _in_units(b: Code, x: Value, unit: float) -> Value:
+    return b.fma(x, like(x, unit), like(x, 2))
 
 
 def _parts(b: Code, x: Value, pieces: Pieces) -> tuple[Value, Value, Value]:
@@ -96,7 +99,7 @@ def _odd(b: Code, x: Value, pieces: Pieces) -> Value:
     value, t, q = _parts(b, size, pieces)
     near = t
     if pieces.linear != math.inf:
-        near = b.select(b.less(_in_units(b, size, pieces), like(x, pieces.linear)), t, like(x, 0))
+        near = b.select(b.less(_in_units(b, size, pieces.unit), like(x, pieces.linear)), t, like(x, 0))
     return b.call("copysign", b.add(value, b.fma(t, q, near)), x)
 
 
@@ -124,16 +127,11 @@ def erfcx_by_pieces(b: Code, size: Value, single: bool) -> Value:
 
 def _erfcx_by_rows(b: Code, size: Value, single: bool) -> Value:
     table = erfcx_table()
-    bits = b.bits(b.fma(size, like(size, UNIT), like(size, 2)), "u64")
-    index = b.shift_right(bits, _DIGITS["f64"] + _OCTAVES.bit_length() - INTERVALS.bit_length())
+    index = _octave_index(b, size, UNIT, INTERVALS)
     index = b.bits_and(index, literal(INTERVALS - 1, "u64", size.lanes))
     centre, value, *rows = columns(b, index, "erfcx", table)
     t = b.subtract(size, centre)
     return b.fma(t, _polynomial(b, t, rows[:_SINGLE_TERMS] if single else rows), value)
-
-
-#: Coefficients that float32 needs.
-_SINGLE_TERMS = 4
 
 
 def normal_tail(b: Code, size: Value, is_slope: bool) -> Value:
