@@ -165,10 +165,9 @@ class Profile:
 def profile_of(name: str, measured: Measured) -> Profile:
     """The medians of what was measured, beside the limits."""
     total = _median(measured.calls) / 1e9
-    rows = []
-    for number, piece in enumerate(measured.pieces):
-        seconds = _median(run[number] for run in measured.times) / 1e9
-        rows.append(_row(piece, seconds, total))
+    medians = [_median(run[i] for run in measured.times) / 1e9 for i in range(len(measured.pieces))]
+    times = _parts_within(measured.pieces, medians)
+    rows = [_row(piece, time, total) for piece, time in zip(measured.pieces, times, strict=True)]
     inside = _median(
         call - sum(t for t, p in zip(run, measured.pieces, strict=True) if not p.is_part)
         for call, run in zip(measured.calls, measured.times, strict=True)
@@ -183,6 +182,22 @@ def profile_of(name: str, measured: Measured) -> Profile:
         rest=inside / 1e9,
         limits=tuple(limits[k] for k in sorted(limits)),
     )
+
+
+def _parts_within(pieces: Sequence[Piece], medians: Sequence[float]) -> list[float]:
+    """The times, where the parts of a loop take no longer than it does: they do not in a run, but medians of
+    parts that were held up in different runs may add up to more."""
+    times = list(medians)
+    for start, piece in enumerate(pieces):
+        if piece.is_part:
+            continue
+        end = start + 1
+        while end < len(pieces) and pieces[end].is_part:
+            end += 1
+        taken = sum(medians[start + 1 : end])
+        if taken > medians[start]:
+            times[start + 1 : end] = [t * medians[start] / taken for t in medians[start + 1 : end]]
+    return times
 
 
 def _row(piece: Piece, seconds: float, total: float) -> Row:
