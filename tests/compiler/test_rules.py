@@ -188,6 +188,7 @@ def check(name: str, kind: str, old: Any, new: Any, is_special: bool, dtype: str
         np.testing.assert_allclose(new[finite], old[finite], rtol=200 * eps, atol=200 * eps, err_msg=said)
 
 
+@pytest.mark.seen
 @pytest.mark.parametrize("name", RULES)
 def test_before_and_after_agree(name: str) -> None:
     rng = np.random.default_rng(zlib.crc32(name.encode()))

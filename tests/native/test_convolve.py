@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
@@ -29,6 +28,7 @@ from symgrad_compiler.backends.llvm.target import Engine, compile_object, host
 from symgrad_compiler.plan import convolutions
 from symgrad_compiler.plan.geometry import FORWARD, INPUT, WEIGHTS, Axis, Convolution, correlations
 from symgrad_runtime import threads
+from tests.native.levels import skip_unless_below
 
 Array = np.ndarray[Any, Any]
 KINDS = {"f32": np.float32, "f64": np.float64}
@@ -417,9 +417,7 @@ def test_small_copies_are_kept(most: int, copies: int, monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v3"])
 def test_levels(level: str) -> None:
-    flag = {"x86-64-v2": "sse4.2", "x86-64-v3": "fma"}[level]
-    if not llvm.get_process_triple().startswith("x86_64") or not llvm.get_host_cpu_features()[flag]:
-        pytest.skip(f"this processor cannot run {level}")
+    skip_unless_below(level)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", __file__]
     command += ["-k", "test_cases and f32 or test_random"]
     environment = {**os.environ, "SYMGRAD_CPU": level}

@@ -12,6 +12,7 @@ import pytest
 
 from symgrad.errors import CompileError
 from symgrad_compiler.backends.llvm import target
+from tests.native.levels import skip_unless_below
 
 HERE = Path(__file__).parent
 LEVELS = ["x86-64-v2", "x86-64-v3"]
@@ -20,9 +21,7 @@ SELECTION = ["test_sweeps.py", "test_scalars.py"]
 
 
 def run(level: str, *arguments: str) -> None:
-    is_there = llvm.get_process_triple().startswith("x86_64")
-    if not is_there or target._missing(target.LEVELS[level], llvm.get_host_cpu_features()):
-        pytest.skip(f"this processor cannot run {level}")
+    skip_unless_below(level)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", *arguments]
     environment = {**os.environ, "SYMGRAD_CPU": level}
     root = HERE.parents[1]

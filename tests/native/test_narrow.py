@@ -13,7 +13,7 @@ from symgrad_compiler.plan.narrow import MOST_NARROW
 from symgrad_compiler.plan.steps import Kernel, MatMulStep, RowLoop
 
 
-@pytest.fixture(params=[1, 2, 3, 7])
+@pytest.fixture(params=[1, 3, *(pytest.param(n, marks=pytest.mark.campaign) for n in (2, 7))])
 def tiny_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(rows, "LEAST_BYTES", -1)
     monkeypatch.setattr(rows, "_block", lambda n, *_: request.param if n != 0 else None)

@@ -23,6 +23,7 @@ from symgrad_compiler.backends.llvm.contract.room import TAKE
 from symgrad_compiler.backends.llvm.contract.tiles import tiles
 from symgrad_compiler.backends.llvm.target import Engine, Target, assembly, compile_object, host
 from symgrad_runtime import threads
+from tests.native.levels import skip_unless_below
 
 Array = np.ndarray[Any, Any]
 KINDS = {"float32": "f32", "float64": "f64"}
@@ -257,10 +258,10 @@ def test_a_product_added_to_a_state() -> None:
 LEVELS = ("x86-64", "x86-64-v2", "x86-64-v3")
 
 
-@pytest.mark.skipif(not host().triple.startswith("x86_64"), reason="levels of x86-64")
 @pytest.mark.parametrize("level", LEVELS)
 def test_levels(level: str) -> None:
     """The same tests on less than this machine has."""
+    skip_unless_below(level)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__, "-k"]
     run = subprocess.run(
         [*command, "random_products or not_finite or nothing or batches or without_memory"],
