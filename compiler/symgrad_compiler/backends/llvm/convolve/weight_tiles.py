@@ -17,8 +17,9 @@ from symgrad_compiler.backends.llvm.convolve.tile import Loop, Segment, Tile
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.plan.geometry import Convolution
 
-#: Bytes of x and g in a block.
-_BLOCK = 500_000
+#: Bytes of x and g in a block. With AVX2, tiles are small and go through it often, so that it should stay
+#: near; but each block adds to the result, which is read and written then, up to so many bytes.
+_BLOCK, _NEAR, _RESULT = 500_000, 100_000, 3_000_000
 #: Channels from which rows of a tile are of one tap, where taps have edges of their own; rows side by side
 #: from which tiles keep to them.
 _MANY, _LONG = 8, 56
@@ -38,6 +39,8 @@ class Tiles:
         self.b_steps = byte_steps([a.out for a in c.axes], c.features * self.bytes)
         counts = [(1, n) for n in self._rows_in_a_row()]
         self.width, self.most = choose(counts, self.features, c.kind, machine, c.is_depthwise)
+        is_near = machine.has_avx2 and c.weights * self.bytes <= _RESULT
+        self.block_bytes = _NEAR if is_near else _BLOCK
 
     @cached_property
     def is_inside(self) -> bool:
@@ -141,8 +144,8 @@ class Tiles:
         parts, _ = self.c.cut
         of_g = -(-self.panels // parts) / self.panels
         image = max(1, int(self.a_steps[-1] + self.b_steps[-1] * of_g))
-        if image <= _BLOCK:
-            return _BLOCK // image, max(1, self.outer[0].out)
+        if image <= self.block_bytes:
+            return self.block_bytes // image, max(1, self.outer[0].out)
         places = max(1, self.outer[0].out)
-        count = -(-image // _BLOCK)
+        count = -(-image // self.block_bytes)
         return 1, -(-places // count)
