@@ -3,7 +3,7 @@
 Tests that run programs do so on both backends. Compiled code is kept in a folder of the session's own. All
 that `sg.function` compiles is validated, pass by pass (SYMGRAD_VALIDATE=0 switches that off, to measure it),
 and every graph goes through its text; of a test that runs on both backends, which optimise the same graphs,
-on NumPy only, and of tests marked `seen` not at all, but in a campaign.
+on NumPy only, and of those of machine code (tests/native) and those marked `seen` only in a campaign.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def is_looked_at(request: pytest.FixtureRequest) -> bool:
     """Whether graphs are validated and go through their text: of two runs of a test, in one."""
     if os.environ.get("SYMGRAD_TEST_PROFILE") == "campaign":
         return True
-    if request.node.get_closest_marker("seen") is not None:
+    is_seen = request.node.get_closest_marker("seen") is not None
+    if is_seen or request.node.nodeid.startswith("tests/native/"):
         return False
     chosen = getattr(getattr(request.node, "callspec", None), "params", {}).get("backend")
     return chosen != BACKENDS[0] or _is_native(request.module.__name__, request.node)
