@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symgrad_compiler.backends.llvm.target import host
 from tests.native.sweep import HAS_REFERENCES, IN_FLOAT32, REFERENCES, Errors, Sweep
 
 pytestmark = pytest.mark.skipif(not HAS_REFERENCES, reason="needs glibc's functions of 80-bit floats")
@@ -27,12 +26,11 @@ PART = 1 << 22
 FEW_RANDOM = 100_000
 OTHERS = [name for name in REFERENCES if name not in ("gammaln", "digamma")]
 
-#: Allowed errors in float64, of the others 2; without tables some more, and with those of AVX2.
+#: Allowed errors in float64, of the others 2.
 BOUNDS = {"exp": 1.0, "log": 1.0}
 #: In float32, of the others 1: products of several factors.
 SINGLE_BOUNDS = {"ndtr": 2.0, "silu": 2.0, **dict.fromkeys(("gelu", "gelu_tanh"), 3.0)}
 SINGLE_BOUNDS |= {f"{name}_derivative": 3.0 for name in ("gelu", "gelu_tanh")}
-PLAIN, OF_AVX2 = {"erfc": 4.0}, {"erfc": 2.5}
 #: log(e^x + e^y) is 0 far from (0, 0), beside which the bound is absolute: results below 2^k count as if they
 #: were 2^k. So are log(gamma) and its derivative, on the left between all poles; k and bounds of each side.
 FLOORS = {"logaddexp": -8}
@@ -154,17 +152,14 @@ def test_limits(name: str, kind: str, swept: Callable[..., Errors]) -> None:
     for lanes in (None, 1):
         sweep = Sweep(name, kind, lanes=lanes)
         parts = iter([limits(sweep.dtype, sweep.operands)])
-        swept(f"limits {name} {kind}", sweep, parts, 1 if kind == "f32" else bound_of(name, lanes))
+        swept(f"limits {name} {kind}", sweep, parts, 1 if kind == "f32" else bound_of(name))
 
 
 # ---- float64 ----------------------------------------------------------------------------------------
 
 
-def bound_of(name: str, lanes: int | None = None) -> float:
-    machine, more = host().machine, PLAIN
-    if lanes != 1:
-        more = OF_AVX2 if machine.has_avx2 else {} if machine.has_avx512 else PLAIN
-    return BOUNDS.get(name, more.get(name, 2.0))
+def bound_of(name: str) -> float:
+    return BOUNDS.get(name, 2.0)
 
 
 def spread(name: str, count: int, operands: int, dtype: Any) -> Iterator[tuple[np.ndarray, ...]]:

@@ -19,6 +19,7 @@ from symgrad_compiler.plan.fuse import make_plan
 
 AVX512 = Machine(64, has_masks=True, has_fma=True, has_avx512=True)
 AVX2 = Machine(32, has_masks=True, has_fma=True)
+SSE2 = Machine(16, has_masks=False, has_fma=False)
 
 
 def main_function(
@@ -62,12 +63,22 @@ def test_avx2_computes_float32_in_float32(formula: Callable[[Tensor], Tensor]) -
     assert " x double>" not in text
 
 
+@pytest.mark.parametrize(("machine", "lanes"), [(AVX2, 8), (SSE2, 2)])
 @pytest.mark.parametrize("formula", [sg.ndtr, sg.erfc])
-def test_avx2_looks_up_rows_in_memory(formula: Callable[[Tensor], Tensor]) -> None:
+def test_rows_are_looked_up_in_memory(
+    formula: Callable[[Tensor], Tensor], machine: Machine, lanes: int
+) -> None:
     x = sg.vector("x", size="n")
-    text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), AVX2)
+    text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), machine)
     assert text.count("@erfcx = internal constant") == 1
-    assert text.count("load <2 x double>, ptr ") >= 8 * 5  # of 8 lanes
+    assert text.count("load <2 x double>, ptr ") >= lanes * 5
+
+
+@pytest.mark.parametrize("machine", [AVX512, AVX2, SSE2])
+def test_a_single_number_is_looked_up_in_memory(machine: Machine) -> None:
+    x = sg.scalar("x")
+    text = emit_module(make_plan(run(sg.Graph([x], sg.erfc(x), name="f"), passes.default)), machine)
+    assert text.count("@erfcx = internal constant") == 1
 
 
 def test_avx2_divides_where_a_divisor_is_used_once() -> None:

@@ -89,10 +89,15 @@ class Exponential:
         """middle + tail."""
         return self.tail if self.middle is None else b.add(self.middle, self.tail)
 
-    def times(self, b: Code, x: Value) -> Value:
-        """x (head + middle + tail), rounded as if that were not."""
-        rest = b.multiply(x, self.rest(b)) if self.head.number is None else x
-        return b.muladd(x, self.head if self.head.number is None else self.rest(b), rest)
+    def times(self, b: Code, x: Value, low: Value | None = None) -> Value:
+        """(x + low) (head + middle + tail), nearly rounded once; low is small beside x."""
+        is_one = self.head.number is not None
+        if low is None:
+            rest = b.multiply(x, self.rest(b))
+        else:
+            low_part = low if is_one else b.multiply(low, self.head)
+            rest = b.muladd(b.add(x, low), self.rest(b), low_part)
+        return b.add(x, rest) if is_one else b.muladd(x, self.head, rest)
 
     def scaled(self, b: Code, x: Value, by: int = 0, is_positive: bool = False) -> Value:
         """x 2^(n + by); see `scale`."""

@@ -9,7 +9,7 @@ import math
 
 from symgrad_compiler.backends.llvm.erfcx_table import INTERVALS, UNIT, erfcx_table
 from symgrad_compiler.backends.llvm.ir import Value, literal
-from symgrad_compiler.backends.llvm.memory_tables import columns, holds_rows
+from symgrad_compiler.backends.llvm.memory_tables import columns
 from symgrad_compiler.backends.llvm.pieces import like
 from symgrad_compiler.backends.llvm.piecewise_tables import (
     ERF,
@@ -63,7 +63,7 @@ def _octave_index(b: Code, x: Value, unit: float, intervals: int) -> Value:
 
 
 def _in_units(b: Code, x: Value, unit: float) -> Value:
-    return b.fma(x, like(x, unit), like(x, 2))
+    return b.muladd(x, like(x, unit), like(x, 2))
 
 
 def _parts(b: Code, x: Value, pieces: Pieces) -> tuple[Value, Value, Value]:
@@ -80,10 +80,10 @@ def _polynomial(b: Code, t: Value, rows: list[Value]) -> Value:
     square = b.multiply(t, t)
 
     def horner(total: Value, row: Value) -> Value:
-        return b.fma(total, square, row)
+        return b.muladd(total, square, row)
 
     even, odd = (functools.reduce(horner, reversed(rows[i::2])) for i in (0, 1))
-    return b.fma(odd, t, even)
+    return b.muladd(odd, t, even)
 
 
 def _by_pieces(b: Code, x: Value, pieces: Pieces) -> Value:
@@ -113,25 +113,23 @@ def tanh_by_pieces(b: Code, x: Value) -> Value:
     return _odd(b, x, _fitting(b, x, TANH_SINGLE, TANH_SHORT))
 
 
-def has_erfcx(b: Code, x: Value) -> bool:
-    """Whether there is `erfcx_by_pieces`."""
-    return whole_registers(b, x) or holds_rows(b, x)
+def erfcx_by_pieces(b: Code, size: Value, single: bool) -> tuple[Value, Value]:
+    """exp(x^2) erfc(x) of float64 for 0 <= x < 27.42: the value at the centre of an interval, and what the
+    distance from it adds: a third of that at most."""
+    if whole_registers(b, size):
+        value, t, q = _parts(b, size, ERFCX_SINGLE if single else ERFCX)
+    else:
+        value, t, q = _erfcx_by_rows(b, size, single)
+    return value, b.multiply(t, q)
 
 
-def erfcx_by_pieces(b: Code, size: Value, single: bool) -> Value:
-    """exp(x^2) erfc(x) of float64 for 0 <= x < 27.42."""
-    if holds_rows(b, size):
-        return _erfcx_by_rows(b, size, single)
-    return _by_pieces(b, size, ERFCX_SINGLE if single else ERFCX)
-
-
-def _erfcx_by_rows(b: Code, size: Value, single: bool) -> Value:
+def _erfcx_by_rows(b: Code, size: Value, single: bool) -> tuple[Value, Value, Value]:
     table = erfcx_table()
     index = _octave_index(b, size, UNIT, INTERVALS)
     index = b.bits_and(index, literal(INTERVALS - 1, "u64", size.lanes))
     centre, value, *rows = columns(b, index, "erfcx", table)
     t = b.subtract(size, centre)
-    return b.fma(t, _polynomial(b, t, rows[:_SINGLE_TERMS] if single else rows), value)
+    return value, t, _polynomial(b, t, rows[:_SINGLE_TERMS] if single else rows)
 
 
 def normal_tail(b: Code, size: Value, is_slope: bool) -> Value:

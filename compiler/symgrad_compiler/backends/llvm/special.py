@@ -14,7 +14,7 @@ from symgrad.ops.scalar import OF_ORDER
 from symgrad_compiler.backends.llvm.exponentials import Exponential, exponential
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.pieces import clamp, like, product, ratio, two_sum
-from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, erfcx_by_pieces, has_erfcx
+from symgrad_compiler.backends.llvm.piecewise import erf_by_pieces, erfcx_by_pieces
 from symgrad_compiler.backends.llvm.registers import whole_registers
 from symgrad_compiler.backends.llvm.scalars import Code, power_by_squaring
 
@@ -58,20 +58,9 @@ def _at_most(b: Code, x: Value, most: float) -> Value:
     return b.select(b.less(like(x, most), x), like(x, most), x)
 
 
-def _erfcx(b: Code, size: Value, single: bool) -> Value:
-    """exp(size^2) erfc(size) for 0 <= size <= 27.41; anything beyond."""
-    if has_erfcx(b, size):
-        return erfcx_by_pieces(b, size, single)
-    t = b.subtract(like(size, 1), b.divide(like(size, 8), b.add(size, like(size, 4))))
-    bottom = b.muladd(like(size, 2), size, like(size, 1))
-    lost = None if single else b.fma(like(size, 2), size, b.subtract(like(size, 1), bottom))
-    return ratio(b, b.polynomial(t, fits.ERFC), bottom, single, None, lost)
-
-
 def _erfc_right(b: Code, size: Value, e: Exponential, single: bool) -> Value:
     """erfc(size), 0 <= size <= 27.41, from exp(-size^2)."""
-    scaled = _erfcx(b, size, single)
-    return e.scaled(b, e.times(b, scaled), is_positive=True)
+    return e.scaled(b, e.times(b, *erfcx_by_pieces(b, size, single)), is_positive=True)
 
 
 def _erfc_of_size(b: Code, size: Value, single: bool) -> Value:
@@ -97,15 +86,9 @@ def erf(b: Code, x: Value, single: bool) -> Value:
 
 
 def erfc(b: Code, x: Value, single: bool) -> Value:
-    """On the left 2 - erfc(-x). Without tables, up to 0.85 1/2 - (erf(x) - x + x - 1/2)."""
-    size = b.call("absolute", x)
-    tail = _erfc_of_size(b, size, single)
-    far = b.select(b.less(x, like(x, 0)), b.subtract(like(x, 2), tail), tail)
-    if has_erfcx(b, x):
-        return far
-    half = like(x, 0.5)
-    beside = b.muladd(x, b.polynomial(b.multiply(x, x), fits.ERF), b.subtract(x, half))
-    return b.select(b.less(size, like(x, 0.85)), b.subtract(half, beside), far)
+    """On the left 2 - erfc(-x)."""
+    tail = _erfc_of_size(b, b.call("absolute", x), single)
+    return b.select(b.less(x, like(x, 0)), b.subtract(like(x, 2), tail), tail)
 
 
 def ndtr(b: Code, x: Value, single: bool) -> Value:
@@ -114,11 +97,7 @@ def ndtr(b: Code, x: Value, single: bool) -> Value:
     size = _at_most(b, b.call("absolute", x), _END / math.sqrt(0.5))
     size = b.multiply(size, b.constant(math.sqrt(0.5), x))
     tail = b.multiply(half, _erfc_right(b, size, _gaussian_parts(b, half, x, single), single))
-    far = b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
-    if has_erfcx(b, x):
-        return far
-    scaled = b.multiply(x, b.constant(math.sqrt(0.5), x))
-    return b.select(b.less(size, half), b.muladd(half, _erf_near(b, scaled), half), far)
+    return b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
 
 
 def erfinv(b: Code, x: Value, single: bool) -> Value:
@@ -199,7 +178,7 @@ def gelu_derivative(b: Code, x: Value, single: bool) -> Value:
     zero, one, half = b.constant(0.0, x), b.constant(1.0, x), b.constant(0.5, x)
     size = b.call("absolute", clamp(b, x, -fits.GELU_END, fits.GELU_END))
     deviations = _at_most(b, b.multiply(size, b.constant(math.sqrt(0.5), x)), _END)
-    scaled = b.multiply(half, _erfcx(b, deviations, single))
+    scaled = b.multiply(half, b.add(*erfcx_by_pieces(b, deviations, single)))
     slope, slope_low = product(b, size, zero, *(b.constant(v, x) for v in fits.NORMAL_SCALE))
     inner = b.subtract(b.subtract(scaled, slope), slope_low)
     e = _gaussian_parts(b, half, size, single)
