@@ -6,6 +6,7 @@ import platform
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 import symgrad as sg
@@ -23,13 +24,61 @@ SSE2 = Machine(16, has_masks=False, has_fma=False)
 
 
 def main_function(
-    formula: Callable[[Tensor], Tensor], machine: Machine = AVX512, dtype: str = "float64"
+    formula: Callable[[Tensor], Tensor],
+    machine: Machine = AVX512,
+    dtype: str = "float64",
+    size: int | str = "n",
 ) -> str:
     """The kernel of an expression."""
-    x = sg.vector("x", size="n", dtype=dtype)
+    x = sg.vector("x", size=size, dtype=dtype)
     text = emit_module(make_plan(run(sg.Graph([x], formula(x), name="f"), passes.default)), machine)
-    start = text.index("@step0.kernel.range(")
+    start = text.index("@step0.kernel.range(" if size == "n" else "@step0.kernel(")
     return text[start : text.index("\n}", start)]
+
+
+@pytest.mark.parametrize(
+    ("size", "stores"),
+    [
+        (8, ["8"]),
+        (12, ["4"]),  # three times
+        (20, ["4"]),
+        (26, ["8", "masked 4"]),
+        (29, ["8", "masked 8"]),
+        (36, ["8", "4"]),
+        (3, ["masked 4"]),
+    ],
+)
+def test_known_sizes_have_short_ends(size: int, stores: list[str]) -> None:
+    text = main_function(lambda x: x + 1, AVX2, size=size)
+    found = re.findall(r"store <(\d+) x double>|@llvm.(masked).store.v(\d+)f64", text)
+    assert [whole or f"masked {lanes}" for whole, _, lanes in found] == stores
+
+
+@pytest.mark.parametrize("size", [5, 15, 16, 17, 33])
+def test_few_turns_of_a_heavy_kernel_have_one_loop(size: int) -> None:
+    def heavy(x: Tensor) -> Tensor:
+        return sg.sin(x) * sg.cos(x) * sg.exp(x) * sg.log(x) * sg.tanh(x) * sg.atan(x)
+
+    text = main_function(heavy, AVX2, size=size)
+    stores = re.findall(r"store <(\d+) x double>|@llvm.masked.store.v(\d+)f64", text)
+    assert len(stores) == (1 if size < 32 else 2)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int8"])
+def test_known_sizes_touch_nothing_beyond(dtype: str) -> None:
+    for size in (*range(1, 21), 26, 29, 36, 61):
+        x = sg.vector("x", size=size, dtype=dtype)
+        f = sg.function([x], [x * x, sg.max(-x)])
+        read, written, largest = (
+            np.arange(1, size + 17).astype(dtype),
+            np.full(size + 16, 77, dtype),
+            np.empty((), dtype),
+        )
+        f.into([written[8:-8], largest], read[8:-8])
+        assert (written[8:-8] == read[8:-8] ** 2).all()
+        assert (written[:8] == 77).all()
+        assert (written[-8:] == 77).all()
+        assert largest == -9
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from symgrad_compiler.backends.llvm.guard import KernelGuard
 from symgrad_compiler.backends.llvm.ir import BITS, Value, literal
 from symgrad_compiler.backends.llvm.kernel_memory import KernelMemory
 from symgrad_compiler.backends.llvm.maths import Maths
-from symgrad_compiler.backends.llvm.nest import LIGHT
+from symgrad_compiler.backends.llvm.nest import FEW, LIGHT, MODERATE
 from symgrad_compiler.backends.llvm.quotients import Quotients
 from symgrad_compiler.backends.llvm.reductions import Accumulators
 from symgrad_compiler.backends.llvm.scalars import FLOATS, Code, kind_of
@@ -70,6 +70,8 @@ class KernelBody(KernelMemory):
         size: Dim = 0
         for stream in self.streaming:
             size = size + stream.storage.size * stream.storage.dtype.itemsize
+        if isinstance(size, int) and size <= lanes_of.STREAMED:
+            return None
         starts = [self.f.offset(self._at(stream), start, stream.kind) for stream in self.streaming]
         return lanes_of.is_streamed(self.code, starts, self.sizes(size), self.machine.vector_bytes)
 
@@ -198,9 +200,15 @@ class KernelBody(KernelMemory):
             return [(lanes, False)]
         if not self.machine.has_masks:
             return [(lanes, False), (1, False)]
-        if isinstance(extent, int) and extent < lanes:
+        turns = FEW if self.kernel.weight > MODERATE and len(self.order) == 1 else 1
+        if isinstance(extent, int) and extent < turns * lanes:
             return [(lanes, True)]
-        return [(lanes, False), (lanes if self.kernel.weight <= LIGHT else self.register_lanes, True)]
+        end = lanes if self.kernel.weight <= LIGHT else self.register_lanes
+        if not isinstance(extent, int) or self.kernel.reductions:
+            return [(lanes, False), (end, True)]
+        while end > self.register_lanes and 2 * (extent % lanes) <= end:
+            end //= 2
+        return [(lanes, False), (end, extent % end != 0)]
 
     def _vector_loop(
         self,
@@ -228,14 +236,14 @@ class KernelBody(KernelMemory):
             if accumulators and accumulators[0].lanes != lanes:
                 accumulators = self.sums.into_lane(self.sums.fold(accumulators), lanes)
             saved = (self.current_lanes, self.mask, self.streams_now)
-            self.streams_now = None if masked or lanes == 1 else self._streams_now(start)
+            self.streams_now = None if masked or lanes < self.lanes else self._streams_now(start)
 
             def inside(
                 index: Value, now: list[Value], lanes: int = lanes, masked: bool = masked
             ) -> Sequence[Value]:
                 self.current_lanes = lanes
                 self.mask = lanes_of.lane_mask(self.code, index, stop, lanes) if masked else None
-                once = masked and lanes < self.lanes and len(self.order) == 1
+                once = 1 < lanes < self.lanes and len(self.order) == 1
                 with self.maths.apart() if once else nullcontext():
                     return body(index, now)
 

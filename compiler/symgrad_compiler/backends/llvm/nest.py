@@ -24,6 +24,9 @@ MODERATE = 60
 BY_TABLES = frozenset({"erf", "erfc", "ndtr", "gelu", "gelu_derivative"})
 #: The masked end behind the main loop has vectors as wide in kernels up to this weight, else of one register.
 LIGHT = 120
+#: For so many turns, a loop in narrower vectors that has no end is worth its shorter code; and so is a masked
+#: loop alone in kernels beyond MODERATE.
+FEW = 4
 
 
 class Nest:
@@ -126,8 +129,12 @@ class Nest:
             times //= 2 if self.kernel.weight <= MODERATE else 4
         elif self._looks_up():
             times //= 2
-        while times > 1 and isinstance(extent, int) and lanes * times > max(extent, lanes):
-            times //= 2
+        if isinstance(extent, int):
+            while times > 1 and lanes * times > extent:
+                times //= 2
+            if extent <= FEW * lanes * times and extent % lanes == 0:
+                while extent % (lanes * times):
+                    times //= 2
         return lanes * times
 
     def _looks_up(self) -> bool:
