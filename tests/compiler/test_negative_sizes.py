@@ -123,16 +123,16 @@ def wanted_of(name: str, cut: Function, shape: tuple[int, int]) -> Any:
         return None
 
 
-@pytest.mark.parametrize("cut", SLICES[:3], ids=range(3))
+@pytest.mark.parametrize("cut", SLICES[:1], ids=range(1))
 @pytest.mark.parametrize("name", [*EMPTY, *OTHERS])
 def test_slices_of_nothing(name: str, cut: Function, backend: str) -> None:
     slices_of_nothing(name, cut, backend)
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("cut", SLICES[3:], ids=range(3, len(SLICES)))
+@pytest.mark.parametrize("cut", SLICES[1:], ids=range(1, len(SLICES)))
 @pytest.mark.parametrize("name", [*EMPTY, *OTHERS])
-def test_stepped_slices_of_nothing(name: str, cut: Function, backend: str) -> None:
+def test_other_slices_of_nothing(name: str, cut: Function, backend: str) -> None:
     slices_of_nothing(name, cut, backend)
 
 
