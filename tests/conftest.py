@@ -97,7 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _is_native(module: str, test: pytest.Item | Any) -> bool:
     """Whether a run on the native backend is enough: NumPy's turn is then the campaign's."""
-    is_op = module.startswith("tests.ops.") and not module.endswith(".test_matrix")
+    is_op = module.startswith("tests.ops.") and not module.endswith((".test_matrix", ".test_limits"))
     return is_op or test.get_closest_marker("native") is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import llvmlite.binding as llvm
 import pytest
 
-from symgrad_compiler.backends.llvm.target import LEVELS, _missing
+from symgrad_compiler.backends.llvm.target import LEVELS, missing
 
 
 def skip_unless_below(level: str) -> None:
@@ -13,7 +13,7 @@ def skip_unless_below(level: str) -> None:
     if not llvm.get_process_triple().startswith("x86_64"):
         pytest.skip("levels of x86-64")
     features = llvm.get_host_cpu_features()
-    fitting = [name for name, needs in LEVELS.items() if not _missing(needs, features)]
+    fitting = [name for name, needs in LEVELS.items() if not missing(needs, features)]
     if level not in fitting:
         pytest.skip(f"this processor cannot run {level}")
     if level == fitting[-1]:

@@ -93,18 +93,18 @@ LEVELS = {
 
 def _require_level(level: str, levels: Mapping[str, str], features: Mapping[str, bool]) -> None:
     """Refuse a level that is not known, on which LLVM ends the process, or that this processor cannot run."""
-    fitting = [name for name, needs in levels.items() if not _missing(needs, features)]
+    fitting = [name for name, needs in levels.items() if not missing(needs, features)]
     if level in fitting:
         return
     facts: list[tuple[str, object]] = [("known here", ", ".join(fitting) or "none"), ("got", repr(level))]
     what = f"SYMGRAD_CPU names no level of processors: {level!r:.60}"
     if level in levels:
         what = f"this processor is none of level {level}"
-        facts.append(("missing", ", ".join(_missing(levels[level], features))))
+        facts.append(("missing", ", ".join(missing(levels[level], features))))
     raise CompileError(what, facts=facts, hint="leave SYMGRAD_CPU empty to use all that the processor has")
 
 
-def _missing(needs: str, features: Mapping[str, bool]) -> list[str]:
+def missing(needs: str, features: Mapping[str, bool]) -> list[str]:
     return [f[1:] for f in needs.split(",") if f.startswith("+") and not features.get(f[1:], False)]
 
 
