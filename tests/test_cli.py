@@ -107,6 +107,16 @@ def test_names_are_listed_in_any_encoding(folder: Path) -> None:
     assert "gr\\xf6\\xdfe" in done.stdout
 
 
+def test_nobody_listens(folder: Path) -> None:
+    """Standard output that is closed, and a reader who has gone."""
+    cache.store("a" * 64, cache.Entry({"name": "f"}, {"code": b"x"}))
+    listing = f"{sys.executable} -m symgrad cache list"
+    for command in (f"{listing} >&-", f"{listing} | true"):
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+        assert done.returncode == 0
+        assert done.stderr == ""
+
+
 def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status: int = parsed.run(parsed)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is, where it was closed: `symgrad cache clear >&-`
+            sys.stdout.flush()
     except SymgradError as error:
         print(f"symgrad: {error}", file=sys.stderr)
         return 1
