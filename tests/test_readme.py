@@ -29,6 +29,20 @@ def test_the_first_program(tmp_path: Path, request: pytest.FixtureRequest) -> No
         assert found[2] == text, "run pytest with --update-golden, and read the difference"
 
 
+def test_counts() -> None:
+    """Of ops and rules: those of the pages that are generated."""
+    page = PAGE.read_text(encoding="utf-8")
+    ops, functions = re.search(r"(\d+) ops, and (\d+) functions", _doc("ops")).groups()  # type: ignore[union-attr]
+    assert f"{ops} ops and {functions} functions by the names" in page
+    default, fast = (part.count("\n| `") for part in _doc("rules").split("## fast"))
+    assert f"{default + fast} rules, each" in page
+    assert f"{default} in the default pipeline (exact, rounding, stable), {fast} on demand (fast)" in page
+
+
+def _doc(name: str) -> str:
+    return (PAGE.parent / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
 def test_a_part_of_a_line_is_not_what_the_line_assigns() -> None:
     x = sg.vector("x", size="n")
     cost = sg.mean(sg.exp(x) * x)
