@@ -139,13 +139,17 @@ class _Micro:
         """Ask for what will be read some steps later, where that many loads more hold up nothing: the panels
         come from the second cache, those of A at first from the third."""
         f, p, bytes_ = self.f, self.f.parameters, self.tiles.bytes
-        lines = -(-self.rows * bytes_ // _LINE), self.vectors * self.lanes * bytes_ // _LINE
+        lines = -(-self.rows * bytes_ // _LINE), self._register(self.vectors) // _LINE
         if self.rows + self.vectors + sum(lines) > _LOADS * self.rows * self.vectors:
+            self._ask_beside(b)
             return
         ahead = f.offset(a, self.code.multiply(p["a_step"], literal(FURTHER, "i64")), self.kind)
         for at, count in ((ahead, lines[0]), (f.bytes_on(b, self.further), lines[1])):
             for i in range(count):
                 self._ask(f.field(at, _LINE * i), False, 3)
+
+    def _ask_beside(self, b: Value) -> None:
+        """Ask for less, where loads take a good part of the time."""
 
     def _ask_for_c(self) -> None:
         """C comes while the sums are made: where the inner dimension is short, waiting for it would take as
@@ -294,7 +298,13 @@ class _Further(_Micro):
 
 
 class _Packing(_Further):
-    """The one that packs B."""
+    """The one that packs B. It asks for the next panel but one, which lies beside this: nothing else does,
+    as steps of the inner dimension are far from each other."""
+
+    def _ask_beside(self, b: Value) -> None:
+        panel = self._register(self.vectors)
+        for at in range(2 * panel, 3 * panel, _LINE):
+            self._ask(self.f.field(b, at), False, 3)
 
     def _further(self, to: Value, b: Value) -> Value:
         f = self.f
