@@ -299,3 +299,15 @@ def test_no_product_spills() -> None:
     assert "rsp" not in steps[0]
     # a number that is needed behind the steps alone may be read from there
     assert not [line for line in body.splitlines() if "zmm" in line and "rsp" in line and "vmov" in line]
+
+
+@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize("rows", range(1, 12))
+def test_the_last_rows_of_few_columns(rows: int, adds: bool) -> None:
+    """They share rows with the tile before, but where the result is added to."""
+    rng = np.random.default_rng(rows)
+    a, w, c = rng.normal(size=(rows, 100)), rng.normal(size=(10, 100)), rng.normal(size=(rows + 2, 10))
+    wanted = c.copy()
+    wanted[1:-1] = 0.5 * (a @ w.T) + adds * c[1:-1]
+    multiply(a, w.T, c[1:-1], 0.5, adds)
+    np.testing.assert_allclose(c, wanted, rtol=1e-12, atol=1e-12)

@@ -49,6 +49,18 @@ def table(tiles: Tiles) -> str:
     return f"micro.{tiles.kind}"
 
 
+def asks_beside(tiles: Tiles, rows: int, vectors: int) -> bool:
+    """Whether loads take so much of a tile's time that only B is asked for; where it is in place, the panel
+    next but one. That lies beside this one, while a step of the inner dimension may be a page away."""
+    lines = -(-rows * tiles.bytes // _LINE) + lines_of_b(tiles, vectors)
+    return rows + vectors + lines > _LOADS * rows * vectors
+
+
+def lines_of_b(tiles: Tiles, vectors: int) -> int:
+    """The lines of a step of B."""
+    return vectors * tiles.lanes * tiles.bytes // _LINE
+
+
 def emit_micro_kernels(module: Module, tiles: Tiles) -> None:
     """All functions and their table."""
     names = []
@@ -64,6 +76,9 @@ def emit_micro_kernels(module: Module, tiles: Tiles) -> None:
 
 class _Micro:
     """One micro-kernel. `streams` are the pointers that go on with each step: B, then those to A."""
+
+    #: Whether it always reads B in place.
+    leads = False
 
     def __init__(self, module: Module, tiles: Tiles, rows: int, vectors: int, name: str) -> None:
         self.tiles, self.rows, self.vectors = tiles, rows, vectors
@@ -136,20 +151,18 @@ class _Micro:
         return made
 
     def _prefetch(self, a: Value, b: Value) -> None:
-        """Ask for what will be read some steps later, where that many loads more hold up nothing: the panels
-        come from the second cache, those of A at first from the third."""
-        f, p, bytes_ = self.f, self.f.parameters, self.tiles.bytes
-        lines = -(-self.rows * bytes_ // _LINE), self._register(self.vectors) // _LINE
-        if self.rows + self.vectors + sum(lines) > _LOADS * self.rows * self.vectors:
-            self._ask_beside(b)
-            return
-        ahead = f.offset(a, self.code.multiply(p["a_step"], literal(FURTHER, "i64")), self.kind)
-        for at, count in ((ahead, lines[0]), (f.bytes_on(b, self.further), lines[1])):
-            for i in range(count):
-                self._ask(f.field(at, _LINE * i), False, 3)
-
-    def _ask_beside(self, b: Value) -> None:
-        """Ask for less, where loads take a good part of the time."""
+        """Ask for what will be read some steps later, as far as loads hold up nothing: the panels come from
+        the second cache, those of A at first from the third."""
+        f, p = self.f, self.f.parameters
+        if not asks_beside(self.tiles, self.rows, self.vectors):
+            ahead = f.offset(a, self.code.multiply(p["a_step"], literal(FURTHER, "i64")), self.kind)
+            for i in range(-(-self.rows * self.tiles.bytes // _LINE)):
+                self._ask(f.field(ahead, _LINE * i), False, 3)
+        lines = lines_of_b(self.tiles, self.vectors)
+        if self.rows + self.vectors + lines <= self.rows * self.vectors:
+            there = f.bytes_on(b, self.further)
+            for i in range(lines):
+                self._ask(f.field(there, _LINE * i), False, 3)
 
     def _ask_for_c(self) -> None:
         """C comes while the sums are made: where the inner dimension is short, waiting for it would take as
@@ -282,6 +295,8 @@ class _Further(_Micro):
     """One in which `to` goes on with each step too."""
 
     def _further_bytes(self) -> Value:
+        if self.leads and asks_beside(self.tiles, self.rows, self.vectors):
+            return literal(2 * self._register(self.vectors), "i64")
         return self.code.multiply(self.f.parameters["b_step"], literal(FURTHER * self.tiles.bytes, "i64"))
 
     def _streams(self) -> list[Value]:
@@ -298,13 +313,9 @@ class _Further(_Micro):
 
 
 class _Packing(_Further):
-    """The one that packs B. It asks for the next panel but one, which lies beside this: nothing else does,
-    as steps of the inner dimension are far from each other."""
+    """The one that packs B."""
 
-    def _ask_beside(self, b: Value) -> None:
-        panel = self._register(self.vectors)
-        for at in range(2 * panel, 3 * panel, _LINE):
-            self._ask(self.f.field(b, at), False, 3)
+    leads = True
 
     def _further(self, to: Value, b: Value) -> Value:
         f = self.f

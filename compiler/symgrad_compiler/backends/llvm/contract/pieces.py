@@ -236,8 +236,7 @@ class Pieces(Shared):
             there = block.packed(panel)
             b = self.select(in_place, block.source(panel), there)
             b_step = job[Request.B_ROW].where(in_place, columns)
-            knows = self.both(in_place, job[Request.B_AHEAD].differs(0))
-            following = self.at(b, job[Request.B_AHEAD].where(knows, b_step * micro.FURTHER))
+            following = self.at(b, self._following(in_place, b_step))
             panel_ahead = f.bytes_on(after, ((panel - block.first) * inner * further).value)
             to = self.select(is_normal, following, self.select(leads, there, panel_ahead))
             at = self.at(c, panel * columns)
@@ -256,6 +255,16 @@ class Pieces(Shared):
 
         every(f, block.first, block.whole, 1, full_tile)
         f.when(block.whole < block.last, ragged)
+
+    def _following(self, in_place: Value, b_step: Int) -> Int:
+        """How far behind a row of a panel of B lies what a micro-kernel asks for: some steps, or where panels
+        of the same number will be needed next, or two panels of B in place."""
+        tiles, job = self.tiles, self.job
+        steps = b_step * micro.FURTHER
+        if micro.asks_beside(tiles, tiles.rows, tiles.vectors):
+            return self.number(2 * tiles.columns).where(in_place, steps)
+        knows = self.both(in_place, job[Request.B_AHEAD].differs(0))
+        return job[Request.B_AHEAD].where(knows, steps)
 
 
 class _Block:

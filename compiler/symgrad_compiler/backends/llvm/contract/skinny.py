@@ -24,6 +24,8 @@ from symgrad_compiler.backends.llvm.splitting import RANGE
 #: The most columns; the inner dimension from which on registers along it pay.
 MOST_COLUMNS, LEAST_INNER = 24, 64
 _ONE = literal(1, "i64")
+#: Bytes of a line of the caches.
+_LINE = 64
 
 
 def skinny_name(tiles: Tiles) -> str:
@@ -35,10 +37,10 @@ def shape(tiles: Tiles) -> tuple[int, int]:
     return (5, 5) if tiles.rows * tiles.vectors >= 24 else (3, 4)
 
 
-def asked(rows: int) -> int:
+def asked(tiles: Tiles, rows: int) -> int:
     """How many rows of the next tile, or of this one in the next round where that is known, a group of
-    columns asks for: half, since there mostly are two groups."""
-    return rows - rows // 2
+    columns asks for: half, since there mostly are two groups; one, where a step is half a line."""
+    return 1 if tiles.lanes * tiles.bytes < _LINE else rows - rows // 2
 
 
 def emit_skinny(module: Module, tiles: Tiles) -> None:
@@ -62,6 +64,7 @@ class _Skinny:
     def __init__(self, module: Module, tiles: Tiles) -> None:
         self.tiles = tiles
         self.f: Function = module.function(skinny_name(tiles), [("job", "ptr"), *RANGE[1:]])
+        self.code = Code(self.f, machine=tiles.machine)
         self.job = Words(self.f, self.f.parameters["job"])
 
     def number(self, value: int) -> Int:
@@ -75,7 +78,12 @@ class _Skinny:
         start, stop = (Int(f, f.parameters[n]) for n in ("start", "stop"))
         whole = start + (stop - start) // most * most
         every(f, start, whole, most, lambda row: self._rows(row, most))
-        every(f, whole, stop, 1, lambda row: self._rows(row, 1))
+        left, adds = stop - whole, self.job[Request.ADDS]
+        f.either(
+            self.code.logical_and(self.code.logical_and(left >= 2, stop - start >= most), adds.equals(0)),
+            lambda: self._rows(stop - most, most),
+            lambda: every(f, whole, stop, 1, lambda row: self._rows(row, 1)),
+        )
         f.do("ret void")
 
     def _rows(self, row: Int, rows: int) -> None:
@@ -99,7 +107,8 @@ class _Skinny:
             c_row, c_column = job[Request.C_ROW], job[Request.C_COLUMN]
             following = job[Request.A_AHEAD]
             further = following.where(following.differs(0), a_row * rows)
-            ahead = self.at(a, further + a_row * (number * (rows // 2)).at_most(rows // 2))
+            asks = asked(self.tiles, rows)
+            ahead = self.at(a, further + a_row * (number * asks).at_most(rows - asks))
             adds = job[Request.ADDS]
             call(f, kernel, a, a_row, b, b_column, to, c_row, c_column, inner, alpha, adds, ahead)
 
@@ -113,7 +122,7 @@ class _Tile:
     def __init__(self, module: Module, tiles: Tiles, rows: int, columns: int) -> None:
         self.tiles, self.rows, self.columns = tiles, rows, columns
         self.kind, self.lanes = tiles.kind, tiles.lanes
-        self.asked = asked(rows)
+        self.asked = asked(tiles, rows)
         parameters = [("a", "ptr"), ("a_row", "i64"), ("b", "ptr"), ("b_column", "i64"), ("c", "ptr")]
         parameters += [("c_row", "i64"), ("c_column", "i64"), ("inner", "i64"), ("alpha", tiles.kind)]
         parameters += [("adds", "i64"), ("ahead", "ptr")]
