@@ -129,8 +129,14 @@ def test_slices_of_nothing(name: str, cut: Function, backend: str) -> None:
     slices_of_nothing(name, cut, backend)
 
 
+def others() -> list[Any]:
+    """The other slices; every second is a campaign's."""
+    marks = [[], [pytest.mark.campaign]]
+    return [pytest.param(cut, id=str(i), marks=marks[i % 2]) for i, cut in enumerate(SLICES)][1:]
+
+
 @pytest.mark.native
-@pytest.mark.parametrize("cut", SLICES[1:], ids=range(1, len(SLICES)))
+@pytest.mark.parametrize("cut", others())
 @pytest.mark.parametrize("name", [*EMPTY, *OTHERS])
 def test_other_slices_of_nothing(name: str, cut: Function, backend: str) -> None:
     slices_of_nothing(name, cut, backend)

@@ -193,20 +193,21 @@ class KernelBody(KernelMemory):
     # ---- vectors ------------------------------------------------------------------------------------
 
     def _segments(self, axis: int) -> list[tuple[int, bool]]:
-        """(lanes, masked) of the loops that together run through the vector axis."""
+        """(lanes, masked) of the loops that together run through the vector axis: the main loop, and one for
+        what is left at its end."""
         extent = self.axes[axis].extent
         lanes = self.lanes
         if lanes == 1 or (isinstance(extent, int) and extent % lanes == 0):
             return [(lanes, False)]
         if not self.machine.has_masks:
             return [(lanes, False), (1, False)]
-        turns = FEW if self.kernel.weight > MODERATE and len(self.order) == 1 else 1
-        if isinstance(extent, int) and extent < turns * lanes:
+        few = FEW if self.kernel.weight > MODERATE and len(self.order) == 1 else 1
+        if isinstance(extent, int) and extent < few * lanes:
             return [(lanes, True)]
         end = lanes if self.kernel.weight <= LIGHT else self.register_lanes
         if not isinstance(extent, int) or self.kernel.reductions:
             return [(lanes, False), (end, True)]
-        while end > self.register_lanes and 2 * (extent % lanes) <= end:
+        while end > self.register_lanes and 2 * (extent % lanes) <= end:  # as wide as what is left
             end //= 2
         return [(lanes, False), (end, extent % end != 0)]
 
