@@ -59,8 +59,8 @@ _MODULES: dict[str, str] = {
     "symgrad.ops.pooling": "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d",
     "symgrad.ops.power": "pow float_power",
     "symgrad.ops.inverse": "asin acos atan asinh acosh atanh atan2 hypot",
-    "symgrad.ops.special": "erf erfc erfinv ndtr gammaln digamma polygamma xlogy xlog1py logit sinc "
-    "leaky_relu elu gelu silu hard_tanh",
+    "symgrad.ops.special": "erf erfc erfinv ndtr log_ndtr inverse_mills gammaln digamma polygamma xlogy "
+    "xlog1py logit sinc leaky_relu elu gelu silu hard_tanh",
     "symgrad.ops.rearrange": "swapaxes ravel atleast_1d atleast_2d broadcast_arrays broadcast_shapes flip "
     "roll tile repeat",
     "symgrad.ops.padding": "pad",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
+from itertools import zip_longest
 from math import factorial, pi, prod
 
 #: ln(2) as a number of 32 bits, whose products with exponents are exact, and the rest as two numbers.
@@ -95,6 +96,21 @@ COS_PI = (
     -4.934802200544679, 4.058712126416765, -1.3352627688538095, 0.23533063028399223, -0.025806887964701878,
     0.001929493874894941, -0.00010370082971594627,
 )  # fmt: skip
+
+
+def _laplace(terms: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """1 / (1 + 2 u / (1 + 3 u / (1 + ... terms u))) as a quotient of two polynomials in u."""
+    top, bottom = [1], [1]
+    for k in range(terms, 1, -1):
+        longer = [a + k * b for a, b in zip_longest([*top, 0], [0, *bottom], fillvalue=0)]
+        top, bottom = longer, top
+    return tuple(float(c) for c in bottom if c), tuple(float(c) for c in top if c)
+
+
+#: a (ndtr'(a) / ndtr(-a) - a) in u = 1 / a^2, for a >= MILLS_FROM: Laplace's continued fraction of the normal
+#: tail, without its first term (Abramowitz and Stegun, 26.2.14).
+MILLS_TOP, MILLS_BOTTOM = _laplace(33)
+MILLS_FROM = 5.0
 
 # ---- derivatives that cancel beside a zero: expanded in the distance from it ------------------------------
 #

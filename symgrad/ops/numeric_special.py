@@ -102,6 +102,47 @@ def ndtr(x: Array) -> Array:
 
 
 @in_double
+def log_ndtr(x: Array) -> Array:
+    """log(ndtr(x)): below -1, ndtr(x) = ndtr'(x) / r of the inverse Mills ratio r, so that nothing underflows."""
+    left = x < -1
+    ratio = _inverse_mills(numpy.minimum(x, -1))
+    far = -0.5 * x * x - (numpy.log(ratio) + log(sqrt(2 * pi)))
+    return numpy.where(left, far, numpy.log1p(-ndtr(-numpy.where(left, 0, x))))
+
+
+def _mills_factor(a: Array) -> tuple[Array, Array]:
+    """u = 1 / a^2, and a (r(-a) - a) of the inverse Mills ratio r, for a >= MILLS_FROM; anything below."""
+    u = 1 / numpy.square(numpy.maximum(a, fits.MILLS_FROM))
+    return u, polynomial(u, fits.MILLS_TOP) / polynomial(u, fits.MILLS_BOTTOM)
+
+
+def _inverse_mills(x: Array) -> Array:
+    """ndtr'(x) / ndtr(x)."""
+    a = -x
+    inner = numpy.maximum(x, -0.7)
+    right = _gaussian(0.5, inner) / sqrt(2 * pi) / ndtr(inner)
+    near = sqrt(2 / pi) / _erfc_right(sqrt(0.5) * numpy.clip(a, 0, fits.MILLS_FROM), 1.0)
+    _, factor = _mills_factor(a)
+    left = numpy.where(a < fits.MILLS_FROM, near, a + factor / numpy.maximum(a, 1))
+    return numpy.where(a > 0.7, left, right)
+
+
+@in_double
+def inverse_mills(x: Array) -> Array:
+    """ndtr'(x) / ndtr(x)."""
+    return _inverse_mills(x)
+
+
+@in_double
+def inverse_mills_derivative(x: Array) -> Array:
+    """-r (x + r) of the inverse Mills ratio r; where the sum cancels, with f = a (x + r), a = -x: -(f + (f / a)^2)."""
+    ratio = _inverse_mills(x)
+    u, factor = _mills_factor(-x)
+    near = numpy.where(ratio == 0, 0.0, -ratio * (x + ratio))
+    return numpy.where(x <= -fits.MILLS_FROM, -(factor + u * factor * factor), near)
+
+
+@in_double
 def logit(x: Array) -> Array:
     """log(x / (1 - x)); around 1/2 as log(1 + (2x - 1) / (1 - x)), where 2x - 1 is exact."""
     near = numpy.log1p((2 * x - 1) / (1 - x))

@@ -8,6 +8,7 @@ is the derivative of them all.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from symgrad.errors import DTypeError, GraphError, ShapeError
@@ -60,6 +61,59 @@ erfinv: Elementwise = elementwise("erfinv(x)", "the inverse of erf; infinite at 
 ndtr: Elementwise = elementwise("ndtr(x)", "the distribution function of the standard normal distribution, erfc(-x / sqrt(2)) / 2", accepts=FLOATS,
                    d_x=lambda x, out: 1 / math.sqrt(2 * math.pi) * gaussian(0.5, x),
                    numpy="numeric.ndtr({x}, out={out})", scalar=lambda b, x: b.call("ndtr", x))  # fmt: skip
+
+# Derivatives of log(ndtr(x)) are polynomials in x and the inverse Mills ratio r = ndtr'(x) / ndtr(x), in which x + r
+# cancels on the left: there they are taken of the continued fraction of x (x + r).
+
+log_ndtr: Elementwise = elementwise("log_ndtr(x)", "log(ndtr(x)), also where ndtr(x) is 0 or 1", accepts=FLOATS,
+                       d_x=lambda x, out: inverse_mills(x),
+                       numpy="numeric.log_ndtr({x}, out={out})", scalar=lambda b, x: b.call("log_ndtr", x))  # fmt: skip
+
+inverse_mills: Elementwise = elementwise("inverse_mills(x)", "ndtr'(x) / ndtr(x), the inverse of the ratio of Mills", accepts=FLOATS,
+                            d_x=lambda x, out: inverse_mills_derivative(x),
+                            numpy="numeric.inverse_mills({x}, out={out})",
+                            scalar=lambda b, x: b.call("inverse_mills", x))  # fmt: skip
+
+
+def _inverse_mills_second(x: Tensor, slope: Tensor) -> Tensor:
+    """-(r' (x + r) + r (1 + r')), on the left by `_mills_far`; 0 where r is."""
+    is_far = x <= -fits.MILLS_FROM
+    ratio = inverse_mills(x)
+    near = -_unless_zero(ratio, slope * (x + ratio) + ratio * (1 + slope))
+    return where(is_far, _mills_far(where(is_far, x, -fits.MILLS_FROM)), near)
+
+
+def _mills_far(x: Tensor) -> Tensor:
+    """The second derivative of r = -x - f(u) / x, u = 1 / x^2, f the quotient of two polynomials:
+    -2 u (f + 5 u f' + 2 u^2 f'') / x."""
+    u = reciprocal(square(x))
+    top, bottom = (
+        [_polynomial(u, _derived(c, n)) for n in range(3)] for c in (fits.MILLS_TOP, fits.MILLS_BOTTOM)
+    )
+    f = top[0] / bottom[0]
+    first = (top[1] - f * bottom[1]) / bottom[0]
+    second = (top[2] - f * bottom[2] - 2 * first * bottom[1]) / bottom[0]
+    return -2 * u / x * (f + u * (5 * first + 2 * u * second))
+
+
+def _derived(coefficients: Sequence[float], order: int) -> list[float]:
+    """The coefficients of a derivative of a polynomial."""
+    return [math.perm(k, order) * c for k, c in enumerate(coefficients)][order:]
+
+
+def _polynomial(u: Tensor, coefficients: Sequence[float]) -> Tensor:
+    """Two coefficients or more, by Horner's rule."""
+    found = coefficients[-2] + coefficients[-1] * u
+    for c in reversed(coefficients[:-2]):
+        found = c + u * found
+    return found
+
+
+inverse_mills_derivative: Elementwise = elementwise("inverse_mills_derivative(x)", "-r (x + r), r = inverse_mills(x)", accepts=FLOATS,
+                                       d_x=_inverse_mills_second,
+                                       numpy="numeric.inverse_mills_derivative({x}, out={out})",
+                                       scalar=lambda b, x: b.call("inverse_mills_derivative", x))  # fmt: skip
+
 
 # ---- gamma ------------------------------------------------------------------------------------------
 

@@ -176,6 +176,22 @@ CASES: list[Case] = [
         "torch.log(torch.sigmoid(x))",
         (1, 0, 0),
     ),
+    Case(
+        "log of a tail",
+        -50.0,
+        "sg.log(sg.special.ndtr(x))",
+        "jnp.log(jax.scipy.special.ndtr(x))",
+        "torch.log(torch.special.ndtr(x))",
+        (50.019984031905636, -0.999600956813196, 1.5923581891197387e-05),
+    ),
+    Case(
+        "log of a tail",
+        -50.0,
+        "sg.special.log_ndtr(x)",
+        "jax.scipy.special.log_ndtr(x)",
+        "torch.special.log_ndtr(x)",
+        (50.019984031905636, -0.999600956813196, 1.5923581891197387e-05),
+    ),
     same("log(1 + x)", 1e-20, "np.log(1 + x)", 1, -1, 2),
     # ---- tails
     same("tail", 20.0, "np.tanh(x)", 4 * E40, -8 * E40, 16 * E40),

@@ -121,6 +121,23 @@ def _polygamma(order: int) -> Callable[[Any], Any]:
     return lambda x: mpmath.psi(order, x)
 
 
+def _mills(order: int) -> Callable[[Any], Any]:
+    """A derivative of r = ndtr'(x) / ndtr(x), by r' = -r (x + r)."""
+
+    def reference(x: Any) -> Any:
+        with mpmath.workdps(80):
+            r = mpmath.npdf(x) / mpmath.ncdf(x)
+            found = [r]
+            for n in range(order):  # Leibniz' rule
+                sums = [x + r, 1 + found[1] if n else 0, *found[2:]]
+                found.append(
+                    -mpmath.fsum(mpmath.binomial(n, k) * found[n - k] * sums[k] for k in range(n + 1))
+                )
+            return +found[order]
+
+    return reference
+
+
 def _gelu_tanh_slope(x: Any) -> Any:
     c = mpmath.mpf("0.044715")
     z, slope = 2 * TANH_SCALE * (x + c * x**3), 2 * TANH_SCALE * (1 + 3 * c * x * x)
@@ -169,6 +186,14 @@ SPECIAL: dict[str, Accuracy] = {
         ((-38, 9), (-6, 6), (-1, 1), (-38.5, -20)),
         (4, 4, 4),
         (0, 0, SUBNORMAL),
+    ),
+    "log_ndtr": Accuracy(
+        sg.special.log_ndtr,
+        lambda x: mpmath.log(mpmath.ncdf(x)) if x < 0 else mpmath.log1p(-mpmath.ncdf(-x)),
+        (_mills(0), _mills(1), _mills(2), _mills(3)),
+        ((-9, 9), (-2, 0), (-6, -4), (-40, -5), (-1e4, -8), (0, 37)),
+        (4, 4, 120, 5e4, 6e5),
+        (SUBNORMAL,) * 5,
     ),
     "erfinv": Accuracy(
         sg.erfinv,

@@ -13,6 +13,7 @@ from symgrad.ops.special import (
     gaussian,
     gelu_derivative,
     gelu_tanh_derivative,
+    inverse_mills_derivative,
     silu_derivative,
     xlogx,
     xlogx_derivative,
@@ -26,6 +27,16 @@ K = A + 0.05 * np.sign(A)
 def _normal(x: Any) -> Any:
     """The density of the standard normal distribution."""
     return np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+
+
+def _hazard(x: Any) -> Any:
+    """The density over the distribution function of the standard normal distribution."""
+    return np.sqrt(2 / np.pi) / scipy.special.erfcx(-x / np.sqrt(2))
+
+
+def _hazard_slope(x: Any) -> Any:
+    """Its derivative, from its limit -1 on the left to 0 on the right."""
+    return np.where(np.abs(x) > 1e6, -1.0 * (x < 0), -_hazard(x) * (x + _hazard(x)))
 
 
 def _gated_slope(x: Any, z: Any, slope: Any) -> Any:
@@ -42,6 +53,11 @@ SPECIAL: dict[str, list[Sample]] = {
     "erfc": [one("erfc", scipy.special.erfc, A)],
     "erfinv": [one("erfinv", scipy.special.erfinv, U - 0.5)],
     "ndtr": [one("ndtr", scipy.special.ndtr, A)],
+    "log_ndtr": [one("log_ndtr", scipy.special.log_ndtr, A)],
+    "inverse_mills": [one("inverse_mills", _hazard, A)],
+    "inverse_mills_derivative": [
+        Sample(inverse_mills_derivative, (A,), _hazard_slope),
+    ],
     "gammaln": [one("gammaln", scipy.special.gammaln, P), one("gammaln", scipy.special.gammaln, U - 1)],
     "digamma": [one("digamma", scipy.special.digamma, P), one("digamma", scipy.special.digamma, U / 2 - 0.6)],
     "polygamma": [

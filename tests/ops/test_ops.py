@@ -49,8 +49,10 @@ SPECIAL = {
     "erfinv": scipy.special.erfinv,
     "complex": numeric.complex_,
     **{
-        n: getattr(numeric, n) for n in ("gaussian", "erfc", "ndtr", "gammaln", "digamma", "xlogx_derivative")
+        n: getattr(numeric, n)
+        for n in ("gaussian", "erfc", "ndtr", "log_ndtr", "gammaln", "digamma", "xlogx_derivative")
     },
+    **{n: getattr(numeric, n) for n in ("inverse_mills", "inverse_mills_derivative")},
     **{
         n + end: getattr(numeric, n + end)
         for n in ("silu", "gelu", "gelu_tanh")

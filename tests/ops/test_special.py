@@ -55,6 +55,11 @@ LIMITS: list[tuple[str, float, tuple[float, ...]]] = [
     ("erfc", 30.0, (0, 0, 0, 0)),
     ("ndtr", -INF, (0, 0, 0, 0)),
     ("ndtr", INF, (1, 0, 0, 0)),
+    ("log_ndtr", -INF, (-INF, INF, -1, 0)),
+    ("log_ndtr", -1e200, (-INF, 1e200, -1, 0)),
+    ("log_ndtr", -1e100, (-5e199, 1e100, -1, 2e-300)),
+    ("log_ndtr", 1e200, (0, 0, 0, 0)),
+    ("log_ndtr", INF, (0, 0, 0, 0)),
     ("erfinv", 1.0, (INF, INF, INF)),
     ("erfinv", -1.0, (-INF, INF, -INF)),
     ("erfinv", 1.5, (NAN,)),
@@ -98,7 +103,7 @@ LIMITS: list[tuple[str, float, tuple[float, ...]]] = [
 ]
 BUILD = {
     "gelu tanh": lambda x: sg.gelu(x, approximate=True),
-    **{n: getattr(sg.special, n) for n in ("ndtr", "entr", "xlogx")},
+    **{n: getattr(sg.special, n) for n in ("ndtr", "log_ndtr", "entr", "xlogx")},
 }
 
 
@@ -144,7 +149,9 @@ def test_nothing_calls_back() -> None:
         assert "call back" not in f.plan(), name
 
 
-@pytest.mark.parametrize("name", ["erf", "erfc", "ndtr", "gammaln", "digamma", "polygamma(2)", "sinc"])
+@pytest.mark.parametrize(
+    "name", ["erf", "erfc", "ndtr", "log_ndtr", "gammaln", "digamma", "polygamma(2)", "sinc"]
+)
 def test_float32_is_near_float64(name: str, backend: str) -> None:
     """NumPy code computes in float64; native code within 2 units in the last place."""
     row = SPECIAL[name]

@@ -14,7 +14,7 @@ from symgrad.ops.kinds import FLOATS
 from symgrad.ops.reduce import max, prod, sum
 from symgrad.ops.select import maximum, relu
 from symgrad.ops.softmax import log_softmax, logsumexp, softmax
-from symgrad.ops.special import erf, erfc, erfinv, logit, ndtr, xlogx
+from symgrad.ops.special import erf, erfc, erfinv, log_ndtr, logit, ndtr, xlogx
 from symgrad.ops.transcendental import (
     cos,
     cosh,
@@ -164,6 +164,10 @@ ROWS: list[Rule] = [
     _stable(1 + erf(x), erfc(-x), "erfc_reflected"),
     _stable(1 - erfc(x), erf(x), "erf"),
     _stable(1 - ndtr(x), ndtr(-x), "ndtr"),
+    # log of what underflows, or is nearly 1
+    _stable(log(ndtr(x)), log_ndtr(x), "log_ndtr"),
+    _stable(log1p(-ndtr(x)), log_ndtr(-x), "log1p_ndtr"),
+    _stable(log(erfc(x)), log_ndtr(-math.sqrt(2) * x) + math.log(2), "log_erfc"),
     # as written, erfc / 2 is its half; the double may overflow
     _stable(0.5 * (2 * x), x, "half_of_double"),
     _stable((2 * x) / 2, x, "double_over_two"),

@@ -100,6 +100,51 @@ def ndtr(b: Code, x: Value, single: bool) -> Value:
     return b.select(b.less(b.constant(0.0, x), x), b.subtract(b.constant(1.0, x), tail), tail)
 
 
+def log_ndtr(b: Code, x: Value, single: bool) -> Value:
+    """log1p(-ndtr(-x)); below -1, -x^2/2 - log(sqrt(2 pi) r) of the inverse Mills ratio r."""
+    is_left = b.less(x, like(x, -1))
+    ratio = b.call("inverse_mills", b.select(is_left, x, like(x, -1)))
+    tail = b.call("ndtr", b.negative(b.select(is_left, like(x, 0), x)))
+    found = b.call("log1p", b.select(is_left, b.subtract(ratio, like(x, 1)), b.negative(tail)))
+    bell = b.muladd(b.multiply(like(x, 0.5), x), x, like(x, math.log(math.sqrt(2 * math.pi))))
+    return b.select(is_left, b.negative(b.add(bell, found)), found)
+
+
+def _mills_factor(b: Code, a: Value) -> tuple[Value, Value]:
+    """u = 1 / a^2, and a (r(-a) - a) of the inverse Mills ratio r, for a >= MILLS_FROM; anything below."""
+    bounded = b.select(b.less(a, like(a, fits.MILLS_FROM)), like(a, fits.MILLS_FROM), a)
+    u = b.divide(like(a, 1), b.multiply(bounded, bounded))
+    return u, b.divide(b.polynomial(u, fits.MILLS_TOP), b.polynomial(u, fits.MILLS_BOTTOM))
+
+
+def inverse_mills(b: Code, x: Value, single: bool) -> Value:
+    """With g = exp(-x^2/2), c = erfcx(|x| / sqrt(2)) and t = g c / 2: sqrt(2 / pi) / c on the left,
+    g / sqrt(2 pi) / (1 - t) on the right; far on the left |x| + f / |x|."""
+    is_left = b.less(x, like(x, 0))
+    size = b.call("absolute", x)
+    near = _at_most(b, size, _END / math.sqrt(0.5))
+    scaled = b.add(*erfcx_by_pieces(b, b.multiply(near, like(x, math.sqrt(0.5))), single))
+    bell = gaussian(b, like(x, 0.5), x, single)
+    rest = b.subtract(like(x, 1), b.multiply(like(x, 0.5), b.multiply(bell, scaled)))
+    right = b.multiply(bell, like(x, 1 / math.sqrt(2 * math.pi)))
+    top = b.select(is_left, like(x, math.sqrt(2 / math.pi)), right)
+    found = b.divide(top, b.select(is_left, scaled, rest))
+    _, factor = _mills_factor(b, size)
+    far = b.add(size, b.divide(factor, size))
+    return b.select(b.less_equal(x, like(x, -fits.MILLS_FROM)), far, found)
+
+
+def inverse_mills_derivative(b: Code, x: Value, single: bool) -> Value:
+    """-r (x + r); far on the left, where the sum cancels, -(f + f^2 / x^2)."""
+    ratio = b.call("inverse_mills", x)
+    zero = like(x, 0)
+    near = b.multiply(b.negative(ratio), b.add(x, ratio))
+    near = b.select(b.equal(ratio, zero), zero, near)
+    u, factor = _mills_factor(b, b.negative(x))
+    far = b.negative(b.muladd(b.multiply(u, factor), factor, factor))
+    return b.select(b.less_equal(x, like(x, -fits.MILLS_FROM)), far, near)
+
+
 def erfinv(b: Code, x: Value, single: bool) -> Value:
     """A fit in w = -log(1 - x^2), then one step of Halley: y - d / (1 + y d), d = (erf(y) - x) / erf'(y)."""
     one = b.constant(1.0, x)
@@ -402,6 +447,9 @@ SPECIAL: dict[str, Callable[..., Value]] = {
     "erf": erf,
     "erfc": erfc,
     "ndtr": ndtr,
+    "log_ndtr": log_ndtr,
+    "inverse_mills": inverse_mills,
+    "inverse_mills_derivative": inverse_mills_derivative,
     "erfinv": erfinv,
     "gammaln": gammaln,
     "digamma": digamma,
@@ -416,4 +464,6 @@ SPECIAL: dict[str, Callable[..., Value]] = {
     "gelu_tanh_derivative": gelu_tanh_derivative,
 }
 #: Too long to be inlined.
-LONG = frozenset({"erfinv", "gammaln", "digamma", *OF_ORDER})
+LONG = frozenset(
+    {"erfinv", "log_ndtr", "inverse_mills", "inverse_mills_derivative", "gammaln", "digamma", *OF_ORDER}
+)
