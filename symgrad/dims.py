@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -88,11 +88,14 @@ class Size:
     3*n+2 floordiv(n, 2) -floordiv(-n, 4)
     """
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "_text", "terms")
 
-    def __init__(self, terms: Iterable[tuple[Monomial, int]]) -> None:
-        self.terms: tuple[tuple[Monomial, int], ...] = tuple(sorted(terms, key=_order))
+    def __init__(self, terms: Collection[tuple[Monomial, int]]) -> None:
+        self.terms: tuple[tuple[Monomial, int], ...] = (
+            tuple(sorted(terms, key=_order)) if len(terms) > 1 else tuple(terms)
+        )
         self._hash = hash(self.terms)
+        self._text = ""  # made when it is asked for: the normal form is sorted by the texts of its parts
 
     def __hash__(self) -> int:
         return self._hash
@@ -217,6 +220,11 @@ class Size:
     __index__ = __int__
 
     def __str__(self) -> str:
+        if not self._text:
+            self._text = self._written()
+        return self._text
+
+    def _written(self) -> str:
         text = ""
         for monomial, coefficient in self.terms:
             factors = [str(a) if p == 1 else f"{a}**{p}" for a, p in monomial]
@@ -619,12 +627,16 @@ def _product(a: Dim, b: Dim) -> Dim:
     terms: _Terms = {}
     for m1, c1 in _terms(a):
         for m2, c2 in _terms(b):
-            powers: dict[Atom, int] = dict(m1)
-            for atom, power in m2:
-                powers[atom] = powers.get(atom, 0) + power
-            monomial = tuple(sorted(powers.items(), key=lambda item: str(item[0])))
+            monomial = _monomials_product(m1, m2) if m1 and m2 else m1 or m2
             terms[monomial] = terms.get(monomial, 0) + c1 * c2
     return _make(terms)
+
+
+def _monomials_product(m1: Monomial, m2: Monomial) -> Monomial:
+    powers: dict[Atom, int] = dict(m1)
+    for atom, power in m2:
+        powers[atom] = powers.get(atom, 0) + power
+    return tuple(sorted(powers.items(), key=lambda item: str(item[0])))
 
 
 def _order(term: tuple[Monomial, int]) -> tuple[int, str]:
