@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy
@@ -37,7 +38,12 @@ ON_DEMAND = ("special", "fft", "linalg")
 def on_demand(op: TensorOp) -> frozenset[str]:
     """The modules of `ON_DEMAND` that an op's template names: `special` (scipy.special), `fft` (made of
     scipy.fft), `linalg` (made of scipy.linalg and numpy.linalg)."""
-    return frozenset(n for n in ON_DEMAND if re.search(rf"(?<![\w.]){n}\.", op.numpy))
+    return _named(op.numpy)
+
+
+@cache
+def _named(template: str) -> frozenset[str]:
+    return frozenset(n for n in ON_DEMAND if re.search(rf"(?<![\w.]){n}\.", template))
 
 
 def evaluate(

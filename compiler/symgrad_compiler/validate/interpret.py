@@ -106,8 +106,9 @@ def undefined(graph: Graph, values: Mapping[Tensor, Array]) -> list[bool]:
         return padded and not is_finite(node.inputs[1])
 
     def asks_for_sign_of_nan(node: Node) -> bool:
-        floats = [values[t] for t in node.inputs if t.dtype.kind == "float"]
-        return node.op.name in OF_SIGNS and any(numpy.isnan(v).any() for v in floats)
+        return node.op.name in OF_SIGNS and any(
+            numpy.isnan(values[t]).any() for t in node.inputs if t.dtype.kind == "float"
+        )
 
     found = {t for t in (*graph.inputs, *graph.states) if spoils(t)}
     for node in graph.nodes:
@@ -131,6 +132,7 @@ def is_of_matrices(node: Node) -> bool:
     return isinstance(node.op, TensorOp) and node.op.numpy.startswith("linalg.")
 
 
+@cache
 @cache
 def _modules(wanted: frozenset[str]) -> Mapping[str, Any]:
     found = dict(MODULES)
