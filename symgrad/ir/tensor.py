@@ -18,6 +18,7 @@ from symgrad.dims import Dim, Shape, product
 from symgrad.errors import GraphError, ShapeError, SymgradError
 from symgrad.ir import origin
 from symgrad.ir.op import Input, Op, SharedState
+from symgrad.ir.operators import REFLECTED, Operators
 from symgrad.ir.origin import Origin
 from symgrad.ir.values import State
 from symgrad.types import DType, TensorType
@@ -52,80 +53,6 @@ class Node:
         return f"<{self.op.name} node {self.id} -> {types}>"
 
 
-def _operator(name: str, symbol: str) -> Callable[[Operators, Any], Tensor]:
-    def call(self: Operators, other: Any) -> Tensor:
-        result: Tensor = registry.language[name](self, other)
-        return result
-
-    call.__doc__ = f"`self {symbol} other`, elementwise."
-    return call
-
-
-def _reflected(name: str, symbol: str) -> Callable[[Operators, Any], Tensor]:
-    def call(self: Operators, other: Any) -> Tensor:
-        result: Tensor = registry.language[name](other, self)
-        return result
-
-    call.__doc__ = f"`other {symbol} self`, elementwise."
-    return call
-
-
-def _unary(name: str, symbol: str) -> Callable[[Operators], Tensor]:
-    def call(self: Operators) -> Tensor:
-        result: Tensor = registry.language[name](self)
-        return result
-
-    call.__doc__ = f"`{symbol}self`, elementwise."
-    return call
-
-
-class Operators:
-    """The operators of the language, shared by tensors and by the patterns of rewrite rules."""
-
-    __slots__ = ()
-    __hash__ = object.__hash__
-
-    __add__ = _operator("add", "+")
-    __sub__ = _operator("subtract", "-")
-    __mul__ = _operator("multiply", "*")
-    __truediv__ = _operator("divide", "/")
-    __floordiv__ = _operator("floor_divide", "//")
-    __mod__ = _operator("remainder", "%")
-    __pow__ = _operator("pow", "**")
-    __matmul__ = _operator("matmul", "@")
-    __and__ = _operator("bitwise_and", "&")
-    __or__ = _operator("bitwise_or", "|")
-    __xor__ = _operator("bitwise_xor", "^")
-    __lshift__ = _operator("bitwise_left_shift", "<<")
-    __rshift__ = _operator("bitwise_right_shift", ">>")
-    __lt__ = _operator("less", "<")
-    __le__ = _operator("less_equal", "<=")
-    __gt__ = _operator("greater", ">")
-    __ge__ = _operator("greater_equal", ">=")
-    __eq__ = _operator("equal", "==")  # type: ignore[assignment]
-    __ne__ = _operator("not_equal", "!=")  # type: ignore[assignment]
-    __radd__ = _reflected("add", "+")
-    __rsub__ = _reflected("subtract", "-")
-    __rmul__ = _reflected("multiply", "*")
-    __rtruediv__ = _reflected("divide", "/")
-    __rfloordiv__ = _reflected("floor_divide", "//")
-    __rmod__ = _reflected("remainder", "%")
-    __rpow__ = _reflected("pow", "**")
-    __rmatmul__ = _reflected("matmul", "@")
-    __rand__ = _reflected("bitwise_and", "&")
-    __ror__ = _reflected("bitwise_or", "|")
-    __rxor__ = _reflected("bitwise_xor", "^")
-    __rlshift__ = _reflected("bitwise_left_shift", "<<")
-    __rrshift__ = _reflected("bitwise_right_shift", ">>")
-
-    __neg__ = _unary("negative", "-")
-    __abs__ = _unary("abs", "the absolute value of ")
-    __invert__ = _unary("bitwise_invert", "~")
-
-    def __pos__(self) -> Operators:
-        return self
-
-
 def _method(name: str) -> Callable[..., Any]:
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         if "out" in kwargs:  # NumPy's functions hand it to methods of their name
@@ -144,7 +71,6 @@ class Tensor(Operators):
     """
 
     __slots__ = ("__weakref__", "compiled", "derivative_of", "index", "is_part", "name", "node", "type")
-    __array_ufunc__ = None  # NumPy arrays leave operators to the tensor
     __hash__ = object.__hash__
 
     #: The tensor that this one is the gradient of, which gives it its printed name `d_x`.
@@ -323,6 +249,16 @@ class Tensor(Operators):
         raise _no_value(self, "int", "t.eval({x: value, ...}) to compute it now")
 
     __index__ = __complex__ = __int__
+
+    def __array_ufunc__(self, function: Any, method: str, *operands: Any, **keywords: Any) -> Any:
+        """NumPy's arrays and numbers leave operators to the tensor; NumPy's functions take no tensor."""
+        name, turn = function.__name__, REFLECTED.get(function.__name__)
+        is_operator = method == "__call__" and not keywords and not isinstance(operands[0], Tensor)
+        if turn and is_operator:
+            return getattr(self, turn)(operands[0])
+        if name in registry.language:
+            raise _no_value(self, "array", f"symgrad's functions: sg.{name}, not numpy.{name}")
+        self.__array__()
 
     def __array__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise _no_value(

@@ -260,6 +260,10 @@ def _equal_piece(x: Tensor, axis: int, count: int) -> Dim:
     return piece
 
 
+#: One call makes at most as many tensors.
+MAX_PIECES = 1 << 20
+
+
 def array_split(x: Any, count: int, axis: int = 0) -> tuple[Tensor, ...]:
     """x cut along `axis` into `count` pieces, the first ones longer by one where they cannot be equal.
 
@@ -270,10 +274,10 @@ def array_split(x: Any, count: int, axis: int = 0) -> tuple[Tensor, ...]:
     tensor = as_tensor(x)
     place = normalize_axis(axis, tensor.ndim)
     size, wanted = tensor.shape[place], as_int(count)
-    if wanted is None or wanted < 1:
+    if wanted is None or not 1 <= wanted <= MAX_PIECES:
         raise ShapeError(
             f"cannot split into {count!r:.60} pieces",
-            facts=[("x", tensor.type)],
+            facts=[("x", tensor.type), ("possible", f"1 to {MAX_PIECES:,}")],
             at=origin.locate(origin.current()),
         )
     count = wanted
@@ -297,9 +301,9 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     tensor = as_tensor(x)
     place = normalize_axis(axis, tensor.ndim)
     size = tensor.shape[place]
-    if not isinstance(size, int):
+    if not isinstance(size, int) or size > MAX_PIECES:
         raise ShapeError(
-            f"unstack makes one tensor an element, so that it needs a fixed size, not {size}",
+            f"unstack makes one tensor an element, so that it needs a fixed size up to {MAX_PIECES:,}, not {size}",
             facts=[("x", tensor.type), ("axis", place)],
             at=origin.locate(origin.current()),
             hint="work on the whole axis, or give it a fixed size",

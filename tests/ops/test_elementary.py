@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -230,6 +231,31 @@ def test_methods() -> None:
     a = np.array([-1.5, 0.2, 2.5])
     np.testing.assert_array_equal(x.clip(-1, 1).eval({x: a}), a.clip(-1, 1))
     np.testing.assert_array_equal(x.round().eval({x: a}), a.round())
+
+
+NUMBERS = "add sub mul truediv floordiv mod pow matmul lt le gt ge eq ne"
+BITS = "and_ or_ xor lshift rshift"
+
+
+@pytest.mark.parametrize("name", [*NUMBERS.split(), *BITS.split()])
+def test_operators_beside_numpys_arrays_and_numbers(name: str) -> None:
+    """All of NumPy's objects leave their operators to the tensor, whichever side it is on."""
+    dtype = "int64" if name in BITS.split() else "float64"
+    values = np.array([2, 3, 4], dtype)
+    x = sg.vector("x", size=3, dtype=dtype)
+    apply = getattr(operator, name)
+    for other in (np.array([1, 3, 5], dtype), np.dtype(dtype).type(2), np.int8(3), np.array(2)):
+        if name == "matmul" and not other.ndim:
+            continue
+        for a, b in ((other, x), (x, other)):
+            wanted = apply(*(values if t is x else t for t in (a, b)))
+            np.testing.assert_array_equal(apply(a, b).eval({x: values}), wanted)
+
+
+def test_an_array_is_not_changed_to_a_tensor_in_its_place() -> None:
+    a = np.zeros(3)
+    with pytest.raises(TypeError, match="holds no numbers"):
+        a += sg.vector("x", size=3)
 
 
 def test_positive_takes_numbers() -> None:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from symgrad.ir.op import attributes
-from symgrad.ir.tensor import Operators, Tensor, apply, is_leaf
+from symgrad.ir.operators import Operators
+from symgrad.ir.tensor import Tensor, apply, is_leaf
 from symgrad.ir.values import Scalar
 from symgrad.ops.create import Fill, fill_value
 from symgrad.ops.kinds import Elementwise
