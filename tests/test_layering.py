@@ -22,6 +22,7 @@ PACKAGES = {
 # package such as symgrad.ir) any order without cycles is fine.
 LAYERS = (
     ("symgrad.errors", "symgrad.lazy", "symgrad.locks"),
+    ("symgrad.records",),
     ("symgrad.dims",),
     ("symgrad.types",),  # above dims: a type has a shape
     ("symgrad.conversion",),

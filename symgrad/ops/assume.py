@@ -7,7 +7,7 @@ program as written, whatever the assumption.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim
@@ -16,6 +16,7 @@ from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.kinds import INEXACT, Linear, Tangents, declare
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import here, square
+from symgrad.records import record
 from symgrad.types import TensorType
 
 PROPERTIES = (
@@ -29,7 +30,7 @@ PROPERTIES = (
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Assume(Linear):
     """x, of which a property, `kind`, is assumed; `checked` when it runs, if so compiled (`validate=True`)."""
 

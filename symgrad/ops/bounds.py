@@ -12,14 +12,13 @@ error for k = 0, for which NumPy takes -k to count from the front.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from symgrad.dims import Dim, constant_term, is_never_negative, is_never_positive
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.shape import SpecifyShape
+from symgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Bound:
     """A bound that a call has to check, and the farthest from the end, less 1, that it makes a difference."""
 

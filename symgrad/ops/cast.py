@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy
@@ -16,13 +15,14 @@ from symgrad.ir.values import Scalar
 from symgrad.ops.compare import not_equal
 from symgrad.ops.create import Fill, as_tensor, check_device
 from symgrad.ops.kinds import ANY, BITS, Elementwise, Linear, declare, elementwise
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import BOOL, DType, DTypeLike, TensorType
 from symgrad.types import dtype as as_dtype
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class AsType(Linear):
     """x in another dtype; complex numbers stay complex."""
 

@@ -11,7 +11,6 @@ dl = l p(l^-1 da l^-H), where p takes the lower triangle and half of the diagona
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim
@@ -30,11 +29,12 @@ from symgrad.ops.triangular import (
     square,
     triangular,
 )
+from symgrad.records import record
 from symgrad.types import TensorType
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Cholesky(Custom):
     """The lower triangular l with a = l l^H and a positive diagonal; of a, the lower triangle is read."""
 
@@ -58,7 +58,7 @@ class Cholesky(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CholeskyInverse(Custom):
     """(l l^H)^-1 for a lower triangular l; of l, the lower triangle is read."""
 

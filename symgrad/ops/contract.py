@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from symgrad import dims
@@ -25,6 +24,7 @@ from symgrad.ops.shape import (
     permute_dims,
     reshape,
 )
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import BOOL, INT64, TensorType, as_int, as_items
 
@@ -33,7 +33,7 @@ Label: TypeAlias = Hashable
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class MatMul(Linear):
     """out[..., i, j] = sum over k of a[..., i, k] b[..., k, j]; the leading axes are equal.
 

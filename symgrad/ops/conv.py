@@ -12,7 +12,7 @@ convolution is in `convolve`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim, Shape, floordiv
@@ -23,13 +23,14 @@ from symgrad.ops.conv_geometry import Geometry, same_shape
 from symgrad.ops.create import zeros
 from symgrad.ops.kinds import Linear, Tangents, declare, known_finite, total
 from symgrad.ops.shape import permute_dims, reshape
+from symgrad.records import record
 from symgrad.types import TensorType
 
 #: The letters of the axes of each tensor that are not spatial.
 _LETTERS = {"x": "nc", "w": "oc", "g": "no"}
 
 
-@dataclass(frozen=True)
+@record
 class Convolution(Geometry, Linear):
     """What the three have in common.
 
@@ -153,7 +154,7 @@ def _apart(x: Tensor, size: Dim, axis: int, groups: Dim) -> Tensor:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Conv(Convolution):
     """The windows of x, each multiplied by the weights and added up: a cross-correlation, as in all of deep
     learning."""
@@ -176,7 +177,7 @@ class Conv(Convolution):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ConvInput(Convolution):
     """The transpose of `conv` towards x, whose spatial sizes are `sizes`: every g times the weights, added up
     where windows overlap. Also called a transposed convolution."""
@@ -201,7 +202,7 @@ class ConvInput(Convolution):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ConvWeights(Convolution):
     """The transpose of `conv` towards w, whose spatial sizes are `sizes`: every window of x times its g, added
     up."""

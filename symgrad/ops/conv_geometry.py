@@ -6,13 +6,12 @@ Tensors are named by letters: "x" the images, "w" the weights, "g" what is like 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from symgrad import dims
 from symgrad.dims import Dim, Shape, floordiv
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.ops.kinds import REALS
 from symgrad.ops.windows import window_count
+from symgrad.records import record
 from symgrad.types import TensorType, check_extent
 
 #: Where channels are, and how weights lie then.
@@ -22,7 +21,7 @@ LAYOUTS = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Geometry:
     """What all convolutions of a family share.
 

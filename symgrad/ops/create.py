@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy
@@ -16,6 +15,7 @@ from symgrad.ir import origin
 from symgrad.ir.tensor import Node, Shared, Tensor, apply, check_name, make_input, make_shared
 from symgrad.ir.values import ArrayData, Scalar, State
 from symgrad.ops.kinds import Linear, declare
+from symgrad.records import record
 from symgrad.registry import language, provide
 from symgrad.types import (
     FLOAT64,
@@ -32,7 +32,7 @@ from symgrad.types import (
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Fill(Linear):
     """One number everywhere: out[i...] = value."""
 
@@ -53,7 +53,7 @@ class Fill(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Constant(Linear):
     """A constant array."""
 
@@ -67,7 +67,7 @@ class Constant(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SizeOf(Linear):
     """A symbolic size as a number: a 0-d int64 tensor."""
 
@@ -80,7 +80,7 @@ class SizeOf(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Iota(Linear):
     """out[i] = i, for i below `size`."""
 

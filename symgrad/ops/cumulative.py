@@ -8,7 +8,7 @@ linear time and divide by nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim
@@ -22,6 +22,7 @@ from symgrad.ops.join import concat
 from symgrad.ops.kinds import BITS, INEXACT, NUMBERS, REALS, Custom, Linear, Tangents, declare, total
 from symgrad.ops.select import masked_multiply, masked_multiply_both, where
 from symgrad.ops.shape import normalize_axis, reshape
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import DTypeLike, PyScalar, TensorType
 
@@ -37,7 +38,7 @@ def _along(x: TensorType, axis: int, name: str, accepts: tuple[str, ...]) -> Ten
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class LinearRecurrence(Linear):
     """s_i = a_i s_(i-1) + b_i along `axis`, from s = 0; backwards if `reverse`. Zeros are strong: nothing passes a
     zero of a, whatever s is, and s = 0 (a masked cotangent, say) stays 0, whatever a is. Three modes, each the transpose of one (of them, towards b):
@@ -99,7 +100,7 @@ class LinearRecurrence(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CumulativeSum(Linear):
     """The sum of the elements up to each, along `axis`; backwards if `reverse`."""
 
@@ -121,7 +122,7 @@ class CumulativeSum(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CumulativeProd(Custom):
     """The product of the elements up to each, along `axis` (before each, if `exclusive`); backwards if `reverse`.
 
@@ -165,7 +166,7 @@ class CumulativeProd(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CumulativeMax(Custom):
     """The maximum of the elements up to each, along `axis` (before each, if `exclusive`; then the first is the
     lowest number there is); backwards if `reverse`. NaN from the first NaN on. The derivative goes to where the
@@ -214,7 +215,7 @@ class CumulativeMax(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CumulativeMin(CumulativeMax):
     """The minimum of the elements up to each, along `axis`, as `cumulative_max`."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -23,11 +23,12 @@ from symgrad.ops.create import zeros_like
 from symgrad.ops.kinds import Linear, Structured, Tangents, TensorOp, declare, repeated
 from symgrad.ops.select import where
 from symgrad.ops.truth import all as all_of
+from symgrad.records import record
 from symgrad.registry import language
 from symgrad.types import TensorType
 
 
-@dataclass(frozen=True)
+@record
 class _WithRule(Structured, ABC):
     """(values*, arguments*, captured*) -> values: the identity on the first `count` operands.
 
@@ -125,7 +126,7 @@ def _matched(results: Sequence[Tensor], like: Sequence[Tensor]) -> list[Tensor |
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CustomVJP(_WithRule):
     """A function with a rule for its cotangents.
 
@@ -155,7 +156,7 @@ class CustomVJP(_WithRule):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CustomJVP(_WithRule):
     """A function with a rule for its tangents.
 
@@ -243,7 +244,7 @@ def _seeds(outputs: Sequence[Tensor | None], cotangents: Sequence[Tensor | None]
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Checkpoint(_WithRule):
     """A function whose intermediate values are not kept for its derivative, but computed once more.
 
@@ -276,7 +277,7 @@ class Checkpoint(_WithRule):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Barrier(Linear):
     """x, but not before `after` is computed; what is behind it is computed again, not shared."""
 
@@ -302,7 +303,7 @@ class Barrier(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ImplicitRoot(Structured):
     """(x, parameters*) -> x, where residual(x, parameters) = 0.
 

@@ -7,7 +7,6 @@ matrix. The third, and those beyond, are written with the inverse, and fail wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from symgrad.dims import Dim
@@ -22,6 +21,7 @@ from symgrad.ops.reduce import prod, sum
 from symgrad.ops.shape import broadcast_to, expand_dims
 from symgrad.ops.solve import Inverse, are_small, diagonal_of, lu_factor
 from symgrad.ops.triangular import adjoint, infer_square, square
+from symgrad.records import record
 from symgrad.types import TensorType, real_dtype
 
 
@@ -33,7 +33,7 @@ class SlogdetResult(NamedTuple):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Det(Custom):
     """The determinant. d_a = g times the cofactors of a."""
 
@@ -58,7 +58,7 @@ class Det(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Cofactors(Custom):
     """The cofactors of a, the gradient of its determinant: the adjoint of the adjugate."""
 
@@ -80,7 +80,7 @@ class Cofactors(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class CofactorsDerivative(Custom):
     """The derivative of the cofactors of a in the direction t."""
 
@@ -124,7 +124,7 @@ def _trace(x: Tensor) -> Tensor:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SlogDet(Custom):
     """The sign of the determinant and the logarithm of its absolute value; of a singular matrix, 0 and -inf.
 

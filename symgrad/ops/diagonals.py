@@ -7,7 +7,6 @@ neither values nor derivatives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from symgrad import dims
@@ -25,12 +24,13 @@ from symgrad.ops.select import where
 from symgrad.ops.shape import broadcast_to, expand_dims, normalize_axis, permute_dims
 from symgrad.ops.slices import Unslice
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import DTypeLike, TensorType, as_dim, check_extent, format_shape
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class MainDiagonal(Linear):
     """out[..., i] = x[..., i, i]."""
 
@@ -58,7 +58,7 @@ class MainDiagonal(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class DiagonalMatrix(Linear):
     """out[..., i, j] = g[..., min(i, j)] where j - i is `offset`, and 0 elsewhere; `shape` is (rows, columns).
 

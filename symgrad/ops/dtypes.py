@@ -6,7 +6,6 @@ Also its constants, and what it asks a namespace about itself.
 from __future__ import annotations
 
 import builtins
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -15,6 +14,7 @@ from symgrad.errors import DTypeError
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.align import common_dtype, is_weak
 from symgrad.ops.create import check_device
+from symgrad.records import record
 from symgrad.types import COMPLEX128, DTYPES, FLOAT64, INT64, DType, DTypeLike, promote, promote_weak
 from symgrad.types import dtype as as_dtype
 
@@ -93,7 +93,7 @@ def _dtype_of(value: Any) -> DType:
     return as_dtype(value)
 
 
-@dataclass(frozen=True)
+@record
 class FloatInfo:
     """The limits of a floating-point dtype; of a complex one, those of its parts."""
 
@@ -105,7 +105,7 @@ class FloatInfo:
     dtype: DType
 
 
-@dataclass(frozen=True)
+@record
 class IntegerInfo:
     """The limits of an integer dtype."""
 

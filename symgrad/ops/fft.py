@@ -17,7 +17,7 @@ back from that half, what stands for two elements of the spectrum counts once, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad import dims
@@ -36,6 +36,7 @@ from symgrad.ops.reduce import spread
 from symgrad.ops.select import where
 from symgrad.ops.shape import check_axes, normalize_axes, shifted
 from symgrad.ops.slices import cut
+from symgrad.records import record
 from symgrad.types import FLOAT64, DTypeLike, TensorType, as_dim, as_items, complex_dtype, real_dtype
 
 #: Where the factor 1 / n stands, and where it stands in the adjoint.
@@ -58,7 +59,7 @@ class _Transform(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Fft(_Transform):
     """The discrete Fourier transform over `axes`."""
 
@@ -73,7 +74,7 @@ class Fft(_Transform):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Ifft(_Transform):
     """The inverse of the discrete Fourier transform over `axes`."""
 
@@ -88,7 +89,7 @@ class Ifft(_Transform):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Rfft(Linear):
     """The first half, n // 2 + 1 elements, of the discrete Fourier transform of real numbers along `axis`."""
 
@@ -113,7 +114,7 @@ class Rfft(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Irfft(Linear):
     """The inverse of `rfft` along `axis`: `size` real numbers from size // 2 + 1 elements of their spectrum. (The
     imaginary parts of the first, and for an even size of the last one, count for nothing.)"""

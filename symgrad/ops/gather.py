@@ -15,7 +15,6 @@ the end; others out of range raise when they are met. Updates at indices are in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from symgrad.dims import Dim, Shape
@@ -28,13 +27,14 @@ from symgrad.ops.kinds import INTEGERS, Linear, declare, repeated
 from symgrad.ops.select import where
 from symgrad.ops.shape import Broadcast, check_axes, moveaxis, permute_dims, shifted
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad.types import INT64, DType, TensorType, check_extent
 
 INDEX = "an index is an integer"
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Gather(Linear):
     """out[i..., r...] = x[indices[i...] at `axes`, r... elsewhere]; the indices have one shape."""
 
@@ -75,7 +75,7 @@ class Gather(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ScatterAdd(Linear):
     """Zeros of `shape`, to which g is added where `gather` reads; repeated indices accumulate."""
 
@@ -108,7 +108,7 @@ class ScatterAdd(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Take(Linear):
     """out[a..., i..., b...] = x[a..., index[i...], b...], the index replacing `axis`."""
 
@@ -144,7 +144,7 @@ class Take(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class TakeAlongAxis(Linear):
     """out[a, i, b] = x[a, index[a, i, b], b], with i along `axis`."""
 
@@ -174,7 +174,7 @@ class TakeAlongAxis(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ScatterAddAlongAxis(Linear):
     """Zeros of `shape`, to which g is added where `take_along_axis` reads."""
 
@@ -202,7 +202,7 @@ class ScatterAddAlongAxis(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class OneHot(Linear):
     """1 at the index along a new axis, 0 elsewhere. Out of range raises, as for every index."""
 
@@ -239,7 +239,7 @@ class OneHot(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class InRange(Linear):
     """The indices themselves, known to fit an axis of a size: every call checks that they do. Negative ones count
     `from_end`, or do not fit."""

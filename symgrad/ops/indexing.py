@@ -11,7 +11,6 @@ Updates (`update.py`) make the same moves back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -36,6 +35,7 @@ from symgrad.ops.shape import (
     reshape,
 )
 from symgrad.ops.slices import Slice, slice_size
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import INT64, DTypeLike, as_dim, as_int
 from symgrad.types import dtype as as_dtype
@@ -76,7 +76,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     return chosen.gather(chosen.slice(x))
 
 
-@dataclass(frozen=True)
+@record
 class Selection:
     """What a key selects of a tensor."""
 
@@ -126,7 +126,7 @@ class Selection:
 # ---- keys -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record
 class _Array:
     """Indices of one axis, which has the given length if they come from a mask; of no axis of the tensor, but
     of a new one, if the mask is a single truth value."""

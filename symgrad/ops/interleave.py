@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import ClassVar
 
@@ -15,11 +15,12 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.kinds import Linear, declare
 from symgrad.ops.shape import check_axes, shifted
 from symgrad.ops.slices import Slice
+from symgrad.records import record
 from symgrad.types import TensorType, check_extent
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Interleave(Linear):
     """out[..., r::step, ...] = the part of residue r, along each of `axes`; 0 where a part ends early.
 

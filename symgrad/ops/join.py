@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -19,12 +18,13 @@ from symgrad.ops.kinds import Linear, declare
 from symgrad.ops.shape import expand_dims, normalize_axis, reshape
 from symgrad.ops.slices import narrow
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import TensorType, as_dim, as_int, as_items
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Concat(Linear):
     """Tensors joined along `axis`."""
 
@@ -76,7 +76,7 @@ class Concat(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Split(Linear):
     """x cut along `axis` into pieces of the given sizes; one output each."""
 

@@ -8,7 +8,6 @@ same rank, elsewhere there are none: with p the pseudo-inverse of a,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy
@@ -29,6 +28,7 @@ from symgrad.ops.shape import broadcast_shapes, broadcast_to, expand_dims, resha
 from symgrad.ops.spectral import svdvals
 from symgrad.ops.triangular import adjoint, here, infer_matrix, matrices
 from symgrad.ops.truth import count_nonzero
+from symgrad.records import record
 from symgrad.types import TensorType, real_dtype
 
 
@@ -42,7 +42,7 @@ class LstsqResult(NamedTuple):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class PInv(Custom):
     """The pseudo-inverse; singular values up to `rtol` times the largest (unless given, eps times the larger size)
     count as 0."""
@@ -68,7 +68,7 @@ class PInv(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class LeastSquares(Custom):
     """The shortest x among those for which |a x - b| is smallest, that is p b with the pseudo-inverse p."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim
@@ -23,11 +22,12 @@ from symgrad.ops.shape import expand_dims, reshape
 from symgrad.ops.solve import Inverse, identity_like
 from symgrad.ops.spectral import svdvals
 from symgrad.ops.triangular import adjoint, here, infer_square, matrices, square
+from symgrad.records import record
 from symgrad.types import TensorType, as_int
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Expm(Custom):
     """The matrix exponential.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any, ClassVar
 
@@ -33,6 +33,7 @@ from symgrad.ops.select import maximum, where
 from symgrad.ops.shape import reshape, shifted
 from symgrad.ops.slices import Unslice, narrow
 from symgrad.ops.windows import Sliding, Windows, overlap
+from symgrad.records import record
 from symgrad.types import TensorType, check_extent
 
 #: Windows of more elements are taken one axis after the other.
@@ -41,7 +42,7 @@ MOST_TAPS = 16
 MOST_COUNTED = 255
 
 
-@dataclass(frozen=True)
+@record
 class _Pool(Sliding):
     """Windows along `axes`, of known sizes."""
 
@@ -68,7 +69,7 @@ class _Pool(Sliding):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class MaxPool(_Pool, Custom):
     """The maximum of each window; NaN if there is one. At ties the derivative is split equally."""
 
@@ -110,7 +111,7 @@ class MaxPool(_Pool, Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SumAtMax(_Pool, Linear):
     """The sum of t over each window, where x is what `max_pool` makes of the window, `y`."""
 
@@ -146,7 +147,7 @@ class SumAtMax(_Pool, Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SpreadToMax(_Pool, Linear):
     """Each g at the places of its window where x is what `max_pool` makes of it, `y`; added up where windows
     overlap."""
@@ -177,7 +178,7 @@ class SpreadToMax(_Pool, Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SumPool(_Pool, Linear):
     """The sum of each window."""
 
@@ -207,7 +208,7 @@ class SumPool(_Pool, Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SumUnpool(_Pool, Linear):
     """Each g at all places of its window, added up where windows overlap, into zeros of `shape`."""
 

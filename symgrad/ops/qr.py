@@ -8,7 +8,6 @@ have no derivative.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from symgrad import dims
@@ -27,6 +26,7 @@ from symgrad.ops.triangular import (
     triangular,
     upper_part,
 )
+from symgrad.records import record
 from symgrad.types import TensorType
 
 
@@ -38,7 +38,7 @@ class QRResult(NamedTuple):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class QR(Custom):
     """a = q r, with orthonormal columns q and an upper triangular r; of k = min(m, n) columns, or `complete`.
 

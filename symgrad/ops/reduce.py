@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim, Shape, product
@@ -36,6 +36,7 @@ from symgrad.ops.shape import (
     reshape,
     shifted,
 )
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import FLOAT64, INT64, DTypeLike, TensorType
 
@@ -57,7 +58,7 @@ def _require_elements(x: TensorType, axes: tuple[int, ...], name: str) -> None:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Sum(Linear):
     """The sum over `axes`."""
 
@@ -79,7 +80,7 @@ class Sum(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Max(Custom):
     """The maximum over `axes`; NaN if there is one. At ties the derivative is split equally."""
 
@@ -118,7 +119,7 @@ class Max(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Min(Max):
     """The minimum over `axes`; NaN if there is one. At ties the derivative is split equally."""
 
@@ -128,7 +129,7 @@ class Min(Max):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Supremum(Max):
     """The least upper bound over `axes`: the maximum, and -inf of no elements. Softmax and norms shift and scale
     by it."""
@@ -142,7 +143,7 @@ class Supremum(Max):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ArgMax(Custom):
     """The index of the first maximum along `axis`."""
 
@@ -168,7 +169,7 @@ class ArgMax(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ArgMin(ArgMax):
     """The index of the first minimum along `axis`."""
 
@@ -178,7 +179,7 @@ class ArgMin(ArgMax):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Prod(Custom):
     """The product over `axes`. The derivative divides by nothing: it is the product of all before times the
     product of all behind, right at every order and at zeros."""

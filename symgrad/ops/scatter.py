@@ -14,7 +14,6 @@ indices too:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy
@@ -34,6 +33,7 @@ from symgrad.ops.kinds import ANY, NUMBERS, REALS, Custom, Tangents, declare, re
 from symgrad.ops.reduce import Prod, spread
 from symgrad.ops.select import masked_multiply, where
 from symgrad.ops.shape import Broadcast, Reshape, moveaxis, reshape, shifted
+from symgrad.records import record
 from symgrad.types import INT64, TensorType
 
 #: Ways to update, with the kinds of dtypes that each accepts.
@@ -47,7 +47,7 @@ MODES: dict[str, tuple[str, ...]] = {
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Scatter(Custom):
     """x, updated where `gather` reads, one index after the other."""
 

@@ -7,7 +7,6 @@ its exact transpose.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from symgrad import dims, registry
@@ -18,12 +17,13 @@ from symgrad.ir.tensor import Node, Tensor, apply
 from symgrad.ops.create import Fill, as_tensor
 from symgrad.ops.kinds import Linear, declare
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import TensorType, as_dim, as_int, as_items, check_extent, format_shape
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Reshape(Linear):
     """The same elements in row-major order under another shape."""
 
@@ -65,7 +65,7 @@ class Reshape(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Broadcast(Linear):
     """out[..., i, ...] = x[...]: new axes at the positions `axes` of `shape`."""
 
@@ -104,7 +104,7 @@ class Broadcast(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class PermuteDims(Linear):
     """Axis i of the result is axis `axes[i]` of x."""
 
@@ -138,7 +138,7 @@ class PermuteDims(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SpecifyShape(Linear):
     """x itself, its shape stated otherwise: an assumption that every call checks. So are `bounds` of slices of x,
     each with its reach (`bounds.py`)."""

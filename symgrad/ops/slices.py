@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from symgrad.dims import Dim, Shape
@@ -11,11 +10,12 @@ from symgrad.ir.tensor import Tensor, apply
 from symgrad.ops.create import zeros_like
 from symgrad.ops.kinds import Linear, declare
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad.types import TensorType, check_extent
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Slice(Linear):
     """x[start:stop:step] in every axis, with start and stop counted from the front. With a negative step, a
     stop of -1 means "to the front"."""
@@ -60,7 +60,7 @@ def slice_size(start: Dim, stop: Dim, step: int, size: Dim) -> Dim:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Unslice(Linear):
     """Zeros of `shape`, with g where `slice` reads: its transpose."""
 
@@ -91,7 +91,7 @@ class Unslice(Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SetSlice(Linear):
     """x, with v written where `slice` reads. Of what is overwritten, the cotangent is 0."""
 

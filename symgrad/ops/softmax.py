@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy
@@ -29,11 +29,12 @@ from symgrad.ops.reduce import Sum, Supremum, as_inexact, reduced, reduction, sp
 from symgrad.ops.select import masked_multiply, masked_multiply_both, minimum, where
 from symgrad.ops.shape import check_axes, normalize_axes, shifted
 from symgrad.ops.transcendental import exp
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import TensorType
 
 
-@dataclass(frozen=True)
+@record
 class _OverAxes(Custom):
     axes: tuple[int, ...]
     negative_is_empty = True
@@ -43,7 +44,7 @@ class _OverAxes(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class LogSumExp(_OverAxes):
     """log(sum(exp(x))) over `axes`, without overflow; -inf, with derivative 0, where all x are -inf."""
 
@@ -76,7 +77,7 @@ class LogSumExp(_OverAxes):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Softmax(_OverAxes):
     """exp(x) / sum(exp(x)) over `axes`, without overflow; 0 where all x are -inf."""
 
@@ -103,7 +104,7 @@ class Softmax(_OverAxes):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SoftmaxDerivative(_OverAxes):
     """J g with J = diag(y) - y y^T, y = softmax(x) over `axes`: the derivative of softmax along g, and its
     transpose.
@@ -149,7 +150,7 @@ class SoftmaxDerivative(_OverAxes):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SoftmaxCentred(_OverAxes):
     """t - y . t with y = softmax(x) over `axes`: the derivative of log_softmax along t. `strong` as there."""
 
@@ -193,7 +194,7 @@ class SoftmaxCentred(_OverAxes):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class LogSoftmax(_OverAxes):
     """log(softmax(x)) over `axes`, without underflow; -inf where all x are -inf, with the derivative g: softmax is
     0 there."""
@@ -225,7 +226,7 @@ class LogSoftmax(_OverAxes):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SoftmaxFromLog(_OverAxes):
     """softmax(x), from log_softmax(x) where that is at hand: exp(l), but with the derivative of softmax towards x
     alone, which keeps its digits."""

@@ -12,7 +12,6 @@ since LAPACK, which stores matrices by columns, sees the transpose: so nothing n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim
@@ -33,6 +32,7 @@ from symgrad.ops.triangular import (
     triangular,
     upper_part,
 )
+from symgrad.records import record
 from symgrad.types import INT64, TensorType
 
 #: Native code for matrices up to this size is unrolled; larger ones go through their factors.
@@ -46,7 +46,7 @@ def are_small(*matrices: Tensor) -> bool:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Solve(Custom):
     """x with a x = b.
 
@@ -78,7 +78,7 @@ class Solve(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Inverse(Custom):
     """a^-1.
 
@@ -108,7 +108,7 @@ class Inverse(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class LUFactor(Custom):
     """Crout's factors: a[:, order] = lower upper. Outputs: both factors in one matrix, without the ones; `order`;
     and the determinant of that exchange of columns, 1 or -1.

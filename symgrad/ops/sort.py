@@ -5,7 +5,7 @@ All sorts are stable. NaNs come last, in either direction; -0 and 0 are equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad.dims import Dim
@@ -20,6 +20,7 @@ from symgrad.ops.indexing import take
 from symgrad.ops.kinds import REALS, Custom, declare
 from symgrad.ops.shape import normalize_axis
 from symgrad.ops.slices import narrow
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import INT64, TensorType, as_dim
 
@@ -27,7 +28,7 @@ _PIECEWISE = "an index is piecewise constant"
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ArgSort(Custom):
     """The indices that sort x along `axis`, equal elements in their order; NaNs last."""
 
@@ -51,7 +52,7 @@ class ArgSort(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SearchSorted(Custom):
     """For each value, in how many of the sorted numbers it comes after: those below it (side "left"), or not
     above it ("right"). The first `rows` axes of both are rows of their own."""

@@ -13,7 +13,6 @@ singular vectors. So derivatives, of every order, are right for whatever does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy
@@ -42,6 +41,7 @@ from symgrad.ops.triangular import (
     positions,
     square,
 )
+from symgrad.records import record
 from symgrad.types import DType, TensorType, real_dtype
 
 
@@ -100,7 +100,7 @@ def _diagonal(w: Tensor, dtype: DType) -> Tensor:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Eigh(Custom):
     """Eigenvalues, ascending, and eigenvectors, as columns, of the symmetric (Hermitian) matrix that has the lower (or
     upper) triangle of a.
@@ -136,7 +136,7 @@ class Eigh(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class EigValsH(Custom):
     """The eigenvalues of `eigh`, alone."""
 
@@ -191,7 +191,7 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SVD(Custom):
     """a = u diag(s) vh with singular values descending. With `full`, u and vh are square, and the vectors
     beyond the singular values arbitrary, so only s has derivatives.
@@ -283,7 +283,7 @@ def _over_sums(s: Tensor) -> Tensor:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SVDVals(Custom):
     """The singular values alone, descending."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy
@@ -32,6 +32,7 @@ from symgrad.ops.shape import (
     squeeze,
 )
 from symgrad.ops.truth import any as any_of
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import INT64, TensorType
 
@@ -116,7 +117,7 @@ def _divided(total: Tensor, count: Dim, correction: float) -> Tensor:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class ArgQuantile(Custom):
     """Where along `axis` the elements of the given ranks stand: the index of the smallest for rank 0, and so
     on; NaN last, equal elements in their order. The ranks, one after the other, replace the axis."""

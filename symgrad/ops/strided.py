@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from symgrad.dims import Dim, Shape
+from symgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Strided:
     """A layout of a tensor of shape `shape`."""
 

@@ -7,7 +7,7 @@ matrices is Hermitian for complex ones, and what is orthogonal unitary; factors 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad import dims
@@ -24,6 +24,7 @@ from symgrad.ops.kinds import INEXACT, Custom, declare
 from symgrad.ops.reduce import as_inexact
 from symgrad.ops.select import where
 from symgrad.ops.shape import broadcast_shapes, broadcast_to, expand_dims, matrix_transpose, reshape
+from symgrad.records import record
 from symgrad.types import TensorType
 
 #: The kinds of dtypes that matrices may have.
@@ -170,7 +171,7 @@ def solution(x: Tensor, is_vector: bool) -> Tensor:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class SolveTriangular(Custom):
     """x with a x = b, or adjoint(a) x = b: of a, the lower (upper) triangle alone is read; with `unit`, its diagonal
     is taken as 1. The derivative of the triangle that is read:

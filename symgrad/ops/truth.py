@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from symgrad.dims import Dim
@@ -14,12 +14,13 @@ from symgrad.ops.create import as_tensor
 from symgrad.ops.kinds import BOOLS, Custom, declare
 from symgrad.ops.reduce import reduced, reduction, sum
 from symgrad.ops.shape import shifted
+from symgrad.records import record
 from symgrad.registry import provide
 from symgrad.types import BOOL, INT64, TensorType
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class AnyOf(Custom):
     """Whether one holds, over `axes`; of none, false."""
 
@@ -39,7 +40,7 @@ class AnyOf(Custom):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class AllOf(AnyOf):
     """Whether all hold, over `axes`; of none, true."""
 

@@ -7,7 +7,7 @@ fold      out[..., a, ...] = sum over i, p with i step + p dilation = a of w[...
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from symgrad import dims
@@ -21,6 +21,7 @@ from symgrad.ops.kinds import NUMBERS, Linear, declare, total
 from symgrad.ops.shape import check_axes, normalize_axes, permute_dims, reshape, shifted
 from symgrad.ops.slices import Unslice, narrow
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad.types import TensorType, as_int, as_items, check_extent
 
 
@@ -34,7 +35,7 @@ def window_count(size: Dim, window: Dim, step: int, dilation: int) -> Dim:
     return dims.floordiv(size - extent, step) + 1
 
 
-@dataclass(frozen=True)
+@record
 class Sliding:
     """Where windows lie: along each of `axes` windows of `sizes` elements, `dilations` apart, start `steps`
     apart."""
@@ -58,7 +59,7 @@ class Sliding:
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Windows(Sliding, Linear):
     """The windows of x: their numbers along `axes`, what is in a window along new axes at the end."""
 
@@ -95,7 +96,7 @@ class Windows(Sliding, Linear):
 
 
 @declare
-@dataclass(frozen=True)
+@record
 class Fold(Sliding, Linear):
     """Windows written over each other and added up, into zeros of `shape`: the transpose of `windows`."""
 

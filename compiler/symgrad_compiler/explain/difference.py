@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
+from symgrad.records import record
 from symgrad.text.data import Blobs
 from symgrad.text.printer import results, statements
 from symgrad_compiler.explain.align import Alignment
@@ -37,7 +38,7 @@ class _Hunk:
         return [*self.gone, *self.come, *([self.context] if self.context else [])]
 
 
-@dataclass(frozen=True)
+@record
 class View:
     """A graph under names that do not shift from pass to pass."""
 

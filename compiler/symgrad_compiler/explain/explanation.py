@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from textwrap import shorten
 
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
+from symgrad.records import record
 from symgrad.text.data import Blobs
 from symgrad_compiler.explain.align import align, carry_names
 from symgrad_compiler.explain.difference import View, difference
@@ -24,7 +24,7 @@ LINES = 40
 _MATHS = 100
 
 
-@dataclass(frozen=True)
+@record
 class PassRecord:
     """What one pass did."""
 

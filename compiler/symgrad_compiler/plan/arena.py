@@ -18,6 +18,7 @@ from math import gcd
 import numpy
 
 from symgrad.dims import Dim, Size, evaluate, symbols
+from symgrad.records import record
 from symgrad_compiler.plan import packing
 
 #: Slots start at multiples of this: a cache line, and the widest vector. Blocks smaller than it lie together.
@@ -31,7 +32,7 @@ MAX_SUMS = 16
 NOMINAL = 128
 
 
-@dataclass(frozen=True)
+@record
 class Slot:
     """Where a block lies: `offset` bytes (rounded up to a cache line) and `slack` from its region's start."""
 
@@ -41,7 +42,7 @@ class Slot:
     slack: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Region:
     """A part of the arena: `size` bytes (rounded up to whole cache lines), and `slack`."""
 
@@ -50,7 +51,7 @@ class Region:
     slack: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Arena:
     """All regions. The first is that of fixed sizes."""
 

@@ -7,13 +7,13 @@ taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import reduce
 
 from symgrad.dims import Dim, Size, maximum
 from symgrad.errors import CompileError
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor
+from symgrad.records import record
 from symgrad_compiler.plan.arena import Arena, nominal
 from symgrad_compiler.plan.recompute import Choice, Recomputation, operations
 
@@ -23,7 +23,7 @@ PRICES = (0.5, 0.0)
 ROUNDS = 3
 
 
-@dataclass(frozen=True)
+@record
 class Memory:
     """The arena of a function, in bytes, and its operations: as planned, and without a budget."""
 
@@ -82,7 +82,7 @@ def flops_of(graph: Graph) -> Dim:
     return total
 
 
-@dataclass(frozen=True)
+@record
 class _Candidate:
     graph: Graph
     peak: int

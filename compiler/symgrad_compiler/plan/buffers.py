@@ -4,17 +4,17 @@ has run, or over an operand that nothing reads any more."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from symgrad.dims import product
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.kinds import Elementwise, TensorOp
+from symgrad.records import record
 from symgrad.types import TensorType
 from symgrad_compiler.plan.arena import Arena, Block, Slot, pack
 from symgrad_compiler.plan.schedule import Schedule, source
 
 
-@dataclass(frozen=True)
+@record
 class Buffer:
     """A tensor type at a place in the arena."""
 
@@ -23,7 +23,7 @@ class Buffer:
     slot: Slot
 
 
-@dataclass(frozen=True)
+@record
 class Buffers:
     """The buffers of a program, and which tensors are written into them."""
 

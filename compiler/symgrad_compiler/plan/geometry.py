@@ -16,7 +16,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from symgrad.records import record
 
 #: Tasks of the gradient for the weights; images that a call is expected to have; bytes for the results of
 #: chunks, at most.
@@ -26,7 +28,7 @@ _PANEL, _LANES = 64, 16
 FORWARD, INPUT, WEIGHTS = "forward", "input", "weights"
 
 
-@dataclass(frozen=True)
+@record
 class Axis:
     """Result i meets, by tap t, element i stride + t dilation - low of the operand."""
 
@@ -66,7 +68,7 @@ class Axis:
         return all(len(self.results_of(t)) == self.out for t in range(self.taps))
 
 
-@dataclass(frozen=True)
+@record
 class Convolution:
     """One member of the family, on arrays without gaps, channels last."""
 
@@ -187,7 +189,7 @@ def input_classes(axis: Axis) -> Iterator[Axis]:
         )
 
 
-@dataclass(frozen=True)
+@record
 class Correlation:
     """out[n, first + i step, o] = sum over t, c of a[n, i stride + t dilation - low, c] b[t, c, o], with the
     packed weights b; channels and features of one group."""

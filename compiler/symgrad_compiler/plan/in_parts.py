@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from symgrad import dims
 from symgrad.dims import Shape, product
@@ -30,6 +29,7 @@ from symgrad.ops.reduce import Sum
 from symgrad.ops.select import where
 from symgrad.ops.shape import Broadcast
 from symgrad.ops.slices import Slice
+from symgrad.records import record
 from symgrad_compiler.passes.merge import merge
 from symgrad_compiler.passes.pipeline import replace_results
 from symgrad_compiler.passes.rewriting import Rewriting
@@ -54,7 +54,7 @@ def in_parts(graph: Graph) -> Graph:
     return graph if made is graph else _merge_selections(merge(made))
 
 
-@dataclass(frozen=True)
+@record
 class _Turns:
     """An op that interleaves, and the parts that it is given."""
 

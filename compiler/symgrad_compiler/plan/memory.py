@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from symgrad.dims import Dim
+from symgrad.records import record
 from symgrad_compiler.plan.arena import ALIGNMENT, Arena, Block, aligned, pack, peak
 from symgrad_compiler.plan.steps import ARENA, Access, Kernel, RowLoop, Step, Storage
 
@@ -28,7 +28,7 @@ def bytes_of(storage: Storage) -> Dim:
     return storage.size * storage.dtype.itemsize
 
 
-@dataclass(frozen=True)
+@record
 class _Loop:
     """The numbers of a loop's first and last step, and the storages that live within one round."""
 

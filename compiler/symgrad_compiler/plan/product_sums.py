@@ -16,10 +16,11 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.arithmetic import add, subtract
 from symgrad.ops.contract import MatMul
+from symgrad.records import record
 from symgrad_compiler.plan.row_products import may_join_rows
 
 
-@dataclass(frozen=True)
+@record
 class Term:
     """A product of a sum."""
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from symgrad.dims import Dim, product
 from symgrad.ir.graph import Graph
@@ -27,6 +26,7 @@ from symgrad.ops.contract import MatMul
 from symgrad.ops.conv import Convolution
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import Elementwise, TensorOp
+from symgrad.records import record
 from symgrad_compiler.plan.arena import nominal
 from symgrad_compiler.plan.cost import COSTLY, is_costly, products_of
 from symgrad_compiler.plan.order import best, live
@@ -39,7 +39,7 @@ LOOK_BACK = 64
 MAX_CUT = 3000
 
 
-@dataclass(frozen=True)
+@record
 class Choice:
     """Which tensors are kept: in the first `again` of `segments` parts of what runs before the turn, only
     what crosses their borders, and what is not worth computing again: a byte that is kept costs 1, an

@@ -10,10 +10,10 @@ in a row is said here, and how many of its leading axes can be rows at all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from symgrad.dims import Dim, Shape, is_never_negative, product
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad_compiler.plan import row_products
 from symgrad_compiler.plan.steps import (
     IOTA,
@@ -31,7 +31,7 @@ from symgrad_compiler.plan.steps import (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Use:
     """How the rows of a step touch a storage: row i lies within [i stride, (i + 1) stride), or not."""
 

@@ -7,17 +7,17 @@ view with new axes. Neither takes a step or memory.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.create import Fill
 from symgrad.ops.kinds import Elementwise
 from symgrad.ops.shape import Broadcast
+from symgrad.records import record
 from symgrad_compiler.plan.order_nodes import node_orders
 
 
-@dataclass(frozen=True)
+@record
 class Schedule:
     """The steps of a program in order."""
 

@@ -29,6 +29,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Shared, Tensor
 from symgrad.ir.values import ArrayData, Scalar
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad.types import DType
 from symgrad_compiler.plan.arena import Arena
 from symgrad_compiler.plan.finite import Need
@@ -60,7 +61,7 @@ class Storage:
         return self.label or f"{self.kind}{self.index}"
 
 
-@dataclass(frozen=True)
+@record
 class Access:
     """A layout in a storage."""
 
@@ -68,14 +69,14 @@ class Access:
     layout: Strided
 
 
-@dataclass(frozen=True)
+@record
 class Number:
     """A known number in the place of memory."""
 
     value: Scalar
 
 
-@dataclass(frozen=True)
+@record
 class SizeNumber:
     """A size in the place of memory, as an int64."""
 
@@ -90,7 +91,7 @@ def size_of_loop(name: str) -> Size:
 Source: TypeAlias = Access | Number | SizeNumber
 
 
-@dataclass(frozen=True)
+@record
 class Index:
     """Indices found in memory, of an axis of `size` whose elements are `stride` apart."""
 
@@ -99,7 +100,7 @@ class Index:
     size: Dim
 
 
-@dataclass(frozen=True)
+@record
 class Gather:
     """Elements at indices: layout position + sum of index * stride."""
 
@@ -108,7 +109,7 @@ class Gather:
     indices: tuple[Index, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Reduction:
     """A reduction of a kernel's value over some axes of its space."""
 
@@ -137,7 +138,7 @@ def identity(kind: str, dtype: DType) -> float | int:
     return int(limits.min if low else limits.max)
 
 
-@dataclass(frozen=True)
+@record
 class Scatter:
     """Brings a kernel's value into memory at indices, by the `mode` of `symgrad.ops.scatter`."""
 

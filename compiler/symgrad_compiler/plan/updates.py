@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Shared, Tensor
@@ -15,6 +14,7 @@ from symgrad.ops.create import Fill
 from symgrad.ops.custom import Barrier
 from symgrad.ops.kinds import TensorOp
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad_compiler.plan.checks import is_of_sizes
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.row_products import is_tall_sum
@@ -27,7 +27,7 @@ from symgrad_compiler.plan.steps import (
 )
 
 
-@dataclass(frozen=True)
+@record
 class Sum:
     """An update `state + factor * product` that a matrix product can add by itself; and its other nodes."""
 

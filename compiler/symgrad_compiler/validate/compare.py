@@ -11,17 +11,17 @@ fast       ordinary arguments only, and only where both are finite
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy
 
+from symgrad.records import record
 from symgrad_compiler.validate.interpret import Array
 from symgrad_compiler.validate.noise import ULPS, Estimate
 
 KINDS = ("exact", "rounding", "stable", "fast")
 
 
-@dataclass(frozen=True)
+@record
 class Verdict:
     """Where two results disagree most: the place, both values, and how far apart they may be (None: not at
     all)."""

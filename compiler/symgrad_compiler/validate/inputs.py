@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy
@@ -29,6 +28,7 @@ from symgrad.errors import SymgradError
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.traverse import ancestors
+from symgrad.records import record
 from symgrad.types import DType
 from symgrad_compiler.validate.interpret import Array, Interpreter, is_of_matrices
 
@@ -42,7 +42,7 @@ _SIZES: tuple[tuple[int, ...], ...] = ((2, 3, 4), (1, 1, 1), (3, 2, 1), (4, 4, 4
 _INSTEAD: tuple[tuple[int, ...], ...] = ((3, 3, 3), (7, 7, 7), (9, 8, 10))
 
 
-@dataclass(frozen=True)
+@record
 class Arguments:
     """Values for the inputs and states of a graph, and for its symbolic sizes."""
 
@@ -206,7 +206,7 @@ _INDEXED: dict[str, tuple[slice, str]] = {
 _IN_RESULT = ("scatter_add", "scatter_add_along_axis", "one_hot")
 
 
-@dataclass(frozen=True)
+@record
 class _Indexing:
     """The integer leaves that indices depend on, and the sizes of the axes that are indexed."""
 

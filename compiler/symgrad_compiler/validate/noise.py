@@ -30,7 +30,6 @@ sign of a zero that is the larger of 0 and -0, or a sum of several.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -39,6 +38,7 @@ from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ops.kinds import Elementwise
+from symgrad.records import record
 from symgrad_compiler.validate.interpret import OF_SIGNS, Array, Interpreter, is_of_matrices
 
 #: How many times a graph is computed with noise; the first two runs move all results up, and down. And how
@@ -72,7 +72,7 @@ _COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater",
 _NEVER_UNDERFLOWS = frozenset({"add", "subtract", "remainder", "floor_divide", "log", "sin", "cos"})
 
 
-@dataclass(frozen=True)
+@record
 class Estimate:
     """What is known of one result: its value, and what rounding may do to each element.
 

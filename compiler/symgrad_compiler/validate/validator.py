@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy
@@ -15,6 +14,7 @@ from symgrad.ir import origin
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.contract import MatMul
+from symgrad.records import record
 from symgrad_compiler.rewrite.rules import KINDS, Rule
 from symgrad_compiler.validate.compare import agree
 from symgrad_compiler.validate.inputs import Arguments, arguments
@@ -76,7 +76,7 @@ class Validator:
             given.check(_Step(name, kind, before, after, rules))
 
 
-@dataclass(frozen=True)
+@record
 class _Step:
     """A pass that was run."""
 

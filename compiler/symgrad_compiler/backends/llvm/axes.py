@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from symgrad.dims import Dim, is_never_negative
 from symgrad.ir.tensor import Tensor
 from symgrad.ops.strided import Strided
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.scalars import kind_of
 from symgrad_compiler.plan.steps import Access, Index, Kernel, Reduction, Storage
@@ -27,7 +28,7 @@ class Stream:
         return kind_of(self.storage.dtype)
 
 
-@dataclass(frozen=True)
+@record
 class Streams:
     """What a kernel touches, as layouts over its space: (storage, strides, offset); and who touches which, by
     position."""
@@ -74,7 +75,7 @@ class Streams:
         )
 
 
-@dataclass(frozen=True)
+@record
 class Axis:
     """A loop."""
 

@@ -7,7 +7,6 @@ import math
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -15,6 +14,7 @@ import numpy
 from symgrad.dims import evaluate, size
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply_all, make_input
+from symgrad.records import record
 from symgrad.types import BOOL, TensorType
 from symgrad_compiler.backends.llvm.frame import Frame
 from symgrad_compiler.backends.numpy import compile_numpy
@@ -79,7 +79,7 @@ class Callbacks:
             self.note(error)
 
 
-@dataclass(frozen=True)
+@record
 class _Place:
     """An array somewhere in the frame."""
 

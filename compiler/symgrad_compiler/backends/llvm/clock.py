@@ -7,10 +7,10 @@ whose address is in the code, so such a program is not kept on disk. Threads may
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 import numpy
 
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_compiler.plan.steps import Plan, RowLoop, RowStep, Step
 
@@ -29,7 +29,7 @@ _NOW = f"""define internal i64 @now() {{
 """
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """What one clock measures: step `number`, or step `part` of the loop that it is."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from symgrad.ir.graph import Graph
 from symgrad.lazy import cached_property
 from symgrad.locks import Lock
 from symgrad.ops.kinds import TensorOp
+from symgrad.records import record
 from symgrad.types import DTYPES
 from symgrad_compiler.backends.llvm.beside import Beside
 from symgrad_compiler.backends.llvm.contract.request import name_of
@@ -77,7 +78,7 @@ def _looks() -> Any:
     return importlib.import_module("symgrad_compiler.backends.llvm.looks")
 
 
-@dataclass(frozen=True)
+@record
 class _Built:
     """What a program is made of, as it is kept on disk."""
 

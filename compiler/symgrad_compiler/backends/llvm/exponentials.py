@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.pieces import (
     GONE,
@@ -65,7 +64,7 @@ _SIXTEENTHS = 1.5 * 2.0**48
 _LEAST = -58.0
 
 
-@dataclass(frozen=True)
+@record
 class Exponential:
     """exp(x) = (head + middle + tail) 2^n. `whole` is n as a float; with tables n is its floor."""
 

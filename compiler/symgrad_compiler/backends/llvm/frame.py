@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import LLVM_TYPES, Function, Value
 from symgrad_compiler.plan.steps import (
     ARENA,
@@ -40,7 +40,7 @@ ERROR_WORDS = 4
 LOOP = (str(ROW), str(ROWS), str(CHUNK))
 
 
-@dataclass(frozen=True)
+@record
 class Frame:
     """Where things are in the frame of one program, in words."""
 

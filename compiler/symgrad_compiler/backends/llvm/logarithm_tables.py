@@ -8,9 +8,8 @@ which is exact, and a small rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from symgrad.ops import fits
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import Value
 from symgrad_compiler.backends.llvm.pieces import like, two_sum
 from symgrad_compiler.backends.llvm.registers import exponent, lookup, mantissa, scalef
@@ -75,7 +74,7 @@ _LOG_CUBIC = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class Logarithm:
     """log(x) = high + log(1 + r) + low."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from symgrad.dims import Dim, product
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.checks import emit_check
 from symgrad_compiler.backends.llvm.factors import emit_factor
 from symgrad_compiler.backends.llvm.frame import Frame, frame_word
@@ -63,7 +64,7 @@ _BEYOND_MEMORY = 2**62
 PART = 500
 
 
-@dataclass(frozen=True)
+@record
 class _Call:
     """A call of a step's function."""
 

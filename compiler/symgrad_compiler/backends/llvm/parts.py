@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from symgrad.lazy import cached_property
+from symgrad.records import record
 
 #: Lines of a part, at least: below, LLVM starts longer than it works.
 LEAST = 450
@@ -28,7 +28,7 @@ def marker(number: int) -> str:
     return f"part.{number}.begins"
 
 
-@dataclass(frozen=True)
+@record
 class _Piece:
     """A function, or the line of a constant or a variable."""
 

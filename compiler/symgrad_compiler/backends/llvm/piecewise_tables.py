@@ -8,10 +8,11 @@ less 1, computed with 60 digits; those of float32 are rounded to it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from symgrad.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Pieces:
     """f(c + t) = value + t q(t); the rows of coefficients go from the constant upwards."""
 

@@ -7,16 +7,16 @@ the width give 0, integer division by 0 gives 0, `maximum` hands NaN on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+from symgrad.records import record
 from symgrad.types import DType
 from symgrad_compiler.backends.llvm.ir import BITS, LLVM_TYPES, Function, Value, literal, vector_type
 
 FLOATS = ("f32", "f64")
 
 
-@dataclass(frozen=True)
+@record
 class Machine:
     """What the generated code may use."""
 

@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -20,6 +19,7 @@ import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
 from symgrad.errors import CompileError
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.beside import all_beside
 from symgrad_compiler.backends.llvm.parts import marker, parts
 from symgrad_compiler.backends.llvm.scalars import Machine
@@ -36,7 +36,7 @@ _LLVM = range(20, 23)
 _REACH, _TRIES = 2**30, 8
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """What code is generated for."""
 

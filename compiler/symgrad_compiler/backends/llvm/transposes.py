@@ -17,8 +17,8 @@ axis moves back to end there: it turns again what came before, which nobody read
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.axes import Axis, Stream
 from symgrad_compiler.backends.llvm.ir import BITS, Function, Value, literal, vector_type
 from symgrad_compiler.backends.llvm.lanes import memory_kind
@@ -40,7 +40,7 @@ MOST_TURNED = 4
 _ZERO, _ONE = literal(0, "i64"), literal(1, "i64")
 
 
-@dataclass(frozen=True)
+@record
 class Across:
     """What a kernel reads across."""
 

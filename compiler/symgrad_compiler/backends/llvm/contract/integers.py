@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import Function, Value, literal
 
 
-@dataclass(frozen=True)
+@record
 class Int:
     """An i64; division is of numbers that are not negative."""
 

@@ -8,8 +8,7 @@ cache while the kernel goes through the panels of A (rows x inner).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine
 
@@ -24,7 +23,7 @@ _SECOND_CACHE = 520_000
 _INNER = {"f32": 3200, "f64": 4096}
 
 
-@dataclass(frozen=True)
+@record
 class Tiles:
     """The sizes for one kind of float."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from symgrad.lazy import cached_property
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.convolve.shapes import Width, choose, dots, heights
 from symgrad_compiler.backends.llvm.convolve.tile import LINE, Epilogue, Loop, Segment, Tile
 from symgrad_compiler.backends.llvm.scalars import Machine
@@ -28,7 +28,7 @@ _ROWS = 14
 _Line: TypeAlias = list[tuple[tuple[int, ...], int, int]]
 
 
-@dataclass(frozen=True)
+@record
 class Panels:
     """How the weights lie: bytes from one channel to the next (of dot products, from one column to the next),
     and from one tap to the next along each axis; where the first tap is; bytes of a panel."""
@@ -41,7 +41,7 @@ class Panels:
     is_packed: bool
 
 
-@dataclass(frozen=True)
+@record
 class Placed:
     """A tile; where it starts in the A and the C of its unit, in bytes, but for its panel."""
 

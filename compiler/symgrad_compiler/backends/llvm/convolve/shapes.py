@@ -9,8 +9,8 @@ registers, two a cycle as well. A register can be added to again after four cycl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import BITS
 from symgrad_compiler.backends.llvm.scalars import Machine
 
@@ -24,7 +24,7 @@ _SECOND, _LAST, _FITS = 1.5, 6.0, 700_000
 _TOTAL, _SURELY = 4.0, 0.8
 
 
-@dataclass(frozen=True)
+@record
 class Width:
     """Columns: panels of `vectors` vectors of `lanes` lanes; the last panel may have fewer columns."""
 

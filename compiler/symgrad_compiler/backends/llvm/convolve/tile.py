@@ -11,8 +11,9 @@ loops whose counts are arguments. An epilogue computes what is stored from the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from symgrad.records import record
 from symgrad_compiler.backends.llvm.ir import BITS, Function, Module, Value, literal
 from symgrad_compiler.backends.llvm.lane_sums import places, side_by_side, totals
 from symgrad_compiler.backends.llvm.lanes import read, write, write_past_caches
@@ -26,7 +27,7 @@ _FAR, _NEAR, _LOADS, LINE = 16, 8, 0.8, 64
 _ONE, _ZERO = literal(1, "i64"), literal(0, "i64")
 
 
-@dataclass(frozen=True)
+@record
 class Loop:
     """So many rounds; steps of A and B in bytes."""
 
@@ -35,7 +36,7 @@ class Loop:
     b: int
 
 
-@dataclass(frozen=True)
+@record
 class Segment:
     """Loops, from the outermost, of some of the rows; where they start in A and B, in bytes."""
 
@@ -45,7 +46,7 @@ class Segment:
     b: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Epilogue:
     """Elementwise code between the sums and memory. Equal names stand for equal code."""
 
@@ -63,7 +64,7 @@ class Epilogue:
         return (*self.reads, *(True,) * (self.writes - 1))
 
 
-@dataclass(frozen=True)
+@record
 class Tile:
     kind: str
     lanes: int
