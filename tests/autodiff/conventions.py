@@ -86,6 +86,22 @@ CASES: list[Case] = [
         (0, 0, 0),
     ),
     Case(
+        "norm by hand",
+        0.0,
+        "sg.sqrt(sg.sum(sg.stack([x, x * 2]) ** 2))",
+        "jnp.sqrt(jnp.sum(jnp.stack([x, x * 2]) ** 2))",
+        "torch.sqrt(torch.sum(tstack([x, x * 2]) ** 2))",
+        (0, 0, 0),
+    ),
+    Case(
+        "square of a norm",
+        0.0,
+        "sg.norm(sg.stack([x, x * 2])) ** 2",
+        "jnp.linalg.norm(jnp.stack([x, x * 2])) ** 2",
+        "torch.linalg.norm(tstack([x, x * 2])) ** 2",
+        (0, 10, 0),
+    ),
+    Case(
         "spread of a constant",
         1.0,
         "sg.std(sg.stack([x, x * 0 + 1]))",
@@ -176,6 +192,15 @@ CASES: list[Case] = [
         "torch.log(torch.sigmoid(x))",
         (1, 0, 0),
     ),
+    Case(
+        "log of a density",
+        40.0,
+        "sg.log(sg.exp(-(x**2) / 2) / 2.5)",
+        "jnp.log(jnp.exp(-(x**2) / 2) / 2.5)",
+        "torch.log(torch.exp(-(x**2) / 2) / 2.5)",
+        (-40, -1, 0),
+    ),
+    same("squashed density", 400.0, "np.log(1 - np.tanh(x) ** 2)", -2, 0, 0),
     Case(
         "log of a tail",
         -50.0,

@@ -6,6 +6,7 @@ first derivative are within a few units in the last place; at one of them at lea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,90 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], list[float]]]
         lambda x: mpmath.log(2 * mpmath.cosh(x)),
         [2.0, 1e-4, 1e-20, -1e-20, 800, -800],
     ),
+    "a normal density over its scale": (
+        lambda x: sg.log(sg.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)),
+        lambda x: -x * x / 2 - mpmath.log(mpmath.sqrt(2 * mpmath.mpf(math.pi))),
+        [0.5, 40.0],
+    ),
+    "a mixture of normal densities": (
+        lambda x: sg.log(0.3 * sg.exp(-0.5 * x**2) / 2.0 + 0.7 * sg.exp(-0.5 * (x - 3) ** 2) / 3.0),
+        lambda x: mpmath.log(
+            mpmath.mpf(0.3) / 2 * mpmath.exp(-x * x / 2)
+            + mpmath.mpf(0.7) / 3 * mpmath.exp(-((x - 3) ** 2) / 2)
+        ),
+        [0.5, 100.0],
+    ),
+    "log of a mean of e^x by hand": (
+        lambda x: sg.log(sg.sum(sg.exp(sg.stack([x, 2 * x])) / sg.constant([0.25, 0.5]))),
+        lambda x: mpmath.log(4 * mpmath.exp(x) + 2 * mpmath.exp(2 * x)),
+        [0.5, 800.0],
+    ),
+    "log of a masked sum of e^x": (
+        lambda x: sg.log(
+            sg.sum(sg.where(sg.constant([True, False, True]), sg.exp(sg.stack([x, 5 * x, 2 * x])), 0.0))
+        ),
+        lambda x: mpmath.log(mpmath.exp(x) + mpmath.exp(2 * x)),
+        [0.5, 800.0],
+    ),
+    "log of a sum of e^x with weights, some 0": (
+        lambda x: sg.log(sg.sum(sg.constant([1.0, 0.0, 0.5]) * sg.exp(sg.stack([x, 5 * x, 2 * x])))),
+        lambda x: mpmath.log(mpmath.exp(x) + mpmath.exp(2 * x) / 2),
+        [0.5, 800.0],
+    ),
+    "log(1 + sum e^x)": (
+        lambda x: sg.log(1 + sg.sum(sg.exp(sg.stack([x, 2 * x])))),
+        lambda x: mpmath.log(1 + mpmath.exp(x) + mpmath.exp(2 * x)),
+        [0.5, 800.0],
+    ),
+    "log(1 - tanh(x)^2)": (
+        lambda x: sg.log(1 - sg.tanh(x) ** 2),
+        lambda x: -2 * mpmath.log(mpmath.cosh(x)),
+        [1.0, 30.0, 400.0, -400.0],
+    ),
+    "log(1 + tanh x)": (
+        lambda x: sg.log(1 + sg.tanh(x)),
+        lambda x: mpmath.log(1 + mpmath.tanh(x)),
+        [1.0, -30.0, -400.0],
+    ),
+    "log(2 sigmoid(x))": (
+        lambda x: sg.log(2 * sg.sigmoid(x)),
+        lambda x: mpmath.log(2 / (1 + mpmath.exp(-x))),
+        [2.0, -800.0],
+    ),
+    "log of a square of a sum of e^x": (
+        lambda x: sg.log(sg.sum(sg.exp(sg.stack([x, 2 * x]))) ** 2),
+        lambda x: 2 * mpmath.log(mpmath.exp(x) + mpmath.exp(2 * x)),
+        [0.5, 800.0],
+    ),
+    "log(3 cosh(x)^2)": (
+        lambda x: sg.log(3 * sg.cosh(x) ** 2),
+        lambda x: mpmath.log(3 * mpmath.cosh(x) ** 2),
+        [0.5, 800.0, -800.0],
+    ),
+    "log(1 / cosh x)": (
+        lambda x: sg.log(1 / sg.cosh(x)),
+        lambda x: -mpmath.log(mpmath.cosh(x)),
+        [0.5, 745.0],
+    ),
+    "log sinh x": (lambda x: sg.log(sg.sinh(x)), lambda x: mpmath.log(mpmath.sinh(x)), [0.5, 1e-10, 745.0]),
+    "log of a ratio of softmaxes": (
+        lambda x: sg.log(sg.softmax(sg.stack([x, 0 * x]))[0] / sg.softmax(sg.stack([-x, 0 * x]))[0]),
+        lambda x: mpmath.log((1 + mpmath.exp(x)) / (1 + mpmath.exp(-x))),
+        [0.5, -800.0],
+    ),
+    "log of a selection": (
+        lambda x: sg.log(sg.where(x > 0, sg.exp(x), 1.0)),
+        lambda x: x if x > 0 else mpmath.mpf(0) * x,
+        [0.5, 800.0],
+    ),
+    "log2(e^x / 3)": (
+        lambda x: sg.log2(sg.exp(x) / 3),
+        lambda x: (x - mpmath.log(3)) / mpmath.log(2),
+        [0.5, 800.0],
+    ),
+    "(e^x)^c": (lambda x: (sg.exp(x)) ** -0.75, lambda x: mpmath.exp(-x * mpmath.mpf(0.75)), [0.5, 900.0]),
+    "1 / sqrt(e^x)": (lambda x: sg.rsqrt(sg.exp(x)), lambda x: mpmath.exp(-x / 2), [0.5, 1000.0]),
+    "log ndtr": (lambda x: sg.log(sg.ndtr(x)), lambda x: mpmath.log(mpmath.ncdf(x)), [0.5, -50.0]),
     "log(1 - e^x)": (
         lambda x: sg.log(1 - sg.exp(x)),
         lambda x: mpmath.log(1 - mpmath.exp(x)),
@@ -262,3 +347,89 @@ def test_a_complex_factor_stays_where_the_difference_may_overflow(backend: str) 
     f = sg.function([x, y], (0.8 + 0.8j) * x - (0.8 + 0.8j) * y, backend=backend)
     large = np.array([1e308 + 0j])
     assert np.isfinite(f(large, -large)).all()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x, y: sg.grad((0.1 / x) / (y / x), x),
+        lambda x, y: sg.grad(sg.grad(3 / (x / (2 + y)), x), y),
+        lambda x, y: (1 / (x / y)) * (-((x + 1) / y)),
+    ],
+    ids=["slope", "second slope", "product"],
+)
+def test_quotients_of_quotients(build: Callable[..., Any], backend: str) -> None:
+    """A rule compared tensors, which is a tensor, and not true or false."""
+    x, y = sg.scalar("x"), sg.scalar("y")
+    z = build(x, y)
+    wanted = sg.function([x, y], z, passes=())(1.7, 0.3)
+    np.testing.assert_allclose(sg.function([x, y], z)(1.7, 0.3), wanted, rtol=1e-13, atol=1e-16)
+
+
+def _by_itself(x: Any) -> Any:
+    return x * x
+
+
+SQUARES: dict[str, Callable[[Any], Any]] = {
+    "square of a norm": lambda x: sg.norm(x) ** 2,
+    "norm by itself": lambda x: _by_itself(sg.norm(x)),
+    "norms of rows": lambda x: sg.sum(sg.norm(sg.reshape(x, (3, 1)), axis=1) ** 2),
+    "norm of a matrix": lambda x: sg.linalg.matrix_norm(sg.reshape(x, (1, 3))) ** 2,
+    "absolute values": lambda x: sg.sum(sg.abs(x) ** 2),
+    "root of a square": lambda x: sg.sum(sg.sqrt(x**2) ** 2),
+    "lengths": lambda x: sg.hypot(sg.hypot(x[0], x[1]), x[2]) ** 2,
+    "norm of complex numbers": lambda x: sg.norm(sg.complex(x, 0 * x)) ** 2,
+    "absolute values of complex numbers": lambda x: sg.sum(sg.abs(sg.complex(x, 0 * x)) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", SQUARES)
+def test_squares_of_roots_are_smooth_at_zero(name: str) -> None:
+    """|x|^2 is smooth where |x| has a kink; its Hessian is twice the identity."""
+    x = sg.vector("x", size=3)
+    y = SQUARES[name](x)
+    f = sg.function([x], [y, sg.grad(y, x), sg.hessian(y, x)])
+    for a in (np.zeros(3), np.array([0.0, 3.0, -4.0]), np.full(3, 1e-120)):
+        value, slope, bend = f(a)
+        np.testing.assert_allclose(value, a @ a, rtol=1e-14)
+        np.testing.assert_allclose(slope, 2 * a, rtol=1e-14)
+        np.testing.assert_allclose(bend, 2 * np.eye(3), rtol=1e-12, atol=1e-12)
+
+
+def test_even_powers_of_roots() -> None:
+    x = sg.scalar("x")
+    for y in (sg.abs(x) ** 4, sg.norm(sg.stack([x, 0 * x])) ** 4, sg.std(sg.stack([x, -x])) ** 4):
+        d = y
+        for _ in range(4):
+            d = sg.grad(d, x)
+        assert d.eval({x: 0.0}) == pytest.approx(24)
+    odd = sg.grad(sg.grad(sg.abs(x) ** 3, x), x)
+    assert odd.eval({x: -2.0}) == pytest.approx(12)
+
+
+ROOTS: dict[str, Callable[[Any], Any]] = {
+    "root of a sum": lambda x: sg.sqrt(sg.sum(x**2)),
+    "root of a sum of products": lambda x: sg.sqrt(sg.sum(x * x)),
+    "power": lambda x: sg.sum(x**2) ** 0.5,
+    "dot": lambda x: sg.sqrt(x @ x),
+    "by hand": lambda x: sg.sqrt(x[0] ** 2 + (x[1] ** 2 + x[2] ** 2)),
+    "root of a mean": lambda x: sg.sqrt(3 * sg.mean(x**2)),
+    "scaled": lambda x: 2 * sg.sqrt(sg.sum(x**2) / 4),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_roots_of_sums_of_squares_are_norms(name: str) -> None:
+    """The gradient is that of `norm`, 0 at 0, and the Hessian that of it."""
+    x = sg.vector("x", size=3)
+    y, norm = ROOTS[name](x), sg.norm(x)
+    ours, theirs = (sg.function([x], [n, sg.grad(n, x), sg.hessian(n, x)]) for n in (y, norm))
+    for a in (np.zeros(3), np.array([1.0, -2.0, 0.0]), np.array([0.0, 0.0, 5.0])):
+        for found, wanted in zip(ours(a), theirs(a), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-15)
+
+
+def test_other_roots_have_the_slopes_that_they_have() -> None:
+    x = sg.scalar("x")
+    for y in (sg.sqrt(x), sg.sqrt(2 * x), x**0.5):
+        assert sg.grad(y, x).eval({x: 0.0}) == np.inf

@@ -14,121 +14,36 @@ import numpy
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Tensor, apply
 from symgrad.ir.traverse import ancestors
-from symgrad.ops.arithmetic import add, divide, log, multiply, negative, reciprocal
-from symgrad.ops.create import Constant, Fill, fill, fill_value
-from symgrad.ops.gather import Gather, Take, TakeAlongAxis
+from symgrad.ops.arithmetic import divide, log, multiply, negative, reciprocal
+from symgrad.ops.create import fill_value
 from symgrad.ops.kinds import FLOATS, Elementwise
-from symgrad.ops.reduce import Sum
+from symgrad.ops.power import pow
 from symgrad.ops.select import where
-from symgrad.ops.shape import Broadcast, PermuteDims, Reshape, SpecifyShape
-from symgrad.ops.slices import Slice
-from symgrad.ops.softmax import LogSumExp, Softmax
 from symgrad.ops.special import erfc, ndtr
-from symgrad.ops.transcendental import exp, expm1, log1p, logaddexp, sigmoid
+from symgrad.ops.transcendental import (
+    exp,
+    expm1,
+    log1p,
+)
 from symgrad.registry import provide
 from symgrad_compiler.passes.canonicalize import BEFORE_DIFFERENTIATION
 from symgrad_compiler.passes.indices import RULES as INDICES
+from symgrad_compiler.passes.logarithms import (
+    log_of_moved,
+    log_of_product,
+    log_of_scaled_sum,
+    log_of_selection,
+    log_of_terms,
+    log_of_weighted_sum,
+    log_to_another_base,
+)
 from symgrad_compiler.passes.rewriting import Rewriting, applies
 from symgrad_compiler.passes.selections import NORMAL as BEFORE
-from symgrad_compiler.passes.stable_forms import FIRST, ROWS
+from symgrad_compiler.passes.squares import BEFORE_DIFFERENTIATION as SQUARES
+from symgrad_compiler.passes.stable_forms import FIRST, LAST, ROWS
 from symgrad_compiler.passes.systems import RULES as SYSTEMS
 from symgrad_compiler.rewrite.engine import index, rewrite
 from symgrad_compiler.rewrite.rules import Rule, function_rule
-
-
-@function_rule(log, kind="stable")
-def log_of_moved(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """log(move(y)) = move(log(y)) for a reshape, slice, gather, ... of a softmax, sigmoid or sum of
-    exponentials, so that the logarithm meets what it can be joined with."""
-    chain: list[Tensor] = []
-    inner = tensor.node.inputs[0]
-    while isinstance(inner.node.op, _MOVES) and inner not in barriers:
-        chain.append(inner)
-        inner = inner.node.inputs[0]
-    op = inner.node.op
-    is_sum = isinstance(op, Sum) and inner.node.inputs[0].node.op is exp
-    if not chain or inner in barriers or not (isinstance(op, Softmax) or op is sigmoid or is_sum):
-        return None
-    result = apply(log, inner)
-    for moved in reversed(chain):
-        result = apply(moved.node.op, result, *moved.node.inputs[1:])
-    return result
-
-
-@function_rule(log, kind="stable")
-def log_of_terms(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """log(e^x + c e^y + d + ...) for positive numbers c, d: logaddexp of x, y + log c, log d, ..."""
-    terms: list[Tensor] = []
-    stack = [tensor.node.inputs[0]]
-    while stack:
-        term = stack.pop()
-        if term.node.op is add and term not in barriers and len(terms) + len(stack) < _MOST_TERMS:
-            stack += term.node.inputs[::-1]
-        else:
-            terms.append(term)
-    exponents = [_exponent(t, barriers) for t in terms]
-    if len(terms) < 2 or any(e is None for e in exponents) or all(isinstance(t.node.op, Fill) for t in terms):
-        return None
-    result = exponents[0]
-    for exponent in exponents[1:]:
-        result = apply(logaddexp, result, exponent)  # type: ignore[arg-type]
-    return result
-
-
-_MOST_TERMS = 64
-
-
-def _exponent(term: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """x where the term is e^x, x + log k where it is k e^x for a positive number k; else None."""
-    node = term.node
-    value = fill_value(term)
-    if isinstance(value, float):
-        return fill(math.log(value), term.shape, term.dtype) if 0 < value < math.inf else None
-    if term in barriers:
-        return None
-    if node.op is exp:
-        return node.inputs[0]
-    if node.op is not multiply:
-        return None
-    for k, e in (node.inputs, node.inputs[::-1]):
-        if e.node.op is exp and e not in barriers and _is_positive(k):
-            return apply(add, e.node.inputs[0], apply(log, k))
-    return None
-
-
-def _is_positive(tensor: Tensor) -> bool:
-    """Whether a tensor is known and positive."""
-    op = tensor.node.op
-    while isinstance(op, Broadcast):
-        tensor = tensor.node.inputs[0]
-        op = tensor.node.op
-    if isinstance(op, Constant):
-        return bool((op.data.array > 0).all())
-    value = fill_value(tensor)
-    return isinstance(value, float) and value > 0
-
-
-@function_rule(log, kind="stable", operands=(Sum,))
-def log_of_weighted_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """log(sum k e^x) = logsumexp(x + log k) for known positive k."""
-    total = tensor.node.inputs[0]
-    term = total.node.inputs[0]
-    if total in barriers or term in barriers or term.node.op is not multiply:
-        return None
-    exponent = _exponent(term, barriers)
-    assert isinstance(total.node.op, Sum)
-    return None if exponent is None else apply(LogSumExp(total.node.op.axes), exponent)
-
-
-@function_rule(log, kind="stable")
-def log_of_scaled_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
-    """log(s / y) = log s - log y, where s is a sum of exponentials: of a mean, say."""
-    ratio = tensor.node.inputs[0]
-    if ratio.node.op is not divide or ratio in barriers:
-        return None
-    total, y = ratio.node.inputs
-    is_sum = isinstance(total.node.op, Sum) and total.node.inputs[0].node.op is exp
-    return apply(log, total) - apply(log, y) if is_sum and total not in barriers else None
 
 
 @function_rule(log, log1p, kind="stable", operands=(negative,))
@@ -147,6 +62,21 @@ def log_of_one_minus_exp(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor
     near = x > -math.log(2)
     beside, below = where(near, x, -1), where(near, -1, x)
     return where(near, log(-expm1(beside)), log1p(-exp(below)))
+
+
+@function_rule(pow, kind="stable", operands=(exp,))
+def power_of_exp(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
+    """(e^x)^c = e^(c x) for a number c, which is not 0: e^x overflows, or is 0, before."""
+    base, exponent = tensor.node.inputs
+    c = fill_value(exponent)
+    if (
+        base in barriers
+        or base.node.op is not exp
+        or not isinstance(c, float)
+        or not 0 < math.fabs(c) < math.inf
+    ):
+        return None
+    return apply(exp, c * base.node.inputs[0])
 
 
 @function_rule(erfc, kind="stable")
@@ -214,10 +144,10 @@ def _of(op: Elementwise, tensor: Tensor, barriers: Collection[Tensor]) -> Tensor
 
 def _is_over(tensor: Tensor | None, x: Tensor, y: Tensor) -> bool:
     """Whether a tensor is x / y."""
-    return tensor is not None and tensor.node.op is divide and tensor.node.inputs == (x, y)
-
-
-_MOVES = (Reshape, PermuteDims, Broadcast, SpecifyShape, Slice, Take, TakeAlongAxis, Gather)
+    if tensor is None or tensor.node.op is not divide:
+        return False
+    top, bottom = tensor.node.inputs
+    return top is x and bottom is y
 
 
 RULES: list[Rule] = [
@@ -229,11 +159,16 @@ RULES: list[Rule] = [
     *log_of_scaled_sum,
     *slope_of_log_ratio,
     *[row for row in ROWS if row not in FIRST],
+    *log_of_product,
+    *power_of_exp,
+    *log_of_selection,
+    *log_to_another_base,
+    *LAST,
     *erfc_of_deviations,
 ]
 NORMAL: list[Rule] = [*BEFORE, *INDICES, *RULES]
 _apply = Rewriting("stabilize", RULES, normal=NORMAL)
-_BEFORE_DIFFERENTIATION = index([*RULES, *SYSTEMS, *BEFORE_DIFFERENTIATION])
+_BEFORE_DIFFERENTIATION = index([*RULES, *SQUARES, *SYSTEMS, *BEFORE_DIFFERENTIATION])
 
 
 @applies(_apply)

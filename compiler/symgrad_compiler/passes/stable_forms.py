@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from symgrad.ops.arithmetic import abs, cbrt, log, reciprocal, sqrt, square
+from symgrad.ops.arithmetic import abs, cbrt, log, reciprocal, rsqrt, sqrt, square
 from symgrad.ops.inverse import asinh, atanh
 from symgrad.ops.kinds import FLOATS
 from symgrad.ops.reduce import max, prod, sum
@@ -51,6 +51,14 @@ FIRST: list[Rule] = [
     _stable(log(exp(x) + exp(y)), logaddexp(x, y), "logaddexp"),
 ]
 
+#: After the rules that are functions.
+LAST: list[Rule] = [
+    # e^x overflows, or is 0; of y < 0 there is no logarithm
+    _stable(log(exp(x) / y), x - log(y), "log_exp_over"),
+    # log |x|^2, where x^2 overflows, underflows or is nearly 1
+    _stable(log(square(x)), 2 * log(abs(x)), "log_square"),
+]
+
 # Earlier rows win, so the special forms stand before the general ones.
 ROWS: list[Rule] = [
     *FIRST,
@@ -84,13 +92,14 @@ ROWS: list[Rule] = [
     _stable(log(expm1(x)), x + log(-expm1(-x)), "log_expm1"),
     _stable(log(1 + x), log1p(x), "log1p"),
     _stable(log(1 - x), log1p(-x), "log1p_negative"),
-    # log |x|^2, where x^2 overflows, underflows or is nearly 1
-    _stable(log(square(x)), 2 * log(abs(x)), "log_square"),
     # log of a product of exponentials, which overflows
     _stable(log(prod(exp(x), axis=A)), sum(x, axis=A), "log_prod_exp"),
     _stable(log(prod(sigmoid(x), axis=A)), -sum(softplus(-x), axis=A), "log_prod_sigmoid"),
     _stable(log(exp(x) * y), x + log(y), "log_exp_times"),
     _stable(log(y / exp(x)), log(y) - x, "log_over_exp"),
+    # what decays as e^-2x is 0 long before its logarithm overflows
+    _stable(log(sech_squared(x)), -2 * log_cosh(x), "log_sech_squared"),
+    _stable(log(sinh(x)), (x - math.log(2)) + log(-expm1(-2 * x)), "log_sinh"),
     # e^x / sum e^x
     _stable(exp(x) / spread(sum(exp(x), axis=A), A), softmax(x, axis=A), "softmax"),
     # the same for one term: log(e^x / sum e^y) = x - logsumexp(y)
@@ -150,6 +159,7 @@ ROWS: list[Rule] = [
     # the square of a large x overflows, that of a small one is 0
     _stable(sqrt(square(x)), abs(x), "abs"),
     _stable(sqrt(exp(x)), exp(0.5 * x), "root_of_exp"),
+    _stable(rsqrt(exp(x)), exp(-0.5 * x), "inverse_root_of_exp"),
     _stable(cbrt(x * square(x)), x, "cube_root_of_cube"),
     # max(x, 0) + log(1 + e^-|x|), with its derivative at 0 (the logarithm is a softplus already)
     _stable(relu(x) + softplus(-abs(x)), softplus(x), "softplus_relu"),
