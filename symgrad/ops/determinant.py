@@ -18,6 +18,7 @@ from symgrad.ops.create import zeros_like
 from symgrad.ops.diagonals import MainDiagonal
 from symgrad.ops.kinds import Custom, declare
 from symgrad.ops.reduce import prod, sum
+from symgrad.ops.select import masked_multiply
 from symgrad.ops.shape import broadcast_to, expand_dims
 from symgrad.ops.solve import Inverse, are_small, diagonal_of, lu_factor
 from symgrad.ops.triangular import adjoint, infer_square, square
@@ -45,7 +46,8 @@ class Det(Custom):
         return infer_square(a, self.name).with_shape(a.shape[:-2])
 
     def vjp_a(self, g: Tensor, a: Tensor, out: Tensor) -> Tensor:
-        return scaled(g, apply(Cofactors(), a))
+        """Zeros of g are strong: of a matrix that is not finite, the cofactors are NaN."""
+        return masked_multiply(_spread(g, a), apply(Cofactors(), a))
 
     def expand(self, a: Tensor) -> Tensor:
         if are_small(a):
@@ -116,7 +118,11 @@ class CofactorsDerivative(Custom):
 
 def scaled(factors: Tensor, x: Tensor) -> Tensor:
     """Each matrix times its factor."""
-    return broadcast_to(expand_dims(factors, (-1, -2)), x.shape) * x
+    return _spread(factors, x) * x
+
+
+def _spread(factors: Tensor, x: Tensor) -> Tensor:
+    return broadcast_to(expand_dims(factors, (-1, -2)), x.shape)
 
 
 def _trace(x: Tensor) -> Tensor:

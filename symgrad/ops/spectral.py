@@ -2,8 +2,8 @@
 
 **Repeated values.** Derivatives of vectors have the gaps between values in the denominator. Where a gap is
 within rounding of 0 (n times eps times the largest value), its reciprocal is taken as 0: derivatives are then
-finite. They are right for whatever does not depend on the choice of vectors for a repeated value, as far as first
-derivatives; at second order, terms between equal values are missing.
+finite. They are right, as far as first derivatives, for functions of the values alone and of projections on the
+whole space of a repeated one; terms between equal values are missing: of `(v * f(w)) @ v.T`, of second derivatives.
 
 **Signs** of vectors are those that LAPACK gives; derivatives keep them. Complex vectors have a phase, which is
 LAPACK's as well, and which derivatives hold still: v_k^H dv_k = 0 for eigenvectors, u_k^H du_k = -v_k^H dv_k for

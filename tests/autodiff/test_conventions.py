@@ -338,9 +338,11 @@ gives them, and derivatives keep those. With v_i and w_i,
     d w_i = v_i^T da v_i        d v_i = sum over j != i of v_j (v_j^T da v_i) / (w_i - w_j)
 
 where w_i and w_j are equal (to n eps times the largest |w|), that quotient is taken as 0: derivatives are finite, and
-right for whatever does not depend on the choice of vectors for a repeated eigenvalue, as far as first derivatives.
-Second derivatives lack the terms between equal eigenvalues. `svd` does the same with gaps of squared singular values,
-and takes 1 / s as 0 where s is 0; vectors beyond the singular values (`full_matrices`, a complete `qr`) have none.
+right, as far as first derivatives, for functions of the eigenvalues alone and of projections on the whole space of a
+repeated one. What is missing is the part between equal eigenvalues: that of `(v * f(w)) @ v.T`, which has a derivative
+there (`expm` and `matrix_power` have rules of their own), and of second derivatives. `svd` does the same with gaps of
+squared singular values, and takes 1 / s as 0 where s is 0; vectors beyond the singular values (`full_matrices`, a
+complete `qr`) have none.
 
 ```python
 {eigh_code}

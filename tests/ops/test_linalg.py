@@ -607,3 +607,20 @@ def test_cond_of_singular_matrices_is_that_of_numpy(p: Any, backend: str) -> Non
     large = sg.matrix("large", shape=("n", "n"))
     of_large = sg.function([large], linalg.cond(large, p), backend=backend)
     assert of_large(np.zeros((20, 20))) == np.inf
+
+
+def test_the_determinant_of_what_is_not_finite(backend: str) -> None:
+    """NaN, with its derivatives, and without a word; 0 where the cotangent is."""
+    a, v = sg.tensor("a", (2, 3, 3)), sg.tensor("v", (2, 3, 3))
+    slope = sg.grad(sg.sum(sg.linalg.det(a)), a)
+    f = sg.function([a, v], [slope, sg.vjp(slope, [a], v)[0]])
+    for bad in (np.nan, np.inf):
+        first, second = f(np.stack([2 * np.eye(3), np.full((3, 3), bad)]), np.ones((2, 3, 3)))
+        np.testing.assert_allclose(first[0], 4 * np.eye(3), atol=1e-13)
+        assert np.isfinite(second[0]).all()
+        assert np.isnan([first[1], second[1]]).all()
+    x = sg.scalar("x")
+    y = sg.where(x > 0, sg.linalg.det(sg.stack([sg.stack([x, 1 / x]), sg.stack([1 / x, x])])), x)
+    for wanted in (1.0, 0.0):
+        y = sg.grad(y, x)
+        assert y.eval({x: 0.0}) == wanted

@@ -143,22 +143,36 @@ def slogdet(a: Array) -> tuple[Array, Array]:
 
 
 def cofactors(a: Array) -> Array:
-    """phase u p vh with p the products of all singular values but one."""
-    u, s, vh, phase = _oriented_svd(a)
-    return phase[..., None, None] * ((u * _all_but_one(s)[..., None, :]) @ vh)
+    """phase u p vh with p the products of all singular values but one; NaN of a matrix that is not finite, as
+    its determinant."""
+    kept, spoilt = _finite(a)
+    u, s, vh, phase = _oriented_svd(kept)
+    found: Array = phase[..., None, None] * ((u * _all_but_one(s)[..., None, :]) @ vh)
+    found[spoilt] = numpy.nan
+    return found
+
+
+def _finite(a: Array) -> tuple[Array, Array]:
+    """The matrices with zeros for those that are not finite, and which these are."""
+    spoilt = ~numpy.isfinite(a).all(axis=(-2, -1))
+    return (numpy.where(spoilt[..., None, None], 0, a) if spoilt.any() else a), spoilt
 
 
 def cofactors_derivative(a: Array, t: Array) -> Array:
     """With m = u^H t v: phase u conj(k) vh, where k_ii = sum over j of p_ij m_jj, k_ij = -p_ij m_ji, and p_ij
-    is the product of all singular values but two. (Cofactors are conjugates of analytic functions.)"""
-    u, s, vh, phase = _oriented_svd(a)
+    is the product of all singular values but two. (Cofactors are conjugates of analytic functions.) NaN of a
+    matrix that is not finite, but 0 in the direction 0."""
+    kept, spoilt = _finite(a)
+    u, s, vh, phase = _oriented_svd(kept)
     m = u.conj().swapaxes(-1, -2) @ t @ vh.conj().swapaxes(-1, -2)
     p = _all_but_two(s)
     diagonal = numpy.diagonal(m, axis1=-2, axis2=-1)
     k = -p * m.swapaxes(-1, -2)
     index = numpy.arange(s.shape[-1])
     k[..., index, index] = (p @ diagonal[..., None])[..., 0]
-    return phase[..., None, None] * (u @ k.conj() @ vh)
+    found: Array = phase[..., None, None] * (u @ k.conj() @ vh)
+    found[spoilt] = numpy.where(t[spoilt].any(axis=(-2, -1), keepdims=True), numpy.nan, 0)
+    return found
 
 
 def _oriented_svd(a: Array) -> tuple[Array, Array, Array, Array]:
