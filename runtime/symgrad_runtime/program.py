@@ -68,15 +68,22 @@ class Program:
         self._swapped = tuple(s for s, updated in zip(self.states, self.updated, strict=True) if updated)
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+        return self._call(args, kwargs, lambda outputs: None)
+
+    def _call(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], check: Callable[[tuple[Any, ...]], None]
+    ) -> tuple[Any, ...]:
+        """The outputs; `check` may refuse them, as long as no state has changed."""
         arrays = self.entry.arguments(args, kwargs)
         sizes = self.entry.bind(arrays)
         workspace = self._take(sizes)
         try:
             with numpy.errstate(all="ignore"):
                 if self.states:
-                    outputs = self._run_locked(arrays, sizes, workspace)
+                    outputs = self._run_locked(arrays, sizes, workspace, check)
                 else:
                     outputs, _ = self.run(arrays, (), (), sizes, workspace)
+                    check(outputs)
         except Exception as error:
             raise self._located(error) from error
         if len(self._idle) < MAX_IDLE:
@@ -85,13 +92,19 @@ class Program:
 
     def into(self, args: tuple[Any, ...], targets: Sequence[Any]) -> None:
         """Compute into arrays of the right dtype and rank."""
-        results = self(args, {})
-        for i, (target, result) in enumerate(zip(targets, results, strict=True)):
-            if target.shape != numpy.shape(result):
-                raise InputError(
-                    f"the array for output {i} of {self.name} has the wrong shape",
-                    facts=[("expected", f"shape {numpy.shape(result)}"), ("got", f"shape {target.shape}")],
-                )
+
+        def check(outputs: tuple[Any, ...]) -> None:
+            for i, (target, result) in enumerate(zip(targets, outputs, strict=True)):
+                if target.shape != numpy.shape(result):
+                    raise InputError(
+                        f"the array for output {i} of {self.name} has the wrong shape",
+                        facts=[
+                            ("expected", f"shape {numpy.shape(result)}"),
+                            ("got", f"shape {target.shape}"),
+                        ],
+                    )
+
+        results = self._call(args, {}, check)
         for target, result in zip(targets, results, strict=True):
             numpy.copyto(target, result)
 
@@ -139,7 +152,11 @@ class Program:
         return workspace if found == sizes else self.allocate(*sizes)
 
     def _run_locked(
-        self, arrays: Sequence[Any], sizes: tuple[int, ...], workspace: tuple[Any, ...]
+        self,
+        arrays: Sequence[Any],
+        sizes: tuple[int, ...],
+        workspace: tuple[Any, ...],
+        check: Callable[[tuple[Any, ...]], None],
     ) -> tuple[Any, ...]:
         def locked() -> tuple[Any, ...]:
             for state in self._swapped:
@@ -148,6 +165,7 @@ class Program:
             outputs, last = self.run(
                 arrays, [s.array for s in self.states], [s.spare for s in self._swapped], sizes, workspace
             )
+            check(outputs)
             at_once([*last, *renewals(self._swapped)])
             return outputs
 

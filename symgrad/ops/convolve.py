@@ -60,7 +60,7 @@ def conv2d(
         w: weights, (o, c/groups, kh, kw), or (kh, kw, c/groups, o) with `channels="last"`.
         stride: how far windows are apart: an int, or one for each spatial axis.
         padding: zeros around x: "valid" for none, "same" for as many as give ceil(size / stride) windows (those
-            behind one more where they are odd), an int, an int for each spatial axis, or a pair (in front, behind)
+            behind one more where they are odd; an axis must not be empty), an int, an int for each spatial axis, or a pair (in front, behind)
             for each.
         dilation: how far the elements are apart that a kernel meets: an int, or one for each axis.
         groups: channels and outputs are cut into so many groups in a row, and an output meets the channels of its
@@ -72,8 +72,8 @@ def conv2d(
         dtypes of x and w are promoted.
 
     Raises:
-        ShapeError: channels do not match, groups do not divide, a kernel is larger than the padded images (of
-            symbolic sizes: when it runs).
+        ShapeError: channels do not match, groups do not divide, a kernel is larger than the padded images. Where
+            sizes are symbolic, the call that has such images raises InputError or IndexError.
 
     >>> from symgrad.ops.create import tensor
     >>> conv2d(tensor("x", ("n", 3, 32, 32)), tensor("w", (16, 3, 5, 5)), padding="same", stride=2)
@@ -241,6 +241,25 @@ def conv_transpose3d(
     return _transposed(3, x, w, stride, padding, output_padding, dilation, groups, channels)
 
 
+def _check_channels(name: str, geometry: Geometry, x: Tensor, w: Tensor) -> None:
+    """Refuse weights of a transposed convolution that are for other channels than those of x."""
+    have, wanted = x.shape[geometry.axis("o", "g")], w.shape[geometry.axis("o", "w")]
+    facts = [("x", x.type), ("w", w.type)]
+    if not dims.equal(have, wanted):
+        raise ShapeError(
+            f"{name}: the weights are for {wanted} channels, x has {have}",
+            facts=facts,
+            at=origin.locate(origin.current()),
+            hint="the weights are those of the convolution that this transposes: its outputs are the channels of x",
+        )
+    if not dims.equal(floordiv(have, geometry.groups) * geometry.groups, have):
+        raise ShapeError(
+            f"{name}: {geometry.groups} groups do not divide the {have} channels of x",
+            facts=facts,
+            at=origin.locate(origin.current()),
+        )
+
+
 def _transposed(
     rank: int,
     x: Any,
@@ -262,6 +281,7 @@ def _transposed(
         )
     pairs = tuple((low, high - m) for (low, high), m in zip(as_pairs(padding, rank), more, strict=True))
     geometry = Geometry(channels, strides, pairs, apart, as_numbers(groups, 1, "groups")[0])
+    _check_channels(f"conv_transpose{rank}d", geometry, images, weights)
     sizes = tuple(
         (d - 1) * s + (k - 1) * a + 1 - low - high
         for d, k, s, a, (low, high) in zip(

@@ -357,3 +357,17 @@ def test_errors_say_what_is_wrong(place: int) -> None:
     with pytest.raises(kind, match=text) as caught:
         call()
     assert "test_conv.py" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "keywords", "said"),
+    [
+        ((6, 4, 3, 3), {}, "conv_transpose2d: the weights are for 6 channels, x has 4"),
+        ((4, 2, 3, 3), {"groups": 3}, "conv_transpose2d: 3 groups do not divide the 4 channels of x"),
+        ((3, 3, 2, 6), {"channels": "last"}, "the weights are for 6 channels, x has 4"),
+    ],
+)
+def test_a_transposed_convolution_of_other_channels(shape: Any, keywords: Any, said: str) -> None:
+    x = sg.tensor("x", ("n", 9, 9, 4) if keywords.get("channels") else ("n", 4, 9, 9))
+    with pytest.raises(sg.ShapeError, match=said):
+        sg.conv_transpose2d(x, sg.tensor("w", shape), **keywords)

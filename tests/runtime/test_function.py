@@ -106,6 +106,16 @@ def test_into_writes_in_the_callers_arrays() -> None:
         f.into({"a": np.empty(3, np.float32), "b": np.empty(())}, [1.0, 2.0, 3.0])
 
 
+def test_into_arrays_of_a_wrong_shape_changes_no_state() -> None:
+    s, x = sg.shared(np.zeros(3), "s"), sg.tensor("x", ("n", "m"))
+    f = sg.function([x], x @ x.T, updates={s: s + 1.0})
+    with pytest.raises(sg.InputError, match="output 0 of main has the wrong shape"):
+        f.into(np.zeros((5, 5)), np.ones((2, 3)))
+    np.testing.assert_array_equal(s.get(), np.zeros(3))
+    f.into(np.zeros((2, 2)), np.ones((2, 3)))
+    np.testing.assert_array_equal(s.get(), np.ones(3))
+
+
 def test_updates_use_the_old_state() -> None:
     a, b = sg.shared(1.0, "a"), sg.shared(np.array([2.0, 3.0]), "b")
     c = sg.shared(np.array([5.0, 7.0]), "c")

@@ -7,7 +7,7 @@ A rule asks `_is_worth_it` of its operand, and leaves the logarithms of the part
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial, reduce
 from typing import Any
 
@@ -167,20 +167,35 @@ def log_of_weighted_sum(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor 
 
 def _weighted(term: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     """The exponents of terms of a sum, -inf of what is left out."""
-    if term in barriers:
+    undone: list[Callable[[Tensor], Tensor]] = []
+    while term not in barriers:
+        op, inputs = term.node.op, term.node.inputs
+        k = next((t for t in inputs if _is_weight(t)), None) if op is multiply else None
+        if op is where and fill_value(inputs[2]) == 0:
+            undone.append(partial(_chosen, inputs[0]))
+            term = inputs[1]
+        elif k is not None:
+            undone.append(partial(apply, add, apply(log, k)))
+            term = inputs[1] if k is inputs[0] else inputs[0]
+        else:
+            break
+    found = _exponent(term, barriers)
+    if found is None:
         return None
-    node = term.node
-    if node.op is where and fill_value(node.inputs[2]) == 0:
-        condition, chosen, _ = node.inputs
-        inner = _weighted(chosen, barriers)
-        return None if inner is None else where(condition, inner, -math.inf)
-    if node.op is multiply:
-        for k, e in (node.inputs, node.inputs[::-1]):
-            known = _known(k)
-            if known is not None and known.ndim and (known >= 0).all() and (known < math.inf).all():
-                inner = _weighted(e, barriers)
-                return None if inner is None else apply(add, inner, apply(log, k))
-    return _exponent(term, barriers)
+    for step in reversed(undone):
+        found = step(found)
+    return found
+
+
+def _chosen(condition: Tensor, exponent: Tensor) -> Tensor:
+    return where(condition, exponent, -math.inf)
+
+
+def _is_weight(tensor: Tensor) -> bool:
+    """Whether these are known numbers, none of them negative or infinite."""
+    known = _known(tensor)
+    is_array = known is not None and known.ndim > 0
+    return is_array and bool((known >= 0).all() and (known < math.inf).all())
 
 
 @function_rule(log, kind="stable")
