@@ -216,6 +216,12 @@ class _Pooling:
         self.x = x
         self.axes = tuple(range(2, 2 + rank) if channels == "first" else range(1, 1 + rank))
         self.sizes = as_numbers(size, rank, "size")
+        if any(k < 1 for k in self.sizes):
+            raise ShapeError(
+                f"windows have at least 1 element along each axis, not {self.sizes}",
+                facts=[(x.name or "x", x.type)],
+                at=origin.locate(origin.current()),
+            )
         self.steps = self.sizes if stride is None else as_numbers(stride, rank, "stride")
         self.dilations = as_numbers(dilation, rank, "dilation")
         self.pairs = as_pairs(padding, rank)
@@ -223,7 +229,7 @@ class _Pooling:
             extent = (k - 1) * d + 1
             if not all(0 <= amount <= extent // 2 for amount in pair):
                 raise ShapeError(
-                    f"the padding {pair} must be at most half of a window, which spans {extent}",
+                    f"the padding {pair} must be from 0 to half of a window, which spans {extent}",
                     at=origin.locate(origin.current()),
                 )
         #: How far the last window may reach beyond the padding.
