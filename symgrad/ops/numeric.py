@@ -16,6 +16,7 @@ from symgrad.ops.numeric_assumptions import assumed  # noqa: F401  (for template
 from symgrad.ops.numeric_complex import (  # noqa: F401  (for generated programs)
     complex_,
     imag,
+    log1p,
     real,
     sech_squared_of_complex,
 )

@@ -32,7 +32,7 @@ expm1: Elementwise = elementwise("expm1(x)", "exp(x) - 1, accurate near 0",
 
 log1p: Elementwise = elementwise("log1p(x)", "log(1 + x), accurate near 0",
                     d_x=lambda x, out: reciprocal(1 + x),
-                    numpy="numpy.log1p({x}, out={out})", scalar=lambda b, x: b.call("log1p", x))  # fmt: skip
+                    numpy="numeric.log1p({x}, out={out})", scalar=lambda b, x: b.call("log1p", x))  # fmt: skip
 
 log2: Elementwise = elementwise("log2(x)", "the logarithm to base 2",
                    d_x=lambda x, out: _LOG2_E / x,

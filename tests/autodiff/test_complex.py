@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -199,3 +200,19 @@ def test_refusals() -> None:
     for f in (sg.floor, sg.relu, sg.max, sg.sort, sg.softmax, sg.erf, sg.maximum):
         with pytest.raises(sg.DTypeError, match="complex128"):
             f(z, z) if f is sg.maximum else f(z)
+
+
+def test_the_logarithm_beside_one(backend: str) -> None:
+    """NumPy's loses what is small beside 1."""
+    z = sg.vector("z", size="n", dtype="complex128")
+    f = sg.function([z], [sg.log1p(z), sg.log1p(sg.real(z))])
+    values = np.array(
+        [1e-10 + 1e-10j, 1e-200 * (1 + 1j), -1e-20 + 1e-5j, 0.3 - 0.2j, 5 + 3j, 0, -1, np.inf + 1j]
+    )
+    found, real = f(values)
+    with mpmath.workdps(450):
+        wanted = [complex(mpmath.log(1 + mpmath.mpc(v))) for v in values[:5]]
+    np.testing.assert_allclose(found.real[:5], np.real(wanted), rtol=1e-15)
+    np.testing.assert_allclose(found.imag[:5], np.imag(wanted), rtol=1e-15)
+    np.testing.assert_array_equal(found[5:], [0, -np.inf, np.inf])
+    np.testing.assert_array_equal(real[:5], np.log1p(values.real[:5]))
