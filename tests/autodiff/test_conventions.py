@@ -272,13 +272,15 @@ In words:
   forward, the tangents of what depends on no target (zeros of `pad`, the other parts of a `concat`).
 * Ties of `maximum`, `minimum`, `max`, `min` and running maxima are split equally among the tied.
 * `abs`, norms, `hypot`, `atan2` and the standard deviation of a constant have the derivative 0 where they have a kink;
-  `relu` has 0 at 0, `leaky_relu` its slope, `clip` 1 at its bounds.
+  `relu` has 0 at 0, `leaky_relu` its slope, `clip` 1 at its bounds. Roots of sums of squares written by hand,
+  `sqrt(sum(x**2))`, are norms. Even powers of all these, `norm(x)**2`, are smooth: their Hessians are those of x².
 * Where all x are -inf there is no mass: `softmax` is 0, `logsumexp` and `log_softmax` are -inf. Derivatives follow the
   softmax: 0 for the first two; `log_softmax`, as x less its `logsumexp`, sends back its cotangent.
 * Products divide by nothing: zeros are right at every order.
-* `log(1 + exp(x))`, `log(sum(exp(x)))`, `log(softmax(x))`, `log(sigmoid(x))` and their like are brought into stable
-  form *before* they are differentiated, so that derivatives of all orders are exact for large arguments
-  (`stabilize=False` switches it off). Rewriting never crosses a tensor that you named in the call.
+* `log(1 + exp(x))`, `log(sum(exp(x)))`, `log(softmax(x))`, `log(sigmoid(x))`, `log(ndtr(x))`, logarithms of products of
+  these, and their like are brought into stable form *before* they are differentiated, so that derivatives of all orders
+  are exact for large arguments (`stabilize=False` switches it off). Rewriting never crosses a tensor that you named in
+  the call.
 * Repeated indices accumulate; what a repeated index overwrites has cotangent 0.
 * Integers and booleans have no derivative; asking for one is a `TypeError`.
 
