@@ -27,6 +27,13 @@ def assumed(x: Array, property: str, checked: bool) -> Array:
     return x
 
 
+def has_exactly(x: Array, property: str) -> bool:
+    """Whether matrices have a property without any rounding; orthogonal ones to the last digits."""
+    bound = 8 * float(numpy.finfo(x.dtype).eps) if property == "orthogonal" else 0.0
+    with numpy.errstate(all="ignore"):
+        return not x.size or all(_HAS[property](x[place], bound) for place in numpy.ndindex(x.shape[:-2]))
+
+
 def _small(x: Array, bound: float) -> bool:
     return bool(numpy.abs(x).max(initial=0) <= bound)
 

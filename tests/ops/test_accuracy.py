@@ -16,12 +16,14 @@ from symgrad.ops.kinds import Elementwise
 from tests.ops.accuracy import EXACT, PRECISION, SECOND, TABLE, Row
 from tests.ops.accuracy_special import SPECIAL
 
-#: Ops of other rows: the derivative of erf is a gaussian, sinc and its derivatives are one op.
+#: Ops of other rows: the derivative of erf is a gaussian, sinc and its derivatives are one op ...
 THROUGH = {
     "gaussian": "erf",
     "sinc_derivative": "sinc",
     "polygamma": "polygamma(1)",
     "xlogx_derivative": "xlogx",
+    "inverse_mills": "log_ndtr",
+    "inverse_mills_derivative": "log_ndtr",
     "silu_derivative": "silu",
     "gelu_derivative": "gelu",
     "gelu_tanh": "gelu, approximate",

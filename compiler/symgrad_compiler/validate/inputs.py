@@ -28,6 +28,8 @@ from symgrad.errors import SymgradError
 from symgrad.ir.graph import Graph
 from symgrad.ir.tensor import Node, Tensor
 from symgrad.ir.traverse import ancestors
+from symgrad.ops.assume import Assume
+from symgrad.ops.numeric_assumptions import has_exactly
 from symgrad.records import record
 from symgrad.types import DType
 from symgrad_compiler.validate.interpret import Array, Interpreter, is_of_matrices
@@ -100,7 +102,14 @@ def _attempt(graph: Graph, maker: Maker, sizes: dict[str, int]) -> tuple[Argumen
         run(graph)
     except (SymgradError, ArithmeticError, IndexError, ValueError):
         return None
-    return given, run
+    return (given, run) if all(_is_as_assumed(n, run) for n in graph.nodes) else None
+
+
+def _is_as_assumed(node: Node, run: Interpreter) -> bool:
+    """Whether matrices have what is checked of them exactly: of an ill-conditioned one, an inverse may depend
+    on elements that a check takes for 0."""
+    op = node.op
+    return not (isinstance(op, Assume) and op.checked) or has_exactly(run.values[node.inputs[0]], op.kind)
 
 
 class Maker:
