@@ -425,6 +425,14 @@ def test_the_sign_of_nan_is_left_open() -> None:
         assert undefined(graph, run.values) == [is_open, False]
 
 
+@pytest.mark.parametrize("f", [sg.cumulative_max, sg.cumulative_min])
+def test_the_sign_of_a_zero_that_is_the_largest_so_far_is_left_open(f: Callable[..., Tensor]) -> None:
+    """Found by the campaign: of 0 and -0 either is the larger, in accumulations as in `maximum`."""
+    x = np.array([-0.0, 0.0, -0.0])
+    assert estimated(lambda v: sg.signbit(f(v)), x, runs=MANY).spread.all()
+    assert not estimated(lambda v: sg.signbit(f(v)), x + 1, runs=MANY).spread.any()
+
+
 def test_the_logarithm_of_a_sum_of_nearly_one_is_as_accurate_as_one() -> None:
     """Found by the campaign: log(1 + 2e-8) has eight digits on both backends, which are not the same."""
     far = estimated(lambda v: sg.log_softmax(sg.stack([v, 0 * v]))[0], 17.66)

@@ -66,7 +66,9 @@ EXACT = frozenset(
         *("cumulative_min", "negative", "abs", "sign", "copysign", "floor", "ceil", "trunc", "round"),
     }
 )
-_LARGER_OR_SMALLER = frozenset({"maximum", "minimum", "relu", "max", "min", "supremum"})
+_LARGER_OR_SMALLER = frozenset(
+    {"maximum", "minimum", "relu", "max", "min", "supremum", "cumulative_max", "cumulative_min"}
+)
 _COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
 #: Elementwise ops that give 0 for operands that are not 0 only where the result is exactly 0.
 _NEVER_UNDERFLOWS = frozenset({"add", "subtract", "remainder", "floor_divide", "log", "sin", "cos"})
