@@ -273,7 +273,7 @@ In words:
 * Ties of `maximum`, `minimum`, `max`, `min` and running maxima are split equally among the tied.
 * `abs`, norms, `hypot`, `atan2` and the standard deviation of a constant have the derivative 0 where they have a kink;
   `relu` has 0 at 0, `leaky_relu` its slope, `clip` 1 at its bounds. Roots of sums of squares written by hand,
-  `sqrt(sum(x**2))`, are norms. Even powers of all these, `norm(x)**2`, are smooth: their Hessians are those of x².
+  `sqrt(sum(x**2))`, are norms. Even powers of all these, `norm(x)**2` or `norm(x) * norm(x)`, are smooth: their Hessians are those of x².
 * Where all x are -inf there is no mass: `softmax` is 0, `logsumexp` and `log_softmax` are -inf. Derivatives follow the
   softmax: 0 for the first two; `log_softmax`, as x less its `logsumexp`, sends back its cotangent.
 * Products divide by nothing: zeros are right at every order.

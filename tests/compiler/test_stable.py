@@ -373,6 +373,7 @@ def _by_itself(x: Any) -> Any:
 SQUARES: dict[str, Callable[[Any], Any]] = {
     "square of a norm": lambda x: sg.norm(x) ** 2,
     "norm by itself": lambda x: _by_itself(sg.norm(x)),
+    "norm written twice": lambda x: sg.norm(x) * sg.norm(x),
     "norms of rows": lambda x: sg.sum(sg.norm(sg.reshape(x, (3, 1)), axis=1) ** 2),
     "norm of a matrix": lambda x: sg.linalg.matrix_norm(sg.reshape(x, (1, 3))) ** 2,
     "absolute values": lambda x: sg.sum(sg.abs(x) ** 2),

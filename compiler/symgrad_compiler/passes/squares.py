@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from symgrad.ir.tensor import Tensor, apply
+from symgrad.ir.tensor import Tensor, apply, is_leaf
 from symgrad.ops.arithmetic import abs, add, divide, multiply, sqrt, square
 from symgrad.ops.compare import equal
 from symgrad.ops.contract import MatMul
@@ -29,7 +29,7 @@ def square_of_root(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | Non
     """|x|^2 = x^2, hypot(x, y)^2 = x^2 + y^2, norm(x)^2 = sum(x^2), std(x)^2 = var(x), and their other even
     powers: smooth at 0, where the root is not."""
     op, inputs = tensor.node.op, tensor.node.inputs
-    if tensor.dtype.kind not in FLOATS or (op is multiply and inputs[0] is not inputs[1]):
+    if tensor.dtype.kind not in FLOATS:
         return None
     half = 1.0
     if op is pow:
@@ -38,6 +38,8 @@ def square_of_root(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | Non
             return None
         half = n / 2
     found = _square(inputs[0], barriers)
+    if found is not None and op is multiply and not _are_twins(inputs[0], inputs[1], barriers):
+        return None
     return found if found is None or half == 1 else square(found) if half == 2 else pow(found, half)
 
 
@@ -74,6 +76,26 @@ def _square(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
 
 
 _DEEPEST = 8
+_MOST_NODES = 64
+
+
+def _are_twins(a: Tensor, b: Tensor, barriers: Collection[Tensor]) -> bool:
+    """Whether two tensors are the same expression, which may be written twice, as in norm(x) * norm(x)."""
+    stack = [(a, b)]
+    seen: set[tuple[Tensor, Tensor]] = set()
+    while stack:
+        pair = stack.pop()
+        a, b = pair
+        if a is b or pair in seen:
+            continue
+        seen.add(pair)
+        node, other = a.node, b.node
+        if a in barriers or b in barriers or is_leaf(a) or a.index != b.index or len(seen) > _MOST_NODES:
+            return False
+        if node.op != other.op or len(node.inputs) != len(other.inputs):
+            return False
+        stack += zip(node.inputs, other.inputs, strict=True)
+    return True
 
 
 def _unscaled(s: Tensor, scale: Tensor, depth: int) -> Tensor | None:
