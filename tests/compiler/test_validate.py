@@ -381,6 +381,23 @@ def test_a_product_whose_positive_and_negative_terms_overflow_may_be_anything() 
         assert (found is None) == is_open
 
 
+def test_a_convolution_may_lose_what_is_small_or_overflow_by_the_order_of_its_terms() -> None:
+    """Found by the campaign: 1e200 - 1e200 - 1 is -1 or 0, which over itself is 1 or NaN; and of terms whose
+    positive ones overflow the sum may be infinite."""
+    x, w = sg.tensor("x", (1, 1, 3)), sg.tensor("w", (1, 1, 3))
+    y = sg.conv1d(x, w)
+    graph = Graph([x, w], [y / y, y])
+    cases: list[tuple[list[float], tuple[bool, bool]]] = [
+        ([1e200, -1e200, -1.0], (True, False)),
+        ([1.5, -1e200, -1.0], (False, False)),
+        ([1.7e308, 1.7e308, -1.7e308], (True, True)),
+    ]
+    for terms, is_open in cases:
+        run = Interpreter({x: np.array([[terms]]), w: np.ones((1, 1, 3))}, {})
+        found = estimate(graph, run, runs=MANY)
+        assert tuple(bool(e.may_be_nan.any() or np.isinf(e.spread).any()) for e in found) == is_open
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_what_few_runs_say_is_wrong_is_looked_at_again(seed: int) -> None:
     """Found by random graphs: a product is 0 or 2e-308 by the order of its terms; 5 runs may all say 0."""

@@ -8,8 +8,8 @@ IEEE 754-2019 has it: maximum(0, -0) = 0, minimum(0, -0) = -0.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy
@@ -23,13 +23,17 @@ from symgrad.ops.evaluate import MODULES, evaluate, on_demand
 from symgrad.ops.kinds import TensorOp
 
 Array: TypeAlias = numpy.ndarray[tuple[int, ...], numpy.dtype[Any]]
+#: What an op makes of operands.
+Compute: TypeAlias = Callable[[Sequence[Array]], Any]
 
 
 class Disturbance(Protocol):
     """What may be done to the operands and to the results of a node (see `noise`)."""
 
     def operands(self, node: Node, values: Sequence[Array]) -> Sequence[Array]: ...
-    def results(self, node: Node, operands: Sequence[Array], values: Sequence[Array]) -> Sequence[Array]: ...
+    def results(
+        self, node: Node, operands: Sequence[Array], values: Sequence[Array], compute: Compute
+    ) -> Sequence[Array]: ...
 
 
 #: Ops that look at the signs of numbers, those of NaN too, which mean nothing.
@@ -78,13 +82,15 @@ class Interpreter:
         if self._disturbance is not None:
             operands = self._disturbance.operands(node, operands)
         assert isinstance(node.op, TensorOp)
-        found = evaluate(node.op, operands, self.sizes, _modules(on_demand(node.op)))
+        modules = _modules(on_demand(node.op))
+        found = evaluate(node.op, operands, self.sizes, modules)
         settle = _SETTLED.get(node.op.name)
         results = [_row_major(v) for v in (found if len(node.outputs) > 1 else (found,))]
         if settle is not None:
             results = [settle(node, operands, results[0])]
         if self._disturbance is not None:
-            return self._disturbance.results(node, operands, results)
+            compute = partial(evaluate, node.op, sizes=self.sizes, modules=modules)
+            return self._disturbance.results(node, operands, results, compute)
         return results
 
 

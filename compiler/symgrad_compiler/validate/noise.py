@@ -37,9 +37,11 @@ import numpy
 from symgrad.ir.graph import Graph
 from symgrad.ir.op import attributes
 from symgrad.ir.tensor import Node, Tensor
+from symgrad.ops.contract import MatMul
+from symgrad.ops.conv import Convolution
 from symgrad.ops.kinds import Elementwise
 from symgrad.records import record
-from symgrad_compiler.validate.interpret import OF_SIGNS, Array, Interpreter, is_of_matrices
+from symgrad_compiler.validate.interpret import OF_SIGNS, Array, Compute, Interpreter, is_of_matrices
 
 #: How many times a graph is computed with noise; the first two runs move all results up, and down. And how
 #: many times before a result is said to be wrong.
@@ -205,7 +207,9 @@ class Noise:
                 values[1] = values[1].take(order, max(values[1].ndim - 2, 0))
         return values
 
-    def results(self, node: Node, operands: Sequence[Array], values: Sequence[Array]) -> Sequence[Array]:
+    def results(
+        self, node: Node, operands: Sequence[Array], values: Sequence[Array], compute: Compute
+    ) -> Sequence[Array]:
         """The results of an op that rounds, moved; zeros only where a product or a function underflows."""
         if self.stable and not _is_exact(node):
             values = [self._any_number(node, operands, v) for v in values]
@@ -219,8 +223,10 @@ class Noise:
             return [self._any_integer(operands[0], values[0])]
         if node.op.name in ("sum", "prod") and self.run < 2:
             values = [self._in_bad_order(node, operands[0], values[0])]
-        if node.op.name == "matmul" and self.run < 2:
-            values = [self._signs_apart(operands[0], operands[1], values[0])]
+        if isinstance(node.op, (MatMul, Convolution)) and self.run < 2:
+            values = [self._signs_apart(operands[0], operands[1], values[0], compute)]
+        elif isinstance(node.op, Convolution):
+            values = [self._in_two_parts(operands[0], operands[1], values[0], compute)]
         if node.op.name in _OF_SUMS:
             values = [self._move_by_one(v) for v in values]
         if not isinstance(node.op, Elementwise) or node.op.name in _NEVER_UNDERFLOWS:
@@ -297,15 +303,25 @@ class Noise:
         part = below if self.run else numpy.where(below == 0, 0 * above, above)  # infinity meets 0
         return numpy.asarray(numpy.where(numpy.isfinite(part) & (part != 0), value, part))
 
-    def _signs_apart(self, a: Array, b: Array, value: Array) -> Array:
-        """A matrix product where its positive terms alone overflow (run 0), or its negative ones (run 1)."""
+    def _signs_apart(self, a: Array, b: Array, value: Array, compute: Compute) -> Array:
+        """A sum of products where its positive terms alone overflow (run 0), or its negative ones (run 1)."""
         if value.dtype.kind != "f" or numpy.isnan(a).any() or numpy.isnan(b).any():
             return value
         most = numpy.finfo(value.dtype).max  # the largest numbers, moved, are infinite
         left, right = ((numpy.clip(x, 0, most), numpy.clip(x, -most, 0)) for x in (a, b))
         with numpy.errstate(all="ignore"):
-            part = left[0] @ right[self.run] + left[1] @ right[1 - self.run]
+            part = compute((left[0], right[self.run])) + compute((left[1], right[1 - self.run]))
         return numpy.asarray(numpy.where(numpy.isinf(part), part, value))
+
+    def _in_two_parts(self, a: Array, b: Array, value: Array, compute: Compute) -> Array:
+        """A sum of products in another order: some terms, chosen at random, and then the others."""
+        if not (numpy.isfinite(a).all() and numpy.isfinite(b).all()):
+            return value
+        chosen = self._rng.integers(0, 2, a.shape) == 1
+        with numpy.errstate(all="ignore"):
+            return numpy.asarray(
+                compute((numpy.where(chosen, a, 0), b)) + compute((numpy.where(chosen, 0, a), b))
+            )
 
     def _other_if_close(self, node: Node, operands: Sequence[Array], value: Array) -> Array:
         """A comparison; where noise changes the difference by that much, another result than without."""
