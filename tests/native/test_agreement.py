@@ -167,6 +167,44 @@ def test_reductions_along_every_axis(shape: tuple[int, int], axis: int | None) -
             np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-14)
 
 
+def _rows(dtype: str, m: int) -> np.ndarray:
+    """Ties, zeros of both signs, the ends of the range alone and among others, NaN first, last and twice."""
+    rng = np.random.default_rng(m)
+    ends = [False, True] if dtype == "bool" else [-np.inf, np.inf]
+    if dtype[0] in "iu":
+        ends = [int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)]
+    rows = [np.full(m, e) for e in ends]
+    rows += [rng.integers(0, high, m) for high in (2, 3, 100) for _ in range(4)]
+    rows += [np.where(rng.random(m) < 0.9, e, 1) for e in ends]
+    if dtype[0] == "f":
+        rows += [np.where(rng.random(m) < 0.5, 0.0, -0.0), rng.normal(size=m)]
+        for place in (0, m // 2, m - 1):
+            row = rng.normal(size=m)
+            row[[place, m - 1]] = np.nan
+            rows += [row, np.where(np.isnan(row), row, np.inf), np.where(np.isnan(row), row, -np.inf)]
+    return np.array(rows).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_where_extremes_are(dtype: str, axis: int) -> None:
+    """The first of equal ones, and the first NaN, alone and beside the extreme itself, which is found so;
+    lengths around whole vectors, known before and when it runs."""
+    for m in (1, 3, 8, 16, 17, 40, 67, 300):
+        a = _rows(dtype, m)
+        a = a if axis == 1 else np.ascontiguousarray(a.T)
+        for shape in (("n", "m"), a.shape):
+            x = sg.tensor("x", shape, dtype)
+            y = x if dtype == "bool" else x + 0
+            functions = ["argmax", "argmin", *([] if dtype == "bool" else ["max", "min"])]
+            f = sg.function([x], [getattr(sg, name)(y, axis=axis) for name in functions], backend="llvm")
+            alone = sg.function([x], sg.argmin(y, axis=axis), backend="llvm")
+            wanted = [getattr(a, name)(axis) for name in functions]
+            np.testing.assert_array_equal(alone(a), wanted[1], err_msg=f"{m}")
+            for ours, theirs in zip(f(a), wanted, strict=True):
+                np.testing.assert_array_equal(ours, theirs, err_msg=f"{m}")
+
+
 def test_reductions_of_three_axes() -> None:
     x = sg.tensor("x", ("a", 5, "c"))
     subsets = [axes for k in (1, 2, 3) for axes in itertools.combinations(range(3), k)]

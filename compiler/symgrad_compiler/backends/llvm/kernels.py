@@ -222,7 +222,7 @@ class _KernelEmitter(KernelBody):
     def _contributions(self, lanes: int) -> list[Value]:
         """What the current element(s) add; in masked lanes nothing."""
         found = []
-        for reduction in self.kernel.reductions:
+        for reduction in self.sums.own:
             value = self.code.splat(self._value(reduction.value), lanes)
             if self.mask is not None and not self.columns:
                 nothing = identity(reduction, lanes)
@@ -233,7 +233,7 @@ class _KernelEmitter(KernelBody):
         return found
 
     def _position_now(self, lanes: int) -> Value:
-        """Where the current element(s) are along the reduced axis; -1 in masked lanes."""
+        """Where the current element(s) are along the reduced axis. (In masked lanes, nothing wins.)"""
         code, kind = self.code, self.sums.position_kind
         axes = [i for i, a in enumerate(self.axes) if a.reduced]
         if not axes:
@@ -241,10 +241,7 @@ class _KernelEmitter(KernelBody):
         position = code.splat(code.convert(self.index_of[axes[0]], kind), lanes)
         if lanes == 1 or axes[0] != self.vector_axis:
             return position
-        position = code.add(position, lanes_of.lane_numbers(lanes, kind))
-        if self.mask is None:
-            return position
-        return code.select(self.mask, position, literal(-1, kind, lanes))
+        return code.add(position, lanes_of.lane_numbers(lanes, kind))
 
     def _reduce(self, level: int, initial: list[Value]) -> list[Value]:
         """The loops over reduced axes from `level` on: their accumulated values, starting from `initial`."""

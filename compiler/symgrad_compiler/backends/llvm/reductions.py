@@ -1,7 +1,10 @@
 """Accumulators of a kernel's reductions, as lists of values: one for each, two for a positional one.
 
 add, multiply, maximum, minimum    the value so far
-argmax, argmin                     the extreme so far and its position, -1 for none
+argmax, argmin                     the extreme so far and its position, which is behind all others where
+                                   nothing has beaten the identity
+
+A maximum or minimum beside its position is that one's value, and has no accumulator.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from symgrad_compiler.backends.llvm.scalars import Code, kind_of
 from symgrad_compiler.plan.steps import Reduction
 from symgrad_compiler.plan.steps import identity as start_of
 
+#: The values of positional reductions.
+_EXTREMES = {"argmax": "maximum", "argmin": "minimum"}
+
 
 class Accumulators:
     """The accumulators of one kernel."""
@@ -22,21 +28,26 @@ class Accumulators:
         self.code = code
         self.reductions = reductions
         self.position_kind = position_kind
+        found = {(_EXTREMES[r.kind], r.value): r for r in reductions if _is_positional(r)}
+        #: The extremes that come with their position.
+        self._beside = {i: found.get((r.kind, r.value)) for i, r in enumerate(reductions)}
+        #: Those that have accumulators.
+        self.own = [r for i, r in enumerate(reductions) if self._beside[i] is None]
 
     def identities(self, lanes: int) -> list[Value]:
         """Accumulators of nothing."""
         found = []
-        for reduction in self.reductions:
+        for reduction in self.own:
             found.append(identity(reduction, lanes))
             if _is_positional(reduction):
-                found.append(literal(-1, self.position_kind, lanes))
+                found.append(self._nowhere(lanes))
         return found
 
     def combine(self, accumulators: Sequence[Value], others: Sequence[Value]) -> list[Value]:
         """Accumulators of one level into those of the next; of one element too."""
         result: list[Value] = []
         i = 0
-        for reduction in self.reductions:
+        for reduction in self.own:
             if _is_positional(reduction):
                 result += self._better(reduction.kind, accumulators[i : i + 2], others[i : i + 2])
                 i += 2
@@ -65,55 +76,77 @@ class Accumulators:
             result.append(self.code.select(self.code.is_nan(corrected), total, corrected))
         return result
 
+    def _nowhere(self, lanes: int) -> Value:
+        """The position where nothing has beaten the identity: as a result, that of the first element; where
+        lanes are compared, behind all others."""
+        bits = {"i32": 31, "i64": 63}[self.position_kind]
+        return literal(2**bits - 1, self.position_kind, lanes)
+
     def _better(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
-        """The extreme, a NaN before all else; of equals the best so far. A position of -1 goes with the
-        identity, and wins over nothing but another one."""
+        """The extreme, a NaN before all else; of equals the best so far."""
         code = self.code
         value, position = new
-        wins = code.less(best[0], value) if kind == "argmax" else code.less(value, best[0])
         if value.kind in ("f32", "f64"):
-            nan_wins = code.logical_and(code.is_nan(value), code.logical_not(code.is_nan(best[0])))
-            wins = code.logical_or(wins, nan_wins)
-        wins = code.logical_or(wins, code.less(best[1], code.constant(0, best[1])))
+            stays = code.less_equal(*((value, best[0]) if kind == "argmax" else (best[0], value)))
+            wins = code.logical_and(code.logical_not(stays), code.logical_not(code.is_nan(best[0])))
+        else:
+            wins = code.less(*((best[0], value) if kind == "argmax" else (value, best[0])))
         return [code.select(wins, value, best[0]), code.select(wins, position, best[1])]
 
-    def _better_lane(self, kind: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
-        """As `_better`, of equals that with the lower position."""
-        code = self.code
-        after = code.logical_and(code.less(new[1], best[1]), code.less(code.constant(-1, new[1]), new[1]))
-        first = [code.select(after, a, b) for a, b in zip(new, best, strict=True)]
-        second = [code.select(after, b, a) for a, b in zip(new, best, strict=True)]
-        return self._better(kind, first, second)
+    def _best_lane(self, kind: str, best: Sequence[Value]) -> list[Value]:
+        """The extreme of all lanes, and the first position where it is: that of a NaN, if there are any."""
+        code, f = self.code, self.code.f
+        values, positions = best
+        lanes = values.lanes
+        value = self._halved("maximum" if kind == "argmax" else "minimum", values)
+        here = code.equal(values, code.splat(value, lanes))
+        if values.kind in ("f32", "f64"):
+            here = code.logical_or(here, code.is_nan(values))
+        places = code.select(here, positions, self._nowhere(lanes))
+        name = f"llvm.vector.reduce.smin.v{lanes}{positions.kind}"
+        f.module.declare(f"declare {positions.kind} @{name}({places.type})")
+        return [value, f.emit(f"call {positions.kind} @{name}({places.type} {places.text})", positions.kind)]
 
     def results(self, accumulators: Sequence[Value]) -> list[Value]:
         """What is stored: the value, or the position."""
-        result, i = [], 0
-        for reduction in self.reductions:
-            i += 2 if _is_positional(reduction) else 1
-            value = accumulators[i - 1]
-            result.append(self.code.convert(value, "i64") if _is_positional(reduction) else value)
+        first, count = {}, 0
+        for reduction in self.own:
+            first[id(reduction)] = count
+            count += 2 if _is_positional(reduction) else 1
+        result = []
+        for i, reduction in enumerate(self.reductions):
+            at = first[id(self._beside[i] or reduction)]
+            is_place = _is_positional(reduction)
+            result.append(self._place(accumulators[at + 1]) if is_place else accumulators[at])
         return result
 
+    def _place(self, position: Value) -> Value:
+        """A position as it is stored."""
+        code = self.code
+        is_first = code.equal(position, self._nowhere(position.lanes))
+        return code.convert(code.select(is_first, code.constant(0, position), position), "i64")
+
     def fold(self, accumulators: Sequence[Value]) -> list[Value]:
-        """Vectors to scalars: halves onto halves."""
+        """Vectors to scalars."""
         if accumulators[0].lanes == 1:
             return list(accumulators)
         result: list[Value] = []
         i = 0
-        for reduction in self.reductions:
-            count = 2 if _is_positional(reduction) else 1
-            values = list(accumulators[i : i + count])
-            i += count
-            while values[0].lanes > 1:
-                half = values[0].lanes // 2
-                low = [self._part(v, 0, half) for v in values]
-                high = [self._part(v, half, half) for v in values]
-                if count == 2:
-                    values = self._better_lane(reduction.kind, low, high)
-                else:
-                    values = [combine(self.code, reduction.kind, low[0], high[0])]
-            result += values
+        for reduction in self.own:
+            if _is_positional(reduction):
+                result += self._best_lane(reduction.kind, accumulators[i : i + 2])
+                i += 2
+            else:
+                result.append(self._halved(reduction.kind, accumulators[i]))
+                i += 1
         return result
+
+    def _halved(self, kind: str, value: Value) -> Value:
+        """A vector to a scalar: halves onto halves."""
+        while value.lanes > 1:
+            half = value.lanes // 2
+            value = combine(self.code, kind, self._part(value, 0, half), self._part(value, half, half))
+        return value
 
     def _part(self, value: Value, start: int, count: int) -> Value:
         f = self.code.f
