@@ -22,9 +22,13 @@ def tiny_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     return int(request.param)
 
 
-def products_in_loops(f: Any) -> int:
+def looped(f: Any) -> list[MatMulStep]:
     loops = [s for s in f._compiled._compilation.plan.steps if isinstance(s, RowLoop)]
-    return sum(isinstance(step, MatMulStep) for loop in loops for step in loop.body)
+    return [step for loop in loops for step in loop.body if isinstance(step, MatMulStep)]
+
+
+def products_in_loops(f: Any) -> int:
+    return len(looped(f))
 
 
 def regression(dtype: str, d: int, k: int, n: int | str = "n") -> tuple[list[Any], list[Any]]:
@@ -55,6 +59,45 @@ def test_softmax_regression(dtype: str, d: int, k: int, tiny_blocks: int) -> Non
         tolerance = 1e-5 if dtype == "float32" else 1e-12
         for a, b in zip(native(*given), plain(*given), strict=True):
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * 10)
+
+
+def nearest(dtype: str, d: int, k: int, n: int | str = "n") -> tuple[list[Any], list[Any]]:
+    """The nearest of k centres and how near it is; and the logarithms of sums over all."""
+    x, c = sg.tensor("x", (n, d), dtype), sg.tensor("c", (k, d), dtype)
+    apart = sg.sum(c * c, axis=1) - 2 * (x @ c.T)
+    return [x, c], [sg.argmin(apart, axis=1), sg.min(apart, axis=1), sg.logsumexp(x @ c.T / 8, axis=1)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("d", "k"), [(64, 256), (33, 25), (2, 100), (100, 41)])
+def test_products_of_more_columns_whose_rows_are_reduced(
+    dtype: str, d: int, k: int, tiny_blocks: int
+) -> None:
+    """What they make is never in memory all at once."""
+    inputs, outputs = nearest(dtype, d, k)
+    native = sg.function(inputs, outputs, backend="llvm")
+    assert products_in_loops(native) == 1
+    plain = sg.function(inputs, outputs, backend="numpy")
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 2, 7, 65, 129):
+        x, c = rng.normal(size=(n, d)).astype(dtype), rng.normal(size=(k, d)).astype(dtype)
+        tolerance = 1e-5 if dtype == "float32" else 1e-12
+        for a, b in zip(native(x, c), plain(x, c), strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * 10)
+
+
+def test_products_that_are_read_otherwise_are_whole() -> None:
+    """Elementwise results, other products, large matrices beside them: a loop would only cut them."""
+    x, c, v = (
+        sg.tensor(name, shape, "float32")
+        for name, shape in (("x", ("n", 64)), ("c", (256, 64)), ("v", (256, 9)))
+    )
+    z = x @ c.T
+    for outputs in ([sg.tanh(z)], [sg.max(z, axis=1), z], [sg.max(z, axis=0)], [sg.softmax(z, axis=1) @ v]):
+        f = sg.function([x, c, v], outputs, backend="llvm", on_unused_input="ignore")
+        assert all(s.node.inputs[0] is not x for s in looped(f)), outputs
+    f = sg.function(*nearest("float32", 64, 1024), backend="llvm")
+    assert products_in_loops(f) == 0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

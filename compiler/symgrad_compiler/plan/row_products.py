@@ -1,19 +1,21 @@
-"""Matrix products of few columns in loops over rows: a tall matrix is read once, with what is done to its
-rows.
+"""Matrix products in loops over rows: a tall matrix is read once, with what is done to its rows.
 
     z = x @ w       each row of x gives a row of z                          ("rows")
     d_w = x.T @ g   rows of x and of g are added up: by chunks, as sums are  ("sum")
 
-where x has many rows, and w and d_w are small enough to stay in the cache beside a block of x.
+where x has many rows, and w and d_w few columns. With more columns, z is in a loop where its rows are only
+reduced, and so never have to be in memory all at once: min(x @ w, axis=1). Otherwise, whole products are
+faster. In any case w stays in the cache beside a block of x.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from symgrad.dims import Dim
+from symgrad.dims import Dim, product
 from symgrad.ops.strided import Strided
 from symgrad_compiler.plan.steps import (
     ARENA,
@@ -32,6 +34,8 @@ from symgrad_compiler.plan.steps import (
 MOST_SMALL, MOST_SIDE = 16384, 24
 #: Rows from which on a product is worth a loop.
 LEAST_ROWS = 1024
+#: The most bytes of the small matrix where rows of the result are only reduced.
+MOST_BESIDE = 128 * 1024
 Role: TypeAlias = Literal["rows", "sum"]
 
 
@@ -44,13 +48,35 @@ def role_of(step: Step) -> Role | None:
     if len(step.out.layout.shape) != 2 or step.out.storage.dtype.kind != "float":
         return None
     (m, n), k = step.out.layout.shape, step.a.layout.shape[-1]
-    if _is_small(k, n) and _is_many(m) and step.a.layout.strides[-1] == 1:
+    is_beside = _is_small(k, n) or (step.reduced and _fits_beside(k, n, step.out.storage.dtype.itemsize))
+    if is_beside and _is_many(m) and step.a.layout.strides[-1] == 1:
         return "rows"
     if is_tall_sum(m, n, k) and 1 in (step.a.layout.strides[-2], step.b.layout.strides[-1]):
         # Strong zeros are cheap where the other operand is seen to be finite: where it has no gaps.
         other = {"a": step.b, "b": step.a}.get(step.strong)
         return "sum" if not step.strong or (other is not None and other.layout.is_dense) else None
     return None
+
+
+def mark_reduced(steps: Sequence[Step]) -> None:
+    """Say of products whether what becomes of their results are numbers for each row."""
+    readers: dict[Storage, list[Step]] = defaultdict(list)
+    for step in steps:
+        for storage in {access.storage for access in step.reads()}:
+            readers[storage].append(step)
+    reducing: set[Step] = set()
+
+    def is_reduced(storage: Storage) -> bool:
+        found = readers[storage]
+        return storage.kind == ARENA and bool(found) and all(s in reducing for s in found)
+
+    for step in reversed(steps):
+        if isinstance(step, MatMulStep):
+            step.reduced = is_reduced(step.out.storage)
+        elif isinstance(step, Kernel) and len(step.space) == 2 and not step.scatters:
+            by_row = not step.reductions or step.reductions[0].axes == (1,)
+            if by_row and all(is_reduced(access.storage) for _, access in step.stores):
+                reducing.add(step)
 
 
 def may_join_rows(m: Dim, n: Dim, k: Dim) -> bool:
@@ -67,6 +93,12 @@ def _is_small(rows: Dim, columns: Dim) -> bool:
     if not (isinstance(rows, int) and isinstance(columns, int)):
         return False
     return 0 < rows * columns <= MOST_SMALL and 1 < min(rows, columns) <= MOST_SIDE
+
+
+def _fits_beside(rows: Dim, columns: Dim, itemsize: int) -> bool:
+    if not (isinstance(rows, int) and isinstance(columns, int)):
+        return False
+    return rows > 1 and columns > MOST_SIDE and rows * columns * itemsize <= MOST_BESIDE
 
 
 def _is_many(rows: Dim) -> bool:
@@ -120,14 +152,26 @@ def cut(
 
 
 def _with_columns(step: MatMulStep, before: list[Step]) -> MatMulStep:
-    """With columns of b that have no gaps: each element of the result is a dot product."""
-    b = step.b
-    if b.layout.strides[-2] == 1:
-        return step
-    k, n = b.layout.shape
-    copy = Storage(ARENA, b.storage.dtype, n * k, label=f"{b.storage} by columns")
+    """With columns of b that have no gaps: each element of the result is a dot product. Of many columns, with
+    rows that have none."""
+    b = step.b.layout
+    if _is_small(*b.shape):
+        return (
+            step
+            if b.strides[-2] == 1
+            else replace(step, b=_transposed(_copy(_transposed(step.b), step, before)))
+        )
+    return step if b.strides[-1] == 1 else replace(step, b=_copy(step.b, step, before))
+
+
+def _copy(access: Access, step: MatMulStep, before: list[Step]) -> Access:
+    """A copy without gaps, made before the loop."""
+    copy = Storage(
+        ARENA, access.storage.dtype, product(access.layout.shape), label=f"copy of {access.storage}"
+    )
     tensor = step.node.inputs[1]
-    kernel = Kernel((n, k), sources={tensor: _transposed(b)})
-    kernel.stores.append((tensor, Access(copy, Strided.contiguous((n, k)))))
+    kernel = Kernel(access.layout.shape, sources={tensor: access})
+    made = Access(copy, Strided.contiguous(access.layout.shape))
+    kernel.stores.append((tensor, made))
     before.append(kernel)
-    return replace(step, b=Access(copy, Strided((k, n), (1, k), 0)))
+    return made

@@ -74,6 +74,7 @@ MOST_STEPS, OPEN = 64, 6
 
 def over_rows(steps: Sequence[Step], needs: Sequence[Sequence[int]]) -> list[Step]:
     """The steps, those that go through the same rows in loops; `needs` must run before each."""
+    row_products.mark_reduced(steps)
     return _Grouping(steps, needs).run()
 
 

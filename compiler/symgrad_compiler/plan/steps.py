@@ -229,6 +229,8 @@ class MatMulStep:
     factor: float | None = None
     #: Not in a loop over rows: the whole result is looked at when the step is done.
     alone: bool = False
+    #: All that reads the result reduces its rows.
+    reduced: bool = False
     #: In a loop over rows: what the rows are to it (`row_products.Role`). Those of the next round lie behind
     #: those of its tall operand.
     tall: Literal["", "rows", "sum"] = ""
