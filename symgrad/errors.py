@@ -170,6 +170,13 @@ def wrong_bound(bound: str, value: int, at: str | None = None) -> InputError:
     )
 
 
+def wrong_rank(size: int) -> str:
+    """What is wrong with a rank beyond that many elements."""
+    if size == 0:
+        return "median or quantile of no elements is not defined"
+    return f"a rank of a quantile is out of range for {size} elements"
+
+
 def range_error(error: IndexError) -> IndexError:
     """The error of ours for an IndexError of a running program, which ends in "\\n  in <node>"."""
     if isinstance(error, SymgradError):

@@ -16,7 +16,15 @@ from typing import Any, Protocol
 import numpy
 
 from symgrad.dims import Dim, evaluate
-from symgrad.errors import ExecutionError, InputError, LinAlgError, matrix_error, negative_size, wrong_bound
+from symgrad.errors import (
+    ExecutionError,
+    InputError,
+    LinAlgError,
+    matrix_error,
+    negative_size,
+    wrong_bound,
+    wrong_rank,
+)
 from symgrad.locks import holding
 from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
@@ -39,6 +47,9 @@ from symgrad_runtime.signals import renewals, until_failure
     NEGATIVE_SIZE,
     WRONG_BOUND,
 ) = range(1, 12)
+
+#: What a step that sorts says it checks.
+RANKS = "ranks"
 
 
 class Callbacks(Protocol):
@@ -186,7 +197,8 @@ class NativeProgram:
             raise self.explain(step, arrays)
         where, axis, detail = self.describe(step)
         if what in (INDEX_ERROR, SLICE_ERROR):
-            raise IndexError(f"index {a} is out of bounds for axis {axis} with size {b}\n  in {where}")
+            text = f"index {a} is out of bounds for axis {axis} with size {b}"
+            raise IndexError(f"{wrong_rank(b) if detail == RANKS else text}\n  in {where}")
         if what == SHAPE_ERROR:
             raise InputError(f"sizes that were assumed equal differ: {a} is not {b} (axis {axis})", at=where)
         if what == NEGATIVE_SIZE:

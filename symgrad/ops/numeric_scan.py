@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy
 
+from symgrad.errors import wrong_rank
+
 Array: TypeAlias = Any
 Out: TypeAlias = Any
 
@@ -77,8 +79,8 @@ def argquantile(x: Array, ranks: Array, axis: int) -> Array:
     if not x.shape[axis] and len(ranks):
         if any(size == 0 for i, size in enumerate(x.shape) if i != axis):
             return numpy.empty((*x.shape[:axis], len(ranks), *x.shape[axis + 1 :]), numpy.int64)
-        raise IndexError("median or quantile of no elements is not defined")
+        raise IndexError(wrong_rank(0))
     if x.size and len(ranks) and not 0 <= int(ranks.min()) <= int(ranks.max()) < x.shape[axis]:
-        raise IndexError(f"a rank of a quantile is out of range for {x.shape[axis]} elements")
+        raise IndexError(wrong_rank(x.shape[axis]))
     order = numpy.argsort(x, axis=axis, kind="stable")
     return numpy.take(order, ranks, axis=axis)

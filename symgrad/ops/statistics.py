@@ -19,6 +19,7 @@ from symgrad.ops.cast import astype
 from symgrad.ops.compare import isfinite, isnan
 from symgrad.ops.create import as_tensor, constant, holds_tensors, size_tensor
 from symgrad.ops.indexing import take_along_axis
+from symgrad.ops.join import concat
 from symgrad.ops.kinds import FLOATS, INTEGERS, REALS, Custom, declare
 from symgrad.ops.polar import squared_length
 from symgrad.ops.reduce import as_inexact, sum
@@ -240,8 +241,9 @@ def _interpolated(rows: Tensor, q: numpy.ndarray[Any, Any], n: Dim, method: str)
         chosen = floor(place) if method == "lower" else round(place) if method == "nearest" else ceil(place)
         return _ranked(rows, astype(chosen, INT64))
     below = floor(place)
-    low = _ranked(rows, astype(below, INT64))
-    high = _ranked(rows, astype(minimum(below + (place > below), n - 1), INT64))
+    above = minimum(below + (place > below), n - 1)
+    both = _ranked(rows, concat([astype(below, INT64), astype(above, INT64)]))
+    low, high = both[..., : len(q)], both[..., len(q) :]
     weight = astype(place - below, rows.dtype)
     if method == "midpoint":
         weight = where(weight > 0, 0.5, 0)

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad.ir.tensor import apply
+from symgrad.ops import numeric
+from symgrad.ops.statistics import ArgQuantile
 from symgrad_compiler import driver
 from symgrad_runtime.native import NativeProgram
 
@@ -385,13 +388,34 @@ def test_other_threads_run_meanwhile() -> None:
     assert during > 1000
 
 
-def test_a_callback_that_fails() -> None:
+def test_a_callback_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     x = sg.vector("x", size="n")
-    f = sg.function([x], sg.quantile(x, [0.25, 0.75]).named("p"))
+    f = sg.function([x], sg.searchsorted([1.0, 2.0, 4.0], x).named("p"))
     assert "call back" in f.plan()
-    assert f([2.0, 3.0, 4.0]).tolist() == [2.5, 3.5]
-    with pytest.raises(IndexError, match=r"(.|\n)*argquantile"):
-        f([])
+    assert f([2.5, 3.0, 0.0]).tolist() == [2, 2, 0]
+
+    def fails(*_: Any) -> None:
+        raise IndexError("nowhere to be found")
+
+    monkeypatch.setattr(numeric, "searchsorted", fails)
+    with pytest.raises(IndexError, match=r"nowhere(.|\n)*searchsorted"):
+        f([2.5])
+
+
+def test_ranks_out_of_range() -> None:
+    """Nothing is computed from what lies beside the positions."""
+    x, ranks = sg.matrix("x", shape=("n", "m")), sg.tensor("ranks", ("r",), "int64")
+    f = sg.function([x, ranks], apply(ArgQuantile(1), x, ranks))
+    rows = np.array([[3.0, 1.0, 2.0], [1.0, 1.0, np.nan]])
+    assert "call back" not in f.plan()
+    assert f(rows, [2, 0, 1]).tolist() == [[0, 1, 2], [2, 0, 1]]
+    for wrong in ([3], [0, -1]):
+        with pytest.raises(IndexError, match="a rank of a quantile is out of range for 3 elements"):
+            f(rows, wrong)
+    with pytest.raises(IndexError, match=r"median or quantile of no elements(.|\n)*argquantile"):
+        f(np.zeros((2, 0)), [0])
+    assert f(np.zeros((0, 0)), [0]).shape == (0, 1)
+    assert f(rows, []).shape == (2, 0)
 
 
 def test_complex_numbers() -> None:

@@ -17,8 +17,8 @@ from tests.ops.samples import SAMPLES
 from tests.ops.test_limits import symbolic
 from tests.ops.test_matrix import WITH_GRAPHS
 
-#: The ops that may call back into NumPy; `argquantile` is behind `median` and `quantile`.
-MAY_CALL_BACK = {"erfinv", "polygamma", "searchsorted", "argquantile"}
+#: The ops that may call back into NumPy.
+MAY_CALL_BACK = {"erfinv", "polygamma", "searchsorted"}
 #: Of linear algebra, what goes through NumPy and SciPy.
 MAY_CALL_BACK |= {"cofactors", "cofactors_derivative", "qr", "eigh", "eigvalsh", "svd", "svdvals"}
 MAY_CALL_BACK |= {"pinv", "lstsq", "expm"}
@@ -33,7 +33,7 @@ runs of value, type, vmap, first and second derivatives in both modes; and `test
 with symbolic sizes, on empty arrays and axes of size 1.
 
 Native code calls back into NumPy for {callbacks} alone, and for these on complex
-numbers: {of_complex}. `f.plan()` says so. `median` and `quantile` are made of `argquantile`.
+numbers: {of_complex}. `f.plan()` says so.
 
 | op | kind | samples | derivative |
 |---|---|---|---|

@@ -131,7 +131,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         yield f"check {_check(step)}"
     elif isinstance(step, SortStep):
         direction = "descending" if step.descending else "ascending"
-        yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}"
+        chosen = "" if step.ranks is None else f", at {_access(step.ranks)}"
+        yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}{chosen}"
     elif isinstance(step, RowLoop):
         yield (
             f"loop over {step.rows} rows, {step.block} at a time, {len(step.body)} steps: "

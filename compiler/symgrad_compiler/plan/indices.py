@@ -18,6 +18,7 @@ from symgrad.ops.scatter import known_indices
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
 from symgrad.ops.sort import ArgSort
+from symgrad.ops.statistics import ArgQuantile
 from symgrad.ops.strided import Strided
 from symgrad.types import DTYPES, INT64, DType
 from symgrad_compiler.plan.checks import Indices
@@ -148,7 +149,7 @@ def is_inside(index: Tensor, size: Dim, from_end: bool = True) -> bool:
     op = index.node.op
     if isinstance(op, Iota):
         return dims.equal(op.size, size)
-    if isinstance(op, (ArgSort, ArgMax)):
+    if isinstance(op, (ArgSort, ArgMax, ArgQuantile)):
         return dims.equal(index.node.inputs[0].shape[op.axis], size)
     return False
 
@@ -184,14 +185,16 @@ def _indexed(
 
 
 def argsort(p: Planner, node: Node) -> None:
-    op, (x,), out = node.op, node.inputs, node.outputs[0]
-    assert isinstance(op, ArgSort)
-    keys = p.access(x)
+    """Of quantiles, the positions at their ranks."""
+    op, (x, *given), out = node.op, node.inputs, node.outputs[0]
+    assert isinstance(op, (ArgSort, ArgQuantile))
+    keys, ranks = p.access(x), p.access(given[0]) if given else None
     place = p.place(out)
     length = x.shape[op.axis]
     key_type, int64 = _key_dtype(x.dtype), INT64
     rows = [Storage(ARENA, t, length, label="sorting") for t in (key_type, key_type, int64, int64)]
-    step = SortStep(node, op.axis, op.descending, keys, place, (rows[0], rows[1], rows[2], rows[3]))
+    descending = isinstance(op, ArgSort) and op.descending
+    step = SortStep(node, op.axis, descending, keys, place, (rows[0], rows[1], rows[2], rows[3]), ranks)
     p.wrote(place.storage, p.open(step))
 
 

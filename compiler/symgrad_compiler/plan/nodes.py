@@ -32,6 +32,7 @@ from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.solve import Inverse, LUFactor, Solve
 from symgrad.ops.sort import ArgSort
+from symgrad.ops.statistics import ArgQuantile
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import SolveTriangular
 from symgrad.registry import ops
@@ -269,6 +270,7 @@ HANDLERS: dict[type, Handler] = {
     ScatterAddAlongAxis: scatter_add,
     Scatter: scatter,
     ArgSort: argsort,
+    ArgQuantile: argsort,
     SetSlice: set_slice,
     Concat: concat,
     Interleave: interleave,

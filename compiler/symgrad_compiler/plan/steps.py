@@ -355,7 +355,8 @@ class FillStep:
 
 @dataclass(eq=False)
 class SortStep:
-    """The positions that sort `keys` along an axis, in memory for two rows of keys and of positions."""
+    """The positions that sort `keys` along an axis, in memory for two rows of keys and of positions; of these
+    the ones at `ranks`."""
 
     node: Node
     axis: int
@@ -364,9 +365,12 @@ class SortStep:
     out: Access
     #: Two rows of keys, as integers of their size, and two of positions.
     rows: tuple[Storage, Storage, Storage, Storage]
+    ranks: Access | None = None
 
     def reads(self) -> Iterator[Access]:
         yield self.keys
+        if self.ranks is not None:
+            yield self.ranks
 
     def writes(self) -> Iterator[Access]:
         yield self.out

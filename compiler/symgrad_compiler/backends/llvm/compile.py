@@ -51,12 +51,12 @@ from symgrad_compiler.passes.pipeline import Pass
 from symgrad_compiler.plan import budget
 from symgrad_compiler.plan.budget import Memory
 from symgrad_compiler.plan.checks import NotNegative, Sign
-from symgrad_compiler.plan.steps import Callback, Check, MatMulStep, MatrixStep, Plan, RowLoop
+from symgrad_compiler.plan.steps import Callback, Check, MatMulStep, MatrixStep, Plan, RowLoop, SortStep
 from symgrad_runtime import buffers, cache, threads
 from symgrad_runtime.callable import Launcher, connect, native_type
 from symgrad_runtime.context import Context, Shape
 from symgrad_runtime.entry import Entry, Parameter
-from symgrad_runtime.native import NativeProgram
+from symgrad_runtime.native import RANKS, NativeProgram
 from symgrad_runtime.program import Program
 
 if TYPE_CHECKING:
@@ -214,13 +214,15 @@ class Compilation:
         """The node of a step, for a message; the axis that it works on; and the size that it checks, or how
         it reduces."""
         step = self.plan.steps[number]
-        assert isinstance(step, (Check, Callback, MatMulStep, MatrixStep))
+        assert isinstance(step, (Check, Callback, MatMulStep, MatrixStep, SortStep))
         node = step.node
         where = origin.locate(node.origins)
         graph, axis = self.plan.graph, 0
         detail = node.op.reduction if isinstance(node.op, TensorOp) else ""
-        if isinstance(step, Check):
+        if isinstance(step, (Check, SortStep)):
             axis = step.axis
+        if isinstance(step, SortStep):
+            detail = RANKS
         if isinstance(step, (NotNegative, Sign)):  # of the graph before the passes
             graph = self.graph
             detail = str(step.size if isinstance(step, NotNegative) else step.bound.bound)

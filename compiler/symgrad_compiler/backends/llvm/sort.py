@@ -1,4 +1,5 @@
-"""The indices that sort an axis: a stable merge sort of rows of integer keys with their positions.
+"""The indices that sort an axis, or those of some ranks: a stable merge sort of rows of integer keys with
+their positions.
 
 Floats become integers in the same order: where the sign bit is set, the others are flipped; -0 is made 0
 first, and NaN the largest. Descending, all bits are flipped, which reverses the order of integers. So all
@@ -20,6 +21,7 @@ from symgrad_compiler.backends.llvm.lanes import memory_kind
 from symgrad_compiler.backends.llvm.scalars import FLOATS, Code, kind_of
 from symgrad_compiler.backends.llvm.steps import StepEmitter
 from symgrad_compiler.plan.steps import Access, SortStep
+from symgrad_runtime.native import INDEX_ERROR
 
 #: The length of runs that are sorted by insertion.
 RUN = 8
@@ -37,7 +39,9 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
     function = _sort(emitter.module, key)
     rows = [emitter.pointer(Access(r, Strided.contiguous((r.size,)))) for r in step.rows]
     length = emitter.sizes.extent(source.layout.shape[step.axis])
-    starts = [emitter.pointer(source), emitter.pointer(target)]
+    ranks = step.ranks
+    starts = [emitter.pointer(x) for x in (source, target, ranks) if x is not None]
+    count = emitter.sizes.extent(target.layout.shape[step.axis])
 
     def others(values: Sequence[Dim]) -> list[Dim]:
         return [v for i, v in enumerate(values) if i != step.axis]
@@ -45,7 +49,7 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
     def row(indices: list[Value]) -> None:
         here, there = (
             f.offset(start, emitter.position(others(access.layout.strides), indices), k)
-            for start, access, k in zip(starts, (source, target), (kind, "i64"), strict=True)
+            for start, access, k in zip(starts, (source, target), (kind, "i64"), strict=False)
         )
         from_step, to_step = (emitter.sizes(a.layout.strides[step.axis]) for a in (source, target))
 
@@ -60,11 +64,20 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
         found = f.volatile(f"call ptr @{function.name}({listed}, i64 {length.text})", "ptr")
 
         def deliver(i: Value, _: list[Value]) -> list[Value]:
-            position = f.load(f.offset(found, i, "i64"), "i64")
+            position = f.load(f.offset(found, rank(i), "i64"), "i64")
             f.store(position, f.offset(there, code.multiply(i, to_step), "i64"))
             return []
 
-        f.loop(_ZERO, length, _ONE, [], deliver)
+        f.loop(_ZERO, count, _ONE, [], deliver)
+
+    def rank(i: Value) -> Value:
+        if ranks is None:
+            return i
+        at = code.multiply(i, emitter.sizes(ranks.layout.strides[0]))
+        number = f.load(f.offset(starts[2], at, "i64"), "i64")
+        outside = code.logical_or(code.less(number, _ZERO), code.less_equal(length, number))
+        emitter.fail(outside, INDEX_ERROR, number, length)
+        return number
 
     emitter.nest(others(source.layout.shape), row)
     emitter.finish()
