@@ -196,7 +196,7 @@ def test_where_extremes_are(dtype: str, axis: int) -> None:
         for shape in (("n", "m"), a.shape):
             x = sg.tensor("x", shape, dtype)
             y = x if dtype == "bool" else x + 0
-            functions = ["argmax", "argmin", *([] if dtype == "bool" else ["max", "min"])]
+            functions = ["argmax", "argmin", *(["any", "all"] if dtype == "bool" else ["max", "min"])]
             f = sg.function([x], [getattr(sg, name)(y, axis=axis) for name in functions], backend="llvm")
             alone = sg.function([x], sg.argmin(y, axis=axis), backend="llvm")
             wanted = [getattr(a, name)(axis) for name in functions]

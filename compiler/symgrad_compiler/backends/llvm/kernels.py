@@ -27,7 +27,7 @@ from symgrad_compiler.backends.llvm.kernel_body import KernelBody
 from symgrad_compiler.backends.llvm.maths import Maths
 from symgrad_compiler.backends.llvm.pieces import two_sum
 from symgrad_compiler.backends.llvm.quotients import Quotients
-from symgrad_compiler.backends.llvm.reductions import Accumulators, combine, identity
+from symgrad_compiler.backends.llvm.reductions import Accumulators, combine
 from symgrad_compiler.backends.llvm.scalars import Code, Machine
 from symgrad_compiler.backends.llvm.sizes import Sizes
 from symgrad_compiler.backends.llvm.splitting import RANGE, emit_kernel_call
@@ -101,7 +101,7 @@ class _KernelEmitter(KernelBody):
         maths.inline = bool(kernel.space) and maths.may_inline(sum(is_costly(n.op) for n in kernel.nodes))
         self.frame = frame
         self.sizes = Sizes(self.f, self._size)
-        self.sums = Accumulators(self.code, kernel.reductions, self.position_kind())
+        self.sums = Accumulators(self.code, kernel.reductions, self.position_kind(), self.truth_kind())
 
     # ---- the nest -----------------------------------------------------------------------------------
 
@@ -223,9 +223,9 @@ class _KernelEmitter(KernelBody):
         """What the current element(s) add; in masked lanes nothing."""
         found = []
         for reduction in self.sums.own:
-            value = self.code.splat(self._value(reduction.value), lanes)
+            nothing = self.sums.identity(reduction, lanes)
+            value = self.code.convert(self.code.splat(self._value(reduction.value), lanes), nothing.kind)
             if self.mask is not None and not self.columns:
-                nothing = identity(reduction, lanes)
                 value = self.code.select(self.mask, value, nothing)
             found.append(value)
             if reduction.kind.startswith("arg"):

@@ -66,6 +66,11 @@ class Nest:
         narrow = all(BITS[kind_of(r.value.dtype)] <= 32 for r in self.kernel.reductions)
         return "i32" if short and narrow else "i64"
 
+    def truth_kind(self) -> str:
+        """What truth values are reduced as."""
+        as_bytes = self.lanes >= self.machine.vector_bytes and not self.machine.has_avx512
+        return "u8" if as_bytes else "i1"
+
     def _collect(self) -> None:
         """The streams, over merged axes."""
         kernel = self.kernel

@@ -4,7 +4,8 @@ add, multiply, maximum, minimum    the value so far
 argmax, argmin                     the extreme so far and its position, which is behind all others where
                                    nothing has beaten the identity
 
-A maximum or minimum beside its position is that one's value, and has no accumulator.
+A maximum or minimum beside its position is that one's value, and has no accumulator. Truth values stay bytes,
+as they lie in memory, where vectors hold nothing else and the machine has no registers of bits.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ _EXTREMES = {"argmax": "maximum", "argmin": "minimum"}
 class Accumulators:
     """The accumulators of one kernel."""
 
-    def __init__(self, code: Code, reductions: Sequence[Reduction], position_kind: str = "i64") -> None:
+    def __init__(
+        self, code: Code, reductions: Sequence[Reduction], position_kind: str = "i64", truth_kind: str = "i1"
+    ) -> None:
         self.code = code
         self.reductions = reductions
         self.position_kind = position_kind
+        self.truth_kind = truth_kind
         found = {(_EXTREMES[r.kind], r.value): r for r in reductions if _is_positional(r)}
         #: The extremes that come with their position.
         self._beside = {i: found.get((r.kind, r.value)) for i, r in enumerate(reductions)}
@@ -38,10 +42,16 @@ class Accumulators:
         """Accumulators of nothing."""
         found = []
         for reduction in self.own:
-            found.append(identity(reduction, lanes))
+            found.append(self.identity(reduction, lanes))
             if _is_positional(reduction):
                 found.append(self._nowhere(lanes))
         return found
+
+    def identity(self, reduction: Reduction, lanes: int) -> Value:
+        """What a reduction starts from."""
+        dtype = reduction.value.dtype
+        kind = self.truth_kind if dtype.kind == "bool" else kind_of(dtype)
+        return literal(start_of(reduction.kind, dtype), kind, lanes)
 
     def combine(self, accumulators: Sequence[Value], others: Sequence[Value]) -> list[Value]:
         """Accumulators of one level into those of the next; of one element too."""
@@ -117,7 +127,9 @@ class Accumulators:
         for i, reduction in enumerate(self.reductions):
             at = first[id(self._beside[i] or reduction)]
             is_place = _is_positional(reduction)
-            result.append(self._place(accumulators[at + 1]) if is_place else accumulators[at])
+            value = accumulators[at]
+            kind = kind_of(reduction.value.dtype)
+            result.append(self._place(accumulators[at + 1]) if is_place else self.code.convert(value, kind))
         return result
 
     def _place(self, position: Value) -> Value:
@@ -172,12 +184,6 @@ class Accumulators:
 
 def _is_positional(reduction: Reduction) -> bool:
     return reduction.kind.startswith("arg")
-
-
-def identity(reduction: Reduction, lanes: int) -> Value:
-    """What a reduction starts from."""
-    dtype = reduction.value.dtype
-    return literal(start_of(reduction.kind, dtype), kind_of(dtype), lanes)
 
 
 def combine(code: Code, kind: str, a: Value, b: Value) -> Value:
