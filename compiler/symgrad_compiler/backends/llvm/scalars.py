@@ -227,7 +227,8 @@ class Code:
         if have in FLOATS:
             if kind == "u64":
                 return self._to_integer("fptoui", x, kind)
-            return self.convert(self._to_integer("fptosi", x, "i64"), kind)
+            wide = "i64" if kind in ("i64", "u32") else "i32"  # to 64 bits, few machines convert vectors
+            return self.convert(self._to_integer("fptosi", x, wide), kind)
         unsigned = have[0] == "u" or have == "i1"
         if kind in FLOATS:
             return self._cast("uitofp" if unsigned else "sitofp", x, kind)
