@@ -209,14 +209,26 @@ def _gate(gate: Callable[[Wide, str], str], end: float) -> Callable[[Wide, str],
 
 
 def _gelu_derivative(w: Wide, x: str) -> str:
-    end = w.number(37)  # the result is no zero there, but rounded to one of its sign
-    size = w("fabs", x)
-    size = w.select(w.less(end, size), end, size)
-    bounded = w.select(w.less(x, w.number(0)), w("fsub", w.number(-0.0), size), size)
+    bounded = _bounded(w, x, 37)  # the result is no zero there, but rounded to one of its sign
+    size = w("fabs", bounded)
     density = w("exp", w("fmul", w.number(-0.5), w("fmul", size, size)))
     slope = w("fmul", w.number(1 / np.sqrt(2 * np.pi)), w("fmul", bounded, density))
     result = w("fadd", _ndtr(w, bounded), slope)
     return w.select(w.emit(f"fcmp uno {w.type} {x}, {x}"), x, result)
+
+
+def _silu_derivative(w: Wide, x: str) -> str:
+    """s (1 + x (1 - s)), s = sigmoid(x)."""
+    bounded = _bounded(w, x, 700)
+    left, right = _sigmoid(w, bounded), _sigmoid(w, w("fsub", w.number(-0.0), bounded))
+    result = w("fmul", left, w("fadd", w.number(1), w("fmul", bounded, right)))
+    return w.select(w.emit(f"fcmp uno {w.type} {x}, {x}"), x, result)
+
+
+def _bounded(w: Wide, x: str, end: float) -> str:
+    size, most = w("fabs", x), w.number(end)
+    size = w.select(w.less(most, size), most, size)
+    return w.select(w.less(x, w.number(0)), w("fsub", w.number(-0.0), size), size)
 
 
 def _cubic(w: Wide, x: str) -> tuple[str, str]:
@@ -229,10 +241,7 @@ def _cubic(w: Wide, x: str) -> tuple[str, str]:
 
 def _gelu_tanh_derivative(w: Wide, x: str) -> str:
     """s (1 + x z' (1 - s)), s = sigmoid(z)."""
-    end = w.number(19)
-    size = w("fabs", x)
-    size = w.select(w.less(end, size), end, size)
-    bounded = w.select(w.less(x, w.number(0)), w("fsub", w.number(-0.0), size), size)
+    bounded = _bounded(w, x, 19)
     z, slope = _cubic(w, bounded)
     left, right = _sigmoid(w, z), _sigmoid(w, w("fsub", w.number(-0.0), z))
     factor = w("fadd", w.number(1), w("fmul", w("fmul", bounded, slope), right))
@@ -243,6 +252,7 @@ def _gelu_tanh_derivative(w: Wide, x: str) -> str:
 IN_FLOAT32: dict[str, Callable[..., str]] = {
     "ndtr": _ndtr,
     "silu": _gate(_sigmoid, -700.0),
+    "silu_derivative": _silu_derivative,
     "gelu": _gate(_ndtr, -35.0),
     "gelu_derivative": _gelu_derivative,
     "gelu_tanh": _gate(lambda w, x: _sigmoid(w, _cubic(w, x)[0]), -19.0),

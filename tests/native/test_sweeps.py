@@ -29,7 +29,11 @@ OTHERS = [name for name in REFERENCES if name not in ("gammaln", "digamma")]
 #: Allowed errors in float64, of the others 2.
 BOUNDS = {"exp": 1.0, "log": 1.0}
 #: In float32, of the others 1: products of several factors.
-SINGLE_BOUNDS = {"ndtr": 2.0, "silu": 2.0, **dict.fromkeys(("gelu", "gelu_tanh"), 3.0)}
+SINGLE_BOUNDS = {
+    "ndtr": 2.0,
+    **dict.fromkeys(("silu", "silu_derivative"), 2.0),
+    **dict.fromkeys(("gelu", "gelu_tanh"), 3.0),
+}
 SINGLE_BOUNDS |= {f"{name}_derivative": 3.0 for name in ("gelu", "gelu_tanh")}
 #: log(e^x + e^y) is 0 far from (0, 0), beside which the bound is absolute: results below 2^k count as if they
 #: were 2^k. So are log(gamma) and its derivative, on the left between all poles; k and bounds of each side.

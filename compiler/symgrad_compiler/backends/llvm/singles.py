@@ -93,6 +93,55 @@ def silu(b: Code, x: Value) -> Value:
     return b.select(b.less(x, like(x, _SUBNORMAL_FROM)), far, b.multiply(x, gate))
 
 
+def silu_derivative(b: Code, x: Value) -> Value:
+    """left(a) = t (1 + t - a) / (1 + t)^2 on the left, t = exp(-a), a = |x|; 1 less that on the right. Beside
+    the zero, 1 + t - a is d + c (exp(d) - 1) with the distance d from it, where exp(-a) is c."""
+    one, end = like(x, 1), like(x, -_SILU_END)
+    size = b.call("absolute", x)
+    size = b.select(b.less(end, size), end, size)
+    rest, n = _exponential(b, b.negative(size))
+    head = b.add(one, rest)
+    head_low = b.add(b.subtract(one, head), rest)
+    t, low = _scaled(b, head, n), _scaled(b, head_low, n)
+    near, near_low, is_near = _beside_silu_zero(b, size)
+    begin, begin_low = two_sum(b, one, b.negative(size))
+    far, far_low = two_sum(b, begin, t)
+    factor = b.select(is_near, near, far)
+    factor_low = b.select(is_near, near_low, b.add(b.add(begin_low, far_low), low))
+    bottom = b.add(one, t)
+    bottom_low = b.add(b.add(b.subtract(one, bottom), t), low)
+    square = b.multiply(bottom, bottom)
+    square_low = b.fma(bottom, bottom, b.negative(square))
+    square_low = b.fma(b.add(bottom, bottom), bottom_low, square_low)
+    top = b.multiply(factor, head)
+    top_low = b.fma(factor, head, b.negative(top))
+    top_low = b.fma(factor_low, head, b.fma(factor, head_low, top_low))
+    left = _scaled(b, ratio(b, top, square, False, top_low, square_low), n)
+    return b.select(b.less(x, like(x, 0)), left, b.subtract(one, left))
+
+
+def _beside_silu_zero(b: Code, size: Value) -> tuple[Value, Value, Value]:
+    """1 - a + exp(-a), as the sum of two numbers, and whether it is good: within 1/2 of its zero."""
+    far = b.subtract(like(size, _SILU_ZERO[0]), size)
+    d = b.subtract(far, like(size, _SILU_ZERO[1]))
+    d_low = b.subtract(b.subtract(far, d), like(size, _SILU_ZERO[1]))
+    first = like(size, _SILU_SLOPE[0])
+    rest = b.fma(d, b.polynomial(d, _SILU_SLOPE[2:]), like(size, _SILU_SLOPE[1]))
+    slope = b.add(first, rest)
+    slope_low = b.add(b.subtract(first, slope), rest)
+    found = b.multiply(d, slope)
+    lost = b.fma(d, slope, b.negative(found))
+    lost = b.fma(d, slope_low, b.fma(d_low, slope, lost))
+    return found, lost, b.less(b.call("absolute", d), like(size, 0.5))
+
+
+#: Where 1 - a + exp(-a) is 0, a sum of two float32; and that over the distance d from there: at d = 0 the sum
+#: of the first two, and what follows in d.
+_SILU_ZERO = (1.2784645557403564, 1.297928265020314e-08)
+_SILU_SLOPE = (
+    *(1.2784645557403564, -1.2979282537628478e-08),
+    *(0.13923228, 0.046410758, 0.0116023095, 0.0023204957, 0.00038978836, 5.558758e-05),
+)
 #: From here downwards x exp(x) is 0.
 _SILU_END = -120.0
 #: From here downwards sigmoid(x) is exp(x), before that is subnormal.
@@ -172,6 +221,7 @@ IN_REGISTERS: dict[str, Callable[[Code, Value], Value]] = {
     "tanh": tanh_by_pieces,
     "sigmoid": sigmoid,
     "silu": silu,
+    "silu_derivative": silu_derivative,
     "ndtr": ndtr,
     "gelu": gelu,
     "gelu_derivative": gelu_derivative,
