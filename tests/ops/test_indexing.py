@@ -341,6 +341,41 @@ def test_sorting_as_numpy(dtype: str, axis: int) -> None:
         np.testing.assert_array_equal(down, expected)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "uint8", "bool"])
+def test_few_of_the_first(dtype: str, axis: int) -> None:
+    """Few positions that sort are found without sorting; ties, NaN and zeros in their order all the same."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 50, (21, 23)).astype(dtype)
+    if dtype.startswith("float"):
+        a[2, 4], a[5], a[6, ::2], a[9] = np.nan, np.where(rng.random(23) < 0.5, 0.0, -0.0), np.inf, np.nan
+    order = np.argsort(a, axis, kind="stable")
+    for shape in (a.shape, ("n", "m")):
+        x = sg.tensor("x", shape, dtype)
+        for k in (1, 2, 3, 16, 17, 20):
+            values, indices = sg.topk(x, k, axis=axis)
+            up = sg.argsort(x, axis=axis)
+            parts = [up[:k], up[1:k:3]] if axis == 0 else [up[:, :k], up[:, 1:k:3]]
+            found = sg.function([x], [values, indices, *parts])(a)
+            keys = np.where(np.isnan(a), np.inf, -a.astype(float))
+            wanted = np.argsort(keys, axis, kind="stable")
+            if dtype.startswith("float"):  # NaN behind -inf, too
+                wanted = np.take_along_axis(
+                    wanted,
+                    np.argsort(np.isnan(np.take_along_axis(a, wanted, axis)), axis, kind="stable"),
+                    axis,
+                )
+            wanted = wanted.take(range(k), axis)
+            np.testing.assert_array_equal(found[1], wanted)
+            np.testing.assert_array_equal(found[0], np.take_along_axis(a, wanted, axis))
+            np.testing.assert_array_equal(found[2], order.take(range(k), axis))
+            np.testing.assert_array_equal(found[3], order.take(range(1, k, 3), axis))
+    f = sg.function([x], sg.topk(x, 3, axis=axis)[1])
+    with pytest.raises((IndexError, sg.ShapeError)):
+        f(a[:2, :2])
+    assert f(a[:0] if axis == 1 else a[:, :0]).size == 0
+
+
 def test_topk_of_ties_and_nan() -> None:
     x = sg.matrix("x", ("n", 5))
     values, indices = sg.topk(x, 3)

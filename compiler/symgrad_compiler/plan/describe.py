@@ -132,6 +132,7 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
     elif isinstance(step, SortStep):
         direction = "descending" if step.descending else "ascending"
         chosen = "" if step.ranks is None else f", at {_access(step.ranks)}"
+        chosen = chosen if step.first is None else f", the first {step.first}"
         yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}{chosen}"
     elif isinstance(step, RowLoop):
         yield (

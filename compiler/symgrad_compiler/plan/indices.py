@@ -190,12 +190,31 @@ def argsort(p: Planner, node: Node) -> None:
     assert isinstance(op, (ArgSort, ArgQuantile))
     keys, ranks = p.access(x), p.access(given[0]) if given else None
     place = p.place(out)
-    length = x.shape[op.axis]
+    first = _first(p, out, op.axis) if isinstance(op, ArgSort) else None
+    length = first or x.shape[op.axis]
     key_type, int64 = _key_dtype(x.dtype), INT64
     rows = [Storage(ARENA, t, length, label="sorting") for t in (key_type, key_type, int64, int64)]
     descending = isinstance(op, ArgSort) and op.descending
-    step = SortStep(node, op.axis, descending, keys, place, (rows[0], rows[1], rows[2], rows[3]), ranks)
-    p.wrote(place.storage, p.open(step))
+    four = (rows[0], rows[1], rows[2], rows[3])
+    p.wrote(place.storage, p.open(SortStep(node, op.axis, descending, keys, place, four, ranks, first)))
+
+
+#: So few are found by insertion, which may take as many steps for each element.
+MOST_FIRST = 16
+
+
+def _first(p: Planner, tensor: Tensor, axis: int) -> int | None:
+    """How many along an axis are read at all, if that are few."""
+    most = 1
+    for node in p.graph.consumers(tensor):
+        op = node.op
+        if not isinstance(op, Slice) or op.steps[axis] < 1 or not isinstance(op.starts[axis], int):
+            return None
+        end = op.stops[axis]
+        if not isinstance(end, int) or not 0 <= end <= MOST_FIRST:
+            return None
+        most = max(most, end)
+    return None if tensor in p.results else most
 
 
 def _key_dtype(dtype: DType) -> DType:

@@ -356,7 +356,7 @@ class FillStep:
 @dataclass(eq=False)
 class SortStep:
     """The positions that sort `keys` along an axis, in memory for two rows of keys and of positions; of these
-    the ones at `ranks`."""
+    the ones at `ranks`, or the `first`: there is memory for all, which nobody reads."""
 
     node: Node
     axis: int
@@ -366,6 +366,7 @@ class SortStep:
     #: Two rows of keys, as integers of their size, and two of positions.
     rows: tuple[Storage, Storage, Storage, Storage]
     ranks: Access | None = None
+    first: int | None = None
 
     def reads(self) -> Iterator[Access]:
         yield self.keys

@@ -8,6 +8,9 @@ comparisons are of integers, and equal elements keep their order in either direc
 Runs of a few keys are sorted by insertion, then merged, two at a time, from one row of memory to another and
 back. Two runs of equal length are merged from both ends at once, each end making half of the result: neither
 can leave its run, so nothing is compared but keys, nothing branches, and the two chains overlap.
+
+Where few positions are read, as of the largest ten, these alone are kept in order, and the others are
+compared with the last of them.
 """
 
 from __future__ import annotations
@@ -36,12 +39,13 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
     source, target = step.keys, step.out
     kind = memory_kind(kind_of(source.storage.dtype))
     key = kind_of(step.rows[0].dtype)
-    function = _sort(emitter.module, key)
+    first = None if step.first is None else literal(step.first, "i64")
     rows = [emitter.pointer(Access(r, Strided.contiguous((r.size,)))) for r in step.rows]
     length = emitter.sizes.extent(source.layout.shape[step.axis])
     ranks = step.ranks
     starts = [emitter.pointer(x) for x in (source, target, ranks) if x is not None]
     count = emitter.sizes.extent(target.layout.shape[step.axis])
+    count = count if first is None else _smaller(code, first, count)
 
     def others(values: Sequence[Dim]) -> list[Dim]:
         return [v for i, v in enumerate(values) if i != step.axis]
@@ -53,15 +57,33 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
         )
         from_step, to_step = (emitter.sizes(a.layout.strides[step.axis]) for a in (source, target))
 
-        def prepare(i: Value, _: list[Value]) -> list[Value]:
+        def sortable(i: Value) -> Value:
             value = f.load(f.offset(here, code.multiply(i, from_step), kind), kind)
-            f.store(_sortable(code, value, step.descending), f.offset(rows[0], i, key))
+            return _sortable(code, value, step.descending)
+
+        def prepare(i: Value, _: list[Value]) -> list[Value]:
+            f.store(sortable(i), f.offset(rows[0], i, key))
             f.store(i, f.offset(rows[2], i, "i64"))
             return []
 
-        f.loop(_ZERO, length, _ONE, [], prepare)
-        listed = ", ".join(f"ptr {r.text}" for r in rows)
-        found = f.volatile(f"call ptr @{function.name}({listed}, i64 {length.text})", "ptr")
+        def select(i: Value, _: list[Value]) -> list[Value]:
+            """Insert an element into those kept, if it comes before the last of them or these are not all."""
+            assert first is not None
+            kept, value = _smaller(code, i, first), sortable(i)
+            last = f.load(f.offset(rows[0], code.subtract(first, _ONE), key), key)
+            comes = code.logical_or(code.less(i, first), code.less(value, last))
+            end = _smaller(code, kept, code.subtract(first, _ONE))
+            f.when(comes, lambda: _put(code, (rows[0], rows[2]), _ZERO, end, value, i))
+            return []
+
+        if first is None:
+            function = _sort(emitter.module, key)
+            f.loop(_ZERO, length, _ONE, [], prepare)
+            listed = ", ".join(f"ptr {r.text}" for r in rows)
+            found = f.volatile(f"call ptr @{function.name}({listed}, i64 {length.text})", "ptr")
+        else:
+            f.loop(_ZERO, length, _ONE, [], select)
+            found = rows[2]
 
         def deliver(i: Value, _: list[Value]) -> list[Value]:
             position = f.load(f.offset(found, rank(i), "i64"), "i64")
@@ -159,32 +181,41 @@ def _insert(module: Module, kind: str) -> Function:
 
         def element(i: Value, _: list[Value]) -> list[Value]:
             key, position = f.load(f.offset(a, i, kind), kind), f.load(f.offset(p, i, "i64"), "i64")
-
-            def before(j: Value) -> Value:
-                """The place before j; the first for the first."""
-                return code.select(code.less(start, j), code.subtract(j, _ONE), start)
-
-            def is_later(now: list[Value]) -> Value:
-                (j,) = now
-                behind = code.less(key, f.load(f.offset(a, before(j), kind), kind))
-                return code.logical_and(code.less(start, j), behind)
-
-            def shift(now: list[Value]) -> list[Value]:
-                (j,) = now
-                i = before(j)
-                f.store(f.load(f.offset(a, i, kind), kind), f.offset(a, j, kind))
-                f.store(f.load(f.offset(p, i, "i64"), "i64"), f.offset(p, j, "i64"))
-                return [i]
-
-            (place,) = f.repeat([i], is_later, shift)
-            f.store(key, f.offset(a, place, kind))
-            f.store(position, f.offset(p, place, "i64"))
+            _put(code, (a, p), start, i, key, position)
             return []
 
         f.loop(code.add(start, _ONE), stop, _ONE, [], element)
         f.do("ret void")
 
     return _made(module, f"insert.{kind}", "void", "@a @p start stop", body)
+
+
+def _put(
+    code: Code, rows: tuple[Value, Value], start: Value, place: Value, key: Value, position: Value
+) -> None:
+    """Insert a key with its position into rows that are in order from `start` on; those that come after it
+    move up, the last of them to `place`."""
+    f, (keys, positions) = code.f, rows
+
+    def before(j: Value) -> Value:
+        """The place before j; the first for the first."""
+        return code.select(code.less(start, j), code.subtract(j, _ONE), start)
+
+    def is_later(now: list[Value]) -> Value:
+        (j,) = now
+        behind = code.less(key, f.load(f.offset(keys, before(j), key.kind), key.kind))
+        return code.logical_and(code.less(start, j), behind)
+
+    def shift(now: list[Value]) -> list[Value]:
+        (j,) = now
+        i = before(j)
+        f.store(f.load(f.offset(keys, i, key.kind), key.kind), f.offset(keys, j, key.kind))
+        f.store(f.load(f.offset(positions, i, "i64"), "i64"), f.offset(positions, j, "i64"))
+        return [i]
+
+    (found,) = f.repeat([place], is_later, shift)
+    f.store(key, f.offset(keys, found, key.kind))
+    f.store(position, f.offset(positions, found, "i64"))
 
 
 def _merge(module: Module, kind: str) -> Function:
