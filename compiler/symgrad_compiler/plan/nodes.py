@@ -110,7 +110,7 @@ def _constant(p: Planner, node: Node) -> None:
 
 
 def elementwise(p: Planner, node: Node) -> None:
-    if _is_integer_power(node) and not isinstance(node.inputs[1].node.op, Fill):
+    if _may_have_negative_exponents(node):
         p.open(Exponents(node, p.access(node.inputs[1])))
     costly = COSTLY if node.output.shape else 2  # a call, for a single number
     weight = costly if is_costly(node.op) else 1
@@ -239,6 +239,13 @@ def is_native(node: Node) -> bool:
 
 def _is_integer_power(node: Node) -> bool:
     return node.op.name == "pow" and node.output.dtype.kind in ("int", "uint")
+
+
+def _may_have_negative_exponents(node: Node) -> bool:
+    """Whether a power is that of an integer, and its exponents are seen only when it runs."""
+    if not _is_integer_power(node):
+        return False
+    return node.inputs[1].dtype.kind == "int" and not isinstance(node.inputs[1].node.op, Fill)
 
 
 def _barrier(p: Planner, node: Node) -> None:
