@@ -53,7 +53,7 @@ class _Caller:
         self.form = _form_of(outputs)
         self.keys = list(outputs) if self.form == DICT else None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         try:
             outputs = self.program(args, kwargs)
         except IndexError as error:
@@ -83,7 +83,7 @@ class Function:
     _compiled: Compiled
     _call: _Caller
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._call(*args, **kwargs)
 
     @property
@@ -160,7 +160,7 @@ class Function:
         """The steps with their loops, flops and bytes, the memory at its peak, and the buffers, as text."""
         return self._compiled.report()
 
-    def profile(self, *inputs: Any, repeat: int = 20, **named: Any) -> Profile:
+    def profile(self, /, *inputs: Any, repeat: int = 20, **named: Any) -> Profile:
         """Where the time of a call with these inputs goes, step by step: times, operations and bytes a
         second, and how near that is to what this machine was measured to do at most. See docs/profile.md.
 

@@ -322,6 +322,17 @@ class Shared(Tensor):
 
     value = property(get, set, doc="The current value; reading copies.")
 
+    def __copy__(self) -> NoReturn:
+        """A copy would be another variable, which no graph reads."""
+        name = self.name or "w"
+        raise TypeError(
+            f"shared state cannot be copied: {self!r}\n  hint: {name}.get() is a copy of its value, and "
+            f"sg.shared({name}.get()) another variable"
+        )
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        self.__copy__()
+
 
 Index = int | slice | EllipsisType | None
 

@@ -355,3 +355,16 @@ def test_copies_are_the_function_and_pickles_say_what_to_do(backend: str) -> Non
     assert copy.deepcopy({"f": f})["f"] is f
     with pytest.raises(TypeError, match=r"pickle f\.graph"):
         pickle.dumps(f)
+    w = sg.shared(np.zeros(2), "w")
+    for copied in (copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"w\.get\(\) is a copy of its value"):
+            copied(w)
+
+
+def test_any_name_is_one_of_an_argument(backend: str) -> None:
+    x, y = sg.vector("x", size=2), sg.vector("y", size=2)
+    w = sg.shared(np.zeros(2), "w")
+    for updates in ({}, {w: w + x}):
+        f = sg.function({"self": x, "args": y}, x - y, updates=updates, backend=backend)
+        assert f(args=[1.0, 2.0], self=[3.0, 5.0]).tolist() == [2.0, 3.0]
+        assert f.profile(args=[1.0, 2.0], self=[3.0, 5.0], repeat=2).rows
