@@ -36,8 +36,11 @@ from symgrad.types import COMPLEX128, FLOAT32, DType, TensorType, real_dtype
 PROJECTIONS = 3
 SEED = 20240229
 
-#: Derivatives below this count as zero: what rounding leaves of values of order one.
-_FLOOR = {"complex step": 4e-15, "differences": 1e-12}
+#: Derivatives by differences below this count as zero: what rounding leaves of values of order one.
+_FLOOR = 1e-12
+#: How far a gradient may be from the complex step, and what counts as zero: in float64, and where some of
+#: what it is computed from is float32.
+_OF_COMPLEX_STEP = {False: (1e-11, 4e-15), True: (1e-4, 2e-6)}
 #: Ops that take complex numbers as they take real ones, beside the analytic elementwise ones.
 _LINEAR = frozenset({"sum", "broadcast", "reshape", "permute_dims", "matmul", "slice", "concat", "split"})
 
@@ -238,6 +241,7 @@ def _compare(
     cost, point = _held(cost, point)
     f = _compile(point, cost)
     complex_f, notes = _complex_form(cost, list(point))
+    single = any(real_dtype(t.dtype) is FLOAT32 for n in ancestors([cost]) for t in n.outputs)
     found = []
     for target, gradient in zip(targets, symbolic, strict=True):
         label = target.name or target.node.op.name
@@ -246,7 +250,8 @@ def _compare(
             if complex_f is None:
                 found.append(_against_differences(f, point, target, gradient, direction, label, order))
             else:
-                found.append(_against_complex(complex_f, point, target, gradient, direction, label, order))
+                entry = _against_complex(complex_f, point, target, gradient, direction, label, order, single)
+                found.append(entry)
     return found, notes
 
 
@@ -270,8 +275,16 @@ def _direction(at: Any, rng: numpy.random.Generator) -> Any:
 
 
 def _against_complex(
-    f: Function, point: _Point, target: Tensor, gradient: Any, direction: Any, label: str, order: int
+    f: Function,
+    point: _Point,
+    target: Tensor,
+    gradient: Any,
+    direction: Any,
+    label: str,
+    order: int,
+    single: bool,
 ) -> Entry:
+    """`single`: whether the gradient was computed in float32, as the complex step is not."""
     step = 1e-30
     ends = {**point, target: point[target] + 1j * step * direction}
     with numpy.errstate(all="ignore"):
@@ -279,7 +292,8 @@ def _against_complex(
     terms = numpy.asarray(gradient, float) * direction
     slope = value.imag / step
     scale = max(float(numpy.abs(terms).sum()), abs(slope))
-    tolerance = 1e-11 * scale + _FLOOR["complex step"] * max(1.0, abs(value.real))
+    relative, floor = _OF_COMPLEX_STEP[single]
+    tolerance = relative * scale + floor * max(1.0, abs(value.real))
     return Entry(label, order, "complex step", float(terms.sum()), slope, tolerance)
 
 
@@ -296,9 +310,9 @@ def _against_differences(
         return Entry(label, order, "one-sided differences", symbolic, (low + high) / 2, tolerance, remark)
     scale = max(float(numpy.abs(terms).sum()), abs(ladder.slope))
     relative = 2e-3 if real_dtype(target.dtype) is FLOAT32 else 1e-6
-    tolerance = relative * scale + 10 * ladder.error + _FLOOR["differences"]
+    tolerance = relative * scale + 10 * ladder.error + _FLOOR
     remark = ""
-    if not ladder.error <= 0.02 * scale + 10 * ladder.noise + _FLOOR["differences"]:
+    if not ladder.error <= 0.02 * scale + 10 * ladder.noise + _FLOOR:
         tolerance, remark = 0.0, "differences do not settle here; try another point"
     elif ladder.noise > 0.02 * scale > 0:
         remark = "rounding hides the derivative: the cost is large beside it"

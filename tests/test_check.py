@@ -36,9 +36,29 @@ def test_symbolic_sizes_at_two_orders() -> None:
     assert sg.check_grad(sg.sum(sg.sin(x) * x), x, {x: [0.1, 0.2]}, order=2).ok
 
 
-def test_float32() -> None:
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: sg.sigmoid(x) * x,
+        lambda x: sg.sin(x) * x,
+        lambda x: sg.exp(x**3) / 7,
+        lambda x: sg.tanh(sg.sum(x) * x),
+        lambda x: sg.cos(sg.astype(x, "float64")),
+        lambda x: 1e6 * sg.log(x),
+    ],
+)
+def test_float32(f: Any) -> None:
+    """The complex step is one of complex128; the gradient has the digits that it has."""
     x = sg.vector("x", size=3, dtype="float32")
-    assert sg.check_grad(sg.sum(sg.sigmoid(x) * x), x, {x: [0.1, 0.2, 0.3]}).ok
+    cost = sg.sum(f(x))
+    assert sg.check_grad(cost, x, {x: [0.1, 0.7, 1.3]}, order=2).ok
+
+
+def test_a_rule_that_is_wrong_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = sg.vector("x", size=3, dtype="float32")
+    monkeypatch.setitem(registry.ops["sin"].rules, "d_x", lambda x, out: 1.001 * sg.cos(x))
+    report = sg.check_grad(sg.sum(sg.sin(x) * x), x, {x: [0.1, 0.7, 1.3]})
+    assert not report.ok
 
 
 def test_complex_targets_move_in_complex_directions(monkeypatch: pytest.MonkeyPatch) -> None:
