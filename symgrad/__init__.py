@@ -115,6 +115,7 @@ _WHERE = {name: module for module, names in _MODULES.items() for name in names.s
 #: Namespaces, each a module of its own.
 _NAMESPACES = {
     "fft": "symgrad.fft",
+    "interop": "symgrad.interop",
     "linalg": "symgrad.linalg",
     "nn": "symgrad.nn",
     "passes": "symgrad_compiler.passes",

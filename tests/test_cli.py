@@ -87,6 +87,32 @@ def test_clear(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(folder.rglob("*.bin"))
 
 
+def test_what_others_keep_in_the_folder_is_theirs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found in review: weights in `my/w.bin` were an entry, and removed."""
+    others = [folder / "my" / "w.bin", folder / "00" / "w.bin", folder / "zz" / ("0" * 64 + ".bin")]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"weights" * 1_000_000)
+        os.utime(path, (0, 0))
+    (folder / ".ledger").unlink(missing_ok=True)
+    cache.store("f" * 64, cache.Entry({"name": "new"}, {"code": b"x"}))  # looks at what is there
+    assert main(["cache"]) == 0
+    assert "entries: 4\n" in capsys.readouterr().out
+    assert main(["cache", "clear"]) == 0
+    assert "removed 4 entries" in capsys.readouterr().out
+    assert all(path.exists() for path in others)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
+def test_output_that_cannot_be_written(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "symgrad", "cache", "list"]
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith("symgrad: ")
+    assert "Traceback" not in found.stderr
+
+
 def test_clear_takes_what_a_changed_clock_left_in_the_future(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

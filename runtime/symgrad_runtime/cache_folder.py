@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ LIMIT_VARIABLE = "SYMGRAD_CACHE_SIZE"
 DEFAULT_LIMIT = 512 * 2**20
 #: Files that are being written; what a killed process left is removed after an hour.
 TEMPORARY = ".new-"
+_SUBFOLDER, _ENTRY = re.compile("[0-9a-f]{2}"), re.compile(r"[0-9a-f]{64}\.bin")
+_NEW = re.compile(re.escape(TEMPORARY) + ".*")
 _STALE = _TOUCH_EVERY = 3600.0
 _LEDGER = ".ledger"
 _UNIT = 4 * 2**10
@@ -97,10 +100,10 @@ def announce(folder: Path, size: int, allowed: int) -> None:
 def _sweep(folder: Path, coming: int, allowed: int) -> None:
     """Look at all files; remove stale temporary ones and, above the limit, the least recently used."""
     now = time.time()
-    for file in _files(folder, prefix=TEMPORARY):
+    for file in _files(folder, _NEW):
         if now - file.used > _STALE:
             _remove(file)
-    entries = list(_files(folder, suffix=".bin"))
+    entries = list(_files(folder, _ENTRY))
     total = sum(e.size for e in entries) + coming
     if total > _HIGH * allowed:
         for entry in sorted(entries, key=lambda e: e.used):
@@ -116,7 +119,7 @@ def _sweep(folder: Path, coming: int, allowed: int) -> None:
 def entries() -> list[Found]:
     """All entries, in no order."""
     folder = directory()
-    return [] if folder is None else list(_files(folder, suffix=".bin"))
+    return [] if folder is None else list(_files(folder, _ENTRY))
 
 
 def clear(older_than: float = 0.0) -> tuple[int, int]:
@@ -125,9 +128,9 @@ def clear(older_than: float = 0.0) -> tuple[int, int]:
     if folder is None:
         return 0, 0
     now = time.time()
-    found = _files(folder, suffix=".bin")  # some may be of the future, when clocks were changed
+    found = _files(folder, _ENTRY)  # some may be of the future, when clocks were changed
     removed = [f for f in found if max(0.0, now - f.used) >= older_than and _remove(f)]
-    for file in _files(folder, prefix=TEMPORARY):
+    for file in _files(folder, _NEW):
         if now - file.used > _STALE:
             _remove(file)
     with contextlib.suppress(OSError):
@@ -143,13 +146,14 @@ def _remove(file: Found) -> bool:
     return True
 
 
-def _files(folder: Path, prefix: str = "", suffix: str = "") -> Iterator[Found]:
-    """The regular files in the subfolders that entries are in."""
+def _files(folder: Path, name: re.Pattern[str]) -> Iterator[Found]:
+    """The regular files with such names in the subfolders that entries are in. What others keep in the same
+    folder is theirs."""
     for subfolder in _listed(folder):
-        if len(subfolder.name) != 2 or not subfolder.is_dir(follow_symlinks=False):
+        if not (_SUBFOLDER.fullmatch(subfolder.name) and subfolder.is_dir(follow_symlinks=False)):
             continue
         for file in _listed(subfolder.path):
-            if not (file.name.startswith(prefix) and file.name.endswith(suffix)):
+            if not name.fullmatch(file.name):
                 continue
             with contextlib.suppress(OSError):  # gone meanwhile
                 if file.is_file(follow_symlinks=False):

@@ -1,7 +1,8 @@
 """Graphs on disk: the text in one file, its big arrays in another beside it.
 
-Both are written whole or not at all, the arrays first. The text says the arrays' file and its sha256, so a
-missing, damaged or exchanged file is an error when the graph is loaded. Arrays are read without pickle.
+Both are written whole or not at all, and take the place of older ones when they are on the disk. The text
+says the arrays' file and its sha256, so a missing, damaged or exchanged file is an error when the graph is
+loaded. Arrays are read without pickle.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ _PLAIN = re.compile(r"[^/\\:\x00-\x1f]+\Z")
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
-    """Write a graph to `path`, and its big arrays to a file beside it with the ending `.npz`.
+    """Write a graph to `path`, and its big arrays to a file beside it: those of `model.sg` to `model.npz`,
+    those of a name without that ending to the name with `.arrays.npz` behind it. Links are followed.
+
+    Raises:
+        SymgradError: no graph; a path with the ending of arrays, or of what is no file.
 
     >>> import symgrad as sg, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -42,12 +47,14 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     True
     """
     require_graph(graph, "save")
-    target = Path(path)
+    target = _file(path)
+    files: dict[Path, bytes] = {}
     blobs = Blobs()
     lines = with_inner(graph, blobs)
     if blobs.arrays:
-        sidecar = target.with_suffix(".npz")
-        if sidecar.name == target.name:
+        ending = ".npz" if target.suffix == ".sg" else ".arrays.npz"
+        sidecar = target.with_name(target.name.removesuffix(".sg") + ending)
+        if target.suffix == ".npz":
             raise SymgradError(
                 "a graph cannot be saved under the name of its arrays",
                 facts=[("path", target)],
@@ -60,8 +67,17 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         lines += ["", f'file {json.dumps(sidecar.name)} sha256 "{digest}" {{']
         lines += [f"  {name}: {type}" for name, (type, _) in blobs.arrays.items()]
         lines.append("}")
-        _write(sidecar, content)
-    _write(target, "\n".join([*lines, ""]).encode("utf-8"))
+        files[_file(sidecar)] = content
+    files[target] = "\n".join([*lines, ""]).encode("utf-8")
+    _write(files)
+
+
+def _file(path: str | os.PathLike[str]) -> Path:
+    """A path behind its links, where a file is or can be."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise SymgradError("a graph is saved to a file", facts=[("path", target), ("got", "something else")])
+    return target
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
@@ -70,7 +86,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
     Raises:
         ParseError: the text is not a graph, or the file of its arrays is missing or not the one it names.
     """
-    source = Path(path)
+    source = Path(os.path.realpath(path))
     try:
         text = source.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -80,19 +96,25 @@ def load(path: str | os.PathLike[str]) -> Graph:
     return parse_with(text, _Folder(source.parent))
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file by new content as a whole: a crash leaves the old one or the new one."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+def _write(files: Mapping[Path, bytes]) -> None:
+    """Replace files by new content as a whole, the last when all others are in place. A crash before leaves
+    the old ones."""
+    made: list[str] = []
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        for path, content in files.items():
+            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+            made.append(temporary)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _mode(path))
+        for path in files:
+            os.replace(made[0], path)
+            del made[0]
+    finally:
+        for temporary in made:
+            os.unlink(temporary)
 
 
 def _mode(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import numpy
@@ -126,6 +127,34 @@ def test_a_failed_save_keeps_the_old_files(
     with pytest.raises(OSError, match="disk full"):
         sg.save(sg.Graph([x], x + numpy.arange(50.0)), path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_names_that_do_not_end_in_sg_have_arrays_of_their_own(tmp_path: Path) -> None:
+    """Found in review: `model.1` and `model.2` shared `model.npz`, and the first lost its weights."""
+    x = sg.vector("x", 50)
+    names = ["model.1", "model.2", "model", "model.sg", "model.txt"]
+    graphs = {name: sg.Graph([x], x + numpy.arange(50.0) * k) for k, name in enumerate(names)}
+    for name, graph in graphs.items():
+        sg.save(graph, tmp_path / name)
+    for name, graph in graphs.items():
+        assert sg.load(tmp_path / name).same(graph)
+
+
+def test_links_are_followed_and_devices_left_alone(graph: sg.Graph, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    real, link = inside / "real.sg", tmp_path / "link.sg"
+    link.symlink_to(real)
+    for _ in range(2):
+        sg.save(graph, link)
+        assert link.is_symlink()
+        assert sorted(p.name for p in inside.iterdir()) == ["real.npz", "real.sg"]
+    assert sg.load(link).same(graph)
+    os.mkfifo(tmp_path / "pipe.sg")
+    for path in (tmp_path / "pipe.sg", inside):
+        with pytest.raises(sg.SymgradError, match="a graph is saved to a file"):
+            sg.save(graph, path)
+    assert (tmp_path / "pipe.sg").is_fifo()
 
 
 def test_not_text(tmp_path: Path, graph: sg.Graph) -> None:
