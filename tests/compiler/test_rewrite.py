@@ -234,3 +234,32 @@ def test_joins_that_become_as_many_other_parts() -> None:
 
 def test_every_row_is_an_application() -> None:
     assert all(isinstance(r.pattern, Application) for r in [*IDENTITIES, *ROWS] if r not in COMPLEXES)
+
+
+@pytest.mark.parametrize("count", [100, 1500])
+def test_long_products_are_taken_apart_factor_by_factor(count: int) -> None:
+    """Found in review: a likelihood of more than 64 factors was taken for rules without an end."""
+    x, mean = sg.vector("x", size=count), sg.scalar("mean")
+    y: sg.Tensor = mean
+    for i in range(count):
+        y = y * sg.exp(-((x[i] - mean) ** 2) / 2) if i % 2 else y / sg.exp((x[i] - mean) ** 2 / 2)
+    f = sg.function([x, mean], [sg.log(y), sg.grad(sg.log(y), mean)], backend="numpy", validate=False)
+    a = np.arange(count) * 0.5
+    value, slope = f(a, 0.75)
+    assert value == pytest.approx(np.log(0.75) - ((a - 0.75) ** 2).sum() / 2, rel=1e-12)
+    assert slope == pytest.approx(1 / 0.75 + (a - 0.75).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [100, 400])
+def test_many_writes_behind_each_other(count: int) -> None:
+    v = sg.vector("v", size=count)
+    added, chain = v, v
+    for i in range(count):
+        added = added.at[i].add(1.0)
+    for i in range(1, count):
+        chain = chain.at[i].set(chain[i - 1] * 0.5)
+    f = sg.function([v], [added, chain, sg.grad(sg.sum(chain), v)], backend="numpy", validate=False)
+    found = f(np.arange(1.0, count + 1))
+    np.testing.assert_array_equal(found[0], np.arange(2.0, count + 2))
+    np.testing.assert_allclose(found[1], 0.5 ** np.arange(count))
+    np.testing.assert_allclose(found[2], [2 - 0.5 ** (count - 1), *[0.0] * (count - 1)])

@@ -143,24 +143,35 @@ def slice_of_permute(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | N
     return apply(PermuteDims(order.axes), _slice(x, back))
 
 
+#: How many writes a read looks behind: reads of each of many writes would look behind all before.
+MOST_LAYERS = 64
+
+
 @function_rule(Slice, operands=(Unslice, SetSlice))
 def slice_of_unslice(tensor: Tensor, barriers: Collection[Tensor]) -> Tensor | None:
     """Of what is written at a place, the same place is what was written, another is what was there."""
-    op, inner = tensor.node.op, tensor.node.inputs[0]
-    written = inner.node.op
+    op, first = tensor.node.op, tensor.node.inputs[0]
     assert isinstance(op, Slice)
-    assert isinstance(written, (Unslice, SetSlice))
-    if inner in barriers or not (stays_inside(op, inner.shape) and _written_inside(written, inner.shape)):
+    if not stays_inside(op, first.shape):
         return None
-    value = inner.node.inputs[-1]
-    if (op.starts, op.steps) == (written.starts, written.steps) and tensor.shape == value.shape:
-        return value
-    pairs = zip(_ranges(op, inner.shape), _ranges(written, inner.shape), strict=True)
-    if not any(_apart(a, b) for a, b in pairs):
+    source, mine = first, _ranges(op, first.shape)
+    for _ in range(MOST_LAYERS):
+        if source in barriers:
+            break
+        written = source.node.op
+        if not isinstance(written, (Unslice, SetSlice)) or not _written_inside(written, first.shape):
+            break
+        value = source.node.inputs[-1]
+        if (op.starts, op.steps) == (written.starts, written.steps) and tensor.shape == value.shape:
+            return value
+        if not any(_apart(a, b) for a, b in zip(mine, _ranges(written, first.shape), strict=True)):
+            break
+        if isinstance(written, Unslice):
+            return fill(0, tensor.shape, tensor.dtype)
+        source = source.node.inputs[0]
+    else:
         return None
-    if isinstance(written, Unslice):
-        return fill(0, tensor.shape, tensor.dtype)
-    return apply(op, inner.node.inputs[0])
+    return None if source is first else apply(op, source)
 
 
 def _written_inside(op: Unslice | SetSlice, shape: Shape) -> bool:

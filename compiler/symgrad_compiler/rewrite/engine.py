@@ -21,7 +21,8 @@ from symgrad.ir.tensor import Node, Tensor, create
 from symgrad.ops.kinds import Elementwise
 from symgrad_compiler.rewrite.rules import Rule
 
-#: How many rewrites may follow from one node of the original graph.
+#: How many rewrites may follow from one node of the original graph, and as many more as that has nodes: rules
+#: may take a long product apart factor by factor.
 BUDGET = 64
 
 
@@ -82,6 +83,26 @@ def shared_tensors(nodes: Sequence[Node], results: Iterable[Tensor]) -> set[Tens
     return shared
 
 
+class _Made:
+    """What a rule has made, and how far that is brought to normal form."""
+
+    __slots__ = ("current", "fresh", "local", "result", "rule")
+
+    def __init__(self, rule: Rule, result: Tensor, fresh: Sequence[Node]) -> None:
+        self.rule, self.result = rule, result
+        #: The nodes that are left, and the one that is looked at.
+        self.fresh = iter(fresh)
+        self.current: Node | None = None
+        self.local: dict[Tensor, Tensor] = {}
+
+    def settle(self, final: Tensor) -> None:
+        """Let that be the normal form of the current node."""
+        assert self.current is not None
+        tensor = self.current.outputs[0]
+        if final is not tensor:
+            self.local[tensor] = final
+
+
 class _Rewriter:
     def __init__(
         self,
@@ -96,24 +117,62 @@ class _Rewriter:
         self.shared = shared
         self.replaced: dict[Tensor, Tensor] = {}
         self.record = _record.get()
+        self.budget = BUDGET
 
     def run(self, nodes: Sequence[Node]) -> dict[Tensor, Tensor]:
         replaced = self.replaced
+        self.budget = BUDGET + len(nodes)
         for node in nodes:
             current = rebuild(node, replaced)
             op = node.op
             table = self.unchanged if current is node else self.rules
             rules = table.get(op if op.__class__ is Elementwise else op.__class__)
             if rules and len(current.outputs) == 1:
-                result = self._apply(current.outputs[0], rules, None)
+                result = self._apply(current.outputs[0], rules)
                 if result is not node.outputs[0]:
                     self._replace(node, (result,))
             elif current is not node:
                 self._replace(node, current.outputs)
         return self.replaced
 
-    def _apply(self, tensor: Tensor, rules: Sequence[Rule], budget: list[int] | None) -> Tensor:
-        """The normal form of `tensor`, whose inputs are in normal form."""
+    def _apply(self, tensor: Tensor, rules: Sequence[Rule]) -> Tensor:
+        """The normal form of `tensor`, whose inputs are in normal form: what a rule makes of it, with normal
+        forms of the nodes that it has just made in the place of these, and so on."""
+        first = self._once(tensor, rules)
+        if first is None:
+            return tensor
+        budget = self.budget
+        stack = [first]
+        while True:
+            made = stack[-1]
+            node = next(made.fresh, None)
+            if node is None:
+                stack.pop()
+                final = made.local.get(made.result, made.result)
+                if not stack:
+                    return final
+                stack[-1].settle(final)
+                continue
+            made.current = node
+            current = rebuild(node, made.local)
+            op = node.op
+            rules = self.rules.get(op if isinstance(op, Elementwise) else type(op), ())
+            more = self._once(current.outputs[0], rules) if rules else None
+            if more is None:
+                made.settle(current.outputs[0])
+                continue
+            budget -= 1
+            if budget < 0:
+                raise CompileError(
+                    f"the rewrite rules do not come to an end at {current.op.name}",
+                    facts=[("rule", more.rule)],
+                    at=_line(current.outputs[0]),
+                    hint="what a rule makes must not fit it again, by itself or through another rule",
+                )
+            stack.append(more)
+
+    def _once(self, tensor: Tensor, rules: Sequence[Rule]) -> _Made | None:
+        """What the first rule that applies makes of `tensor`."""
         node = tensor.node
         for r in rules:
             if not r.plausible(node):
@@ -126,40 +185,19 @@ class _Rewriter:
             if result is not None:
                 break
         else:
-            return tensor
+            return None
         if result.__class__ is not Tensor or result.type != tensor.type:
             _check_replacement(r, tensor, result)
         if self.record is not None:
             self.record[r] += 1
-        budget = [BUDGET] if budget is None else budget
-        budget[0] -= 1
-        if budget[0] < 0:
-            raise CompileError(
-                f"the rewrite rules do not come to an end at {tensor.node.op.name}",
-                facts=[("rule", r)],
-                at=_line(tensor),
-                hint="what a rule makes must not fit it again, by itself or through another rule",
-            )
-        fresh = _fresh_nodes(result, tensor.node.id)
+        fresh = _fresh_nodes(result, node.id)
         if not fresh:  # it was there before, for others
             self.shared.add(result)
-        origins = tuple([o.then("rule", r.name) for o in tensor.node.origins])
+        origins = tuple([o.then("rule", r.name) for o in node.origins])
         for made in fresh:  # by the rule just now, so nobody has seen them yet
             made.origins = origins
-        inherit_name(tensor, result, newer_than=tensor.node.id)
-        return self._normalise(result, fresh, budget)
-
-    def _normalise(self, result: Tensor, fresh: Sequence[Node], budget: list[int]) -> Tensor:
-        """Normal forms of the nodes that a rule has just made."""
-        local: dict[Tensor, Tensor] = {}
-        for node in fresh:
-            current = rebuild(node, local)
-            op = node.op
-            rules = self.rules.get(op if isinstance(op, Elementwise) else type(op))
-            final = self._apply(current.outputs[0], rules, budget) if rules else current.outputs[0]
-            if final is not node.outputs[0]:
-                local[node.outputs[0]] = final
-        return local.get(result, result)
+        inherit_name(tensor, result, newer_than=node.id)
+        return _Made(r, result, fresh)
 
     def _replace(self, node: Node, outputs: Sequence[Tensor]) -> None:
         for old, new in zip(node.outputs, outputs, strict=True):
