@@ -15,7 +15,8 @@ import re
 import stat
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy
@@ -28,6 +29,7 @@ from symgrad.text.parser import parse_with
 from symgrad.text.printer import with_inner
 from symgrad.types import TensorType
 
+_ARRAYS = re.compile(rb'^file ("[^"\\]+") sha256 "([0-9a-f]{64})"', re.MULTILINE)
 _PLAIN = re.compile(r"[^/\\:\x00-\x1f]+\Z")
 
 
@@ -69,7 +71,34 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         lines.append("}")
         files[_file(sidecar)] = content
     files[target] = "\n".join([*lines, ""]).encode("utf-8")
-    _write(files)
+    with _keeping(target, files):
+        _write(files)
+
+
+@contextmanager
+def _keeping(target: Path, files: Mapping[Path, bytes]) -> Iterator[None]:
+    """Meanwhile the old arrays have a second name, under which `load` finds them: two files cannot take the
+    place of two others at once."""
+    path, kept = target, None
+    with suppress(OSError):
+        named = _ARRAYS.search(target.read_bytes())
+        path = target if named is None else target.with_name(json.loads(named[1]))
+        if named is not None and path in files:
+            kept = _kept(path, named[2].decode())
+            with suppress(FileExistsError):  # by a save that was killed
+                os.link(path, kept)
+    try:
+        yield
+    except BaseException:
+        if kept is not None and kept.exists() and kept.samefile(path):  # both are the old ones
+            kept.unlink()
+        raise
+    if kept is not None:
+        kept.unlink(missing_ok=True)
+
+
+def _kept(path: Path, digest: str) -> Path:
+    return path.with_name(f".{path.name}.{digest[:16]}")
 
 
 def _file(path: str | os.PathLike[str]) -> Path:
@@ -137,6 +166,9 @@ class _Folder:
         content = self.read(name)
         found = hashlib.sha256(content).hexdigest()
         if found != digest:
+            with suppress(OSError):  # a save was killed between its two files
+                content = _kept(self.folder / name, digest).read_bytes()
+        if found != digest and hashlib.sha256(content).hexdigest() != digest:
             raise SymgradError(
                 f"the file {name} is not the one that the text was saved with",
                 facts=[("expected", f"sha256 {digest[:64]}"), ("found", f"sha256 {found}")],

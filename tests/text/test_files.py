@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -155,6 +156,34 @@ def test_links_are_followed_and_devices_left_alone(graph: sg.Graph, tmp_path: Pa
         with pytest.raises(sg.SymgradError, match="a graph is saved to a file"):
             sg.save(graph, path)
     assert (tmp_path / "pipe.sg").is_fifo()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_save_that_is_killed_between_its_files_loses_nothing(
+    graph: sg.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """The new arrays are in place, the text is the old one: it finds the old arrays."""
+    path = tmp_path / "model.sg"
+    sg.save(graph, path)
+    x = sg.vector("x", 50)
+    for k in range(times):
+        other = sg.Graph([x], x + (k + 1) * numpy.arange(50.0))
+        replace = os.replace
+
+        def killed(source: str, target: Path, replace: Any = replace) -> None:
+            if target == path:
+                os._exit(9)
+            replace(source, target)
+
+        child = os.fork()
+        if not child:
+            monkeypatch.setattr("os.replace", killed)
+            sg.save(other, path)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        assert sg.load(path).same(graph)
+    sg.save(other, path)
+    assert sg.load(path).same(other)
+    assert not [p for p in tmp_path.iterdir() if len(p.suffix) == 17], "the second name is gone"
 
 
 def test_not_text(tmp_path: Path, graph: sg.Graph) -> None:
