@@ -104,6 +104,10 @@ class DisconnectedInputError(GradientError):
     """A derivative with respect to a tensor that the cost does not depend on."""
 
 
+#: Characters of a line that a message shows, around what is wrong.
+_SHOWN = 200
+
+
 class ParseError(SymgradError, ValueError):
     """Text that is not a graph; `line` and `column` count from 1."""
 
@@ -129,7 +133,11 @@ class ParseError(SymgradError, ValueError):
         head, *rest = super().__str__().split("\n")
         lines = [f"line {self.line}, column {self.column}: {head}"]
         if self.source:
-            lines += [f"    {self.source}", "    " + " " * (self.column - 1) + "^"]
+            start = max(0, self.column - 1 - _SHOWN // 2)
+            shown = self.source[start : start + _SHOWN]
+            lead = "..." if start else ""
+            shown = f"{lead}{shown}{'...' if start + _SHOWN < len(self.source) else ''}"
+            lines += [f"    {shown}", "    " + " " * (len(lead) + self.column - 1 - start) + "^"]
         return "\n".join(lines + rest)
 
 

@@ -220,7 +220,7 @@ class Graph:
 class Subgraph:
     """A graph as the attribute of an op: compared by structure, attributes and names, not by origins."""
 
-    __slots__ = ("_key", "graph")
+    __slots__ = ("_hash", "_key", "graph")
 
     def __init__(self, graph: Graph) -> None:
         if graph.states or graph.updates:
@@ -231,6 +231,7 @@ class Subgraph:
             )
         self.graph = graph
         self._key: tuple[Any, ...] | None = None
+        self._hash: int | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -248,10 +249,19 @@ class Subgraph:
         return tuple([table[t] for t in self.graph.outputs])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Subgraph) and self.key == other.key
+        if not isinstance(other, Subgraph):
+            return False
+        if self.key is other.key:
+            return True
+        if hash(self) != hash(other) or self.key != other.key:
+            return False
+        other._key = self._key  # known from now on: a graph may be many times in those that are in each other
+        return True
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        if self._hash is None:
+            self._hash = hash(self.key)
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Subgraph({self.graph!r})"

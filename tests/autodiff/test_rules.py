@@ -101,6 +101,23 @@ def test_checkpoint_changes_no_derivative() -> None:
     assert names.count("matmul") == 3 + 5 + 2  # two of them again
 
 
+def test_checkpoints_in_each_other() -> None:
+    """Found in review: each level took twice the time of the one inside."""
+
+    def outside(inner: Any) -> Any:
+        return sg.checkpoint(lambda a: inner(a) * 1.5)
+
+    f: Any = sg.sin
+    for _ in range(40):
+        f = outside(f)
+    x = sg.scalar("x")
+    graph = sg.Graph([x], [f(x), sg.grad(f(x), x)])
+    again = sg.parse(sg.emit(graph))
+    assert again.same(graph)
+    found = sg.function(again.inputs, again.outputs, validate=False)(0.5)
+    np.testing.assert_allclose(found, np.array([np.sin(0.5), np.cos(0.5)]) * 1.5**40)
+
+
 def test_checkpoint_keeps_less() -> None:
     def peak(wrap: Any) -> int:
         x = sg.vector("x", size=100_000)

@@ -229,3 +229,12 @@ def test_weights_behind_merged_heads_have_one_product_as_gradient() -> None:
     graph = sg.optimize(sg.Graph([heads, w], [d_w]))
     assert [n.outputs[0].shape for n in graph.nodes if n.op.name == "matmul"] == [(1024, 32), (64, 32)]
     assert sum(n.op.name == "permute_dims" and n.outputs[0].ndim == 4 for n in graph.nodes) == 1
+
+
+def test_numbers_that_are_the_same_everywhere_are_not_written_out() -> None:
+    """Found in review: gigabytes while it compiled, or none left."""
+    x, huge = sg.scalar("x"), sg.full((10**6, 10**6), 2.0)
+    for y in (sg.max(huge), sg.argmax(huge), sg.std(huge)):
+        sg.optimize(sg.Graph([x], [x + y]))
+    small = sg.optimize(sg.Graph([x], [x + sg.max(sg.full((30, 30), 2.0))]))
+    assert [n.op.name for n in small.nodes if n.op.name not in ("fill", "constant")] == ["add"]

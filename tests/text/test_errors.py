@@ -110,6 +110,17 @@ def test_an_error_shows_the_line_and_a_caret() -> None:
     assert lines[1].index("mutiply") == lines[2].index("^")
 
 
+def test_of_a_long_line_an_error_shows_a_part() -> None:
+    text = "graph main(x: f64) -> (y: f64) {\n  y: f64 = add(x, " + "x" * 100_000 + ")\n  return y\n}\n"
+    with pytest.raises(sg.ParseError) as caught:
+        sg.parse(text)
+    shown = str(caught.value)
+    assert len(shown) < 1000
+    source, caret = shown.splitlines()[1:3]
+    assert source[caret.index("^") :].startswith("xxx")
+    assert caught.value.source == text.splitlines()[1]
+
+
 def test_comments_and_layout_are_free() -> None:
     loose = GOOD.replace("  ", "\t ").replace("(0, 1)", "( 0,1, )").replace("\n", "  # note\r\n\r\n")
     assert sg.parse("# first\n\n" + loose).same(sg.parse(GOOD))

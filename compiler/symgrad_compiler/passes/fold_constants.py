@@ -17,6 +17,8 @@ from symgrad_compiler.rewrite.engine import inherit_name, rebuild
 
 #: No constant larger than this is made; what would be is cheaper to compute than to keep.
 MAX_ELEMENTS = 4096
+#: Numbers that are the same everywhere are written out for an op up to so many elements.
+MAX_OPERAND = 2**20
 _STEP = origin.Step("pass", "fold_constants")
 _KNOWN = frozenset({Fill, Constant})
 
@@ -65,13 +67,25 @@ def _value(node: Node) -> Tensor | None:
         if not isinstance(dim, int):
             return None
         count *= dim
-    if count > MAX_ELEMENTS or any(not isinstance(d, int) for t in node.inputs for d in t.shape):
+    if count > MAX_ELEMENTS or not all(map(_is_small, node.inputs)):
         return None
     value = numpy.asarray(evaluate(node.op, [_array(t) for t in node.inputs]))
     with origin.scope(_folded(node.origins)):
         if not shape:
             return apply(Fill(Scalar(node.outputs[0].dtype, value.tobytes()), ()))
         return apply(Constant(ArrayData(value)))
+
+
+def _is_small(tensor: Tensor) -> bool:
+    """Whether an operand is there, or does not take much to write out."""
+    if isinstance(tensor.node.op, Constant):
+        return True
+    count = 1
+    for dim in tensor.shape:
+        if not isinstance(dim, int):
+            return False
+        count *= dim
+    return count <= MAX_OPERAND
 
 
 def _folded(origins: tuple[origin.Origin, ...]) -> tuple[origin.Origin, ...]:
