@@ -81,6 +81,8 @@ def _require_values(python: Any, array: Array, converted: Array, cast: bool) -> 
         if not numpy.can_cast(array.dtype, converted.dtype):
             _refuse(array, converted != array)
         return
+    if kinds in _FLOATS_AS_INTEGERS:  # only with cast
+        _refuse(array, converted != numpy.trunc(array))
     if cast or not array.size:
         return
     part = _part_size(converted.dtype)
@@ -94,6 +96,7 @@ def _require_values(python: Any, array: Array, converted: Array, cast: bool) -> 
 
 _INTEGERS = ("ii", "iu", "ui", "uu")
 _INTEGERS_AS_FLOATS = ("if", "uf", "ic", "uc")
+_FLOATS_AS_INTEGERS = ("fi", "fu")
 _FLOATS = ("ff", "fc", "cc")
 
 

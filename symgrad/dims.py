@@ -544,8 +544,11 @@ def assume_equal(a: Dim, b: Dim) -> Assumption:
                 f"assume_equal takes sizes, not {type(value).__name__}",
                 hint='e.g. sg.size("n") or x.shape[0]',
             )
-    if isinstance(a, int) and isinstance(b, int) and a != b:
-        raise ShapeError(f"{a} and {b} cannot be equal")
+    difference = a - b
+    difference = _assumed(difference) if isinstance(difference, Size) else difference
+    if isinstance(difference, int) and difference != 0:
+        known = [("assumed before", ", ".join(f"{x} = {y}" for x, y in _assumptions))] if _assumptions else []
+        raise ShapeError(f"{a} and {b} cannot be equal", facts=known)
     pair = (a, b)
     if a != b:
         _assumptions.append(pair)

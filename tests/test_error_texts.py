@@ -105,6 +105,17 @@ def test_error(call: Callable[[], Any], kind: type[Exception], phrases: list[str
         assert phrase in str(caught.value), str(caught.value)
 
 
+def test_sizes_that_cannot_be_equal() -> None:
+    n = sg.size("n")
+    with pytest.raises(sg.ShapeError, match=r"n and n\+1 cannot be equal"):
+        sg.assume_equal(n, n + 1)
+    with sg.assume_equal(n, 4):
+        with pytest.raises(sg.ShapeError, match=r"n and 3 cannot be equal(.|\n)*n = 4"):
+            sg.assume_equal(n, 3)
+        with sg.assume_equal(2 * n, 8):
+            pass
+
+
 def test_assumed_sizes_are_checked_at_each_call() -> None:
     with sg.assume_equal(sg.size("n"), sg.size("m")):
         total = a + b

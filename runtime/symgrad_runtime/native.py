@@ -30,7 +30,7 @@ from symgrad.types import TensorType
 from symgrad_runtime.buffers import pool
 from symgrad_runtime.context import Context
 from symgrad_runtime.entry import Entry
-from symgrad_runtime.program import StateCell, copies
+from symgrad_runtime.program import OF_OPS, StateCell, copies
 from symgrad_runtime.signals import renewals, until_failure
 
 #: What an error record says went wrong.
@@ -219,7 +219,7 @@ class NativeProgram:
         error = self.callbacks.error() if self.callbacks is not None else None
         if error is None:  # lost on the way, by a second signal
             error = KeyboardInterrupt()
-        if not isinstance(error, Exception):
+        if not isinstance(error, OF_OPS):
             raise error
         if isinstance(error, LinAlgError):
             raise LinAlgError(error.what, facts=error.facts, at=where) from error

@@ -23,6 +23,8 @@ from symgrad_runtime.signals import at_once, renewals
 
 #: Workspaces that are kept for the next call, per program.
 MAX_IDLE = 4
+#: What ops raise. Other exceptions come from handlers of signals, and are whoever's wrote those.
+OF_OPS = (SymgradError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 class StateCell(Protocol):
@@ -84,7 +86,7 @@ class Program:
                 else:
                     outputs, _ = self.run(arrays, (), (), sizes, workspace)
                     check(outputs)
-        except Exception as error:
+        except OF_OPS as error:
             raise self._located(error) from error
         if len(self._idle) < MAX_IDLE:
             self._idle.append((sizes, workspace))

@@ -44,7 +44,8 @@ class _Traced:
 
     def computed(self) -> list[Tensor]:
         """The function's values for the arguments."""
-        return substitute_tensors(self.values, dict(zip(self.inputs, self.arguments, strict=True)))
+        arguments = dict(zip(self.inputs, self.arguments, strict=True))
+        return substitute_tensors(self.values, arguments, self.inputs[0].node.id)
 
     def finish(self, made: Sequence[Tensor]) -> Any:
         """Values in the form in which the function returns them."""

@@ -13,8 +13,11 @@ from symgrad.registry import provide
 
 
 @provide("substitute")
-def substitute_tensors(tensors: Sequence[Tensor], givens: Mapping[Tensor, Any]) -> list[Tensor]:
-    """`tensors` with each key of `givens` replaced by its value, in the values too.
+def substitute_tensors(
+    tensors: Sequence[Tensor], givens: Mapping[Tensor, Any], first: int = 0
+) -> list[Tensor]:
+    """`tensors` with each key of `givens` replaced by its value, in the values too; not in what was made
+    before the node of number `first`.
 
     Raises:
         GraphError: the replacements depend on each other in a circle; a key is no tensor.
@@ -40,15 +43,19 @@ def substitute_tensors(tensors: Sequence[Tensor], givens: Mapping[Tensor, Any]) 
             )
     final: dict[Tensor, Tensor] = {}
     for tensor in tensors:
-        _resolve(tensor, replacements, final)
+        _resolve(tensor, replacements, final, first)
     return [final[t] for t in tensors]
 
 
-def _resolve(root: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Tensor, Tensor]) -> None:
+def _resolve(
+    root: Tensor, replacements: Mapping[Tensor, Tensor], final: dict[Tensor, Tensor], first: int
+) -> None:
     open_: dict[Tensor, None] = {}
     stack = [root]
     while stack:
         tensor = stack[-1]
+        if tensor.node.id < first:
+            final[tensor] = tensor
         if tensor in final:
             stack.pop()
             continue

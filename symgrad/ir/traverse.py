@@ -10,21 +10,23 @@ from symgrad.ir.tensor import Node, Tensor
 _by_id = attrgetter("id")
 
 
-def ancestors(outputs: Iterable[Tensor], stop: Collection[Tensor] = ()) -> list[Node]:
+def ancestors(outputs: Iterable[Tensor], stop: Collection[Tensor] = (), first: int = 0) -> list[Node]:
     """The nodes that `outputs` depend on, their own included, inputs before users.
 
-    The walk does not go past the tensors in `stop`, whose nodes it leaves out.
+    The walk does not go past the tensors in `stop`, whose nodes it leaves out, nor to nodes that were made
+    before the one of number `first`.
     """
     seen: set[Node] = set()
-    stack = [t.node for t in outputs if t not in stop]
+    stack = [t.node for t in outputs if t not in stop and t.node.id >= first]
     while stack:
         node = stack.pop()
         if node in seen:
             continue
         seen.add(node)
         for tensor in node.inputs:
-            if tensor.node not in seen and (not stop or tensor not in stop):
-                stack.append(tensor.node)
+            node = tensor.node
+            if node not in seen and node.id >= first and (not stop or tensor not in stop):
+                stack.append(node)
     return sorted(seen, key=_by_id)
 
 

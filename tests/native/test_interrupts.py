@@ -145,3 +145,33 @@ def test_a_signal_before_a_call_back_is_not_lost() -> None:
     over.set()
     other.join()
     np.testing.assert_array_equal(value(given), wanted)
+
+
+@pytest.mark.parametrize("which", ["numpy", "llvm"])
+def test_what_a_handler_raises_stays_what_it_is(which: str) -> None:
+    """Found in review: a timeout of the user's own became an ExecutionError without a text."""
+
+    class Timeout(Exception):
+        pass
+
+    x = sg.matrix("x", shape=(600, 600))
+    y = x
+    for _ in range(40):
+        y = sg.real(sg.fft.fft(y)) / 25
+    f = sg.function([x], y, backend=which)
+
+    def handler(*_: Any) -> None:
+        raise Timeout
+
+    def work() -> None:
+        for _ in range(1000):
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
+            f(np.ones((600, 600)))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with pytest.raises(Timeout):
+            work()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

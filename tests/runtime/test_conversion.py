@@ -193,6 +193,16 @@ def test_masked_elements_have_no_value() -> None:
     np.testing.assert_array_equal((x + np.ma.array([1, 0])).eval({x: [1, 1]}), [2, 1])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e10, 128.0, -129.5])
+def test_cast_takes_no_number_for_another(value: float, backend: str) -> None:
+    """Found in review: NaN became 0, and 1e10, too."""
+    x = sg.vector("x", size="n", dtype="int8")
+    f = sg.function([x], x + 1, cast=True, backend=backend)
+    np.testing.assert_array_equal(f(np.array([1.9, -2.9, 126.5, -128.9])), [2, -1, 127, -127])
+    with pytest.raises(sg.InputError, match="which does not hold"):
+        f(np.array([1.0, value]))
+
+
 def test_cast_rounds() -> None:
     x = sg.vector("x", dtype="float32")
     f = sg.function([x], x * 1, cast=True)

@@ -43,7 +43,8 @@ def pullback(
     """
     held = set(constants)
     live_targets = [t for t in targets if t not in held]
-    nodes = ancestors(seeds, stop=held)
+    # What is older than all targets depends on none.
+    nodes = ancestors(seeds, held, min([t.node.id for t in live_targets], default=0))
     reached = flows(nodes, live_targets) - held
     labels = Labels(nodes)
     table = Cotangents(seeds, known)
