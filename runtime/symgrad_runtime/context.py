@@ -73,6 +73,9 @@ API_FUNCTIONS = (
     "PyLong_FromLongLong",
     "PyErr_Fetch",
     "PyErr_Restore",
+    "PyGILState_Ensure",
+    "PyGILState_Release",
+    "PyErr_CheckSignals",
 )
 NDARRAY, EMPTY, SCALAR, NONE, SET_HANDLER, GET_HANDLER, DEFAULT_HANDLER, CAPSULE, POOL = (
     len(API_FUNCTIONS) + i for i in range(9)

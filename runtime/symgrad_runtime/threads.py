@@ -10,6 +10,7 @@ import ctypes
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy
@@ -23,7 +24,7 @@ VARIABLE = "SYMGRAD_NUM_THREADS"
 GENERATION, OPEN, ACTIVE, NEXT = 0, 128, 256, 384
 JOB, BYTES = 512, 560  # function, frame, places, total, grain; bytes of scratch memory
 SLEEPERS, WAITING, BUSY = 640, 704, 768
-THREADS, SPIN, STARTED, MADE, PARALLEL = 832, 836, 840, 844, 848
+THREADS, SPIN, STARTED, MADE, PARALLEL, ATTEND, API = 832, 836, 840, 844, 848, 856, 864
 LOCK, WAKE, DONE = 896, 960, 1024
 _SIZE, _LINE = 1152, 128
 #: Rounds of waiting before a thread sleeps: a hundred microseconds where a pause takes 140 cycles.
@@ -59,7 +60,7 @@ class _Pool:
         start = int(self._room.ctypes.data)
         self.address = -(-start // _LINE) * _LINE
         self._words = self._room[self.address - start :][:_SIZE]
-        self._init: Callable[[int], Any] | None = None
+        self._init: Callable[[], Any] | None = None
         self._set(THREADS, _default())
         self._set(SPIN, PATIENCE)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._room))
@@ -75,10 +76,11 @@ class _Pool:
     def threads(self, count: int) -> None:
         self._set(THREADS, count)
 
-    def begin(self, init: int) -> None:
-        """Let native code set up what is its own."""
-        self._init = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(init)
-        self._init(self.address)
+    def begin(self, init: int, api: int) -> None:
+        """Let native code set up what is its own; `api` is the table of Python's functions."""
+        function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(init)
+        self._init = partial(function, self.address, api)
+        self._init()
 
     def begin_again(self) -> None:
         """After a fork: no threads, no job."""
@@ -88,7 +90,7 @@ class _Pool:
         self._words[:] = 0
         self._set(THREADS, threads)
         self._set(SPIN, PATIENCE)
-        self._init(self.address)
+        self._init()
 
 
 def _default() -> int:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -40,6 +41,17 @@ def raising(number: int) -> Iterator[dict[str, bool]]:
         yield armed
     finally:
         signal.signal(number, before)
+
+
+@contextmanager
+def alarm(handler: Any) -> Iterator[None]:
+    """The handler of SIGALRM, for a while."""
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def until_raised(armed: dict[str, bool], work: Any) -> None:
@@ -168,10 +180,99 @@ def test_what_a_handler_raises_stays_what_it_is(which: str) -> None:
             signal.setitimer(signal.ITIMER_REAL, 0.03)
             f(np.ones((600, 600)))
 
-    before = signal.signal(signal.SIGALRM, handler)
-    try:
-        with pytest.raises(Timeout):
-            work()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with alarm(handler), pytest.raises(Timeout):
+        work()
+
+
+def long_program(shape: tuple[Any, Any], kind: str) -> tuple[Any, Any]:
+    """Products one after the other, some tenths of a second; what changes its state, in several ways."""
+    x = sg.matrix("x", shape=shape)
+    y = x
+    for _ in range(40):
+        y = (y @ x) * 0.01
+    y = sg.reshape(sg.ravel(y)[:250_000], (500, 500)) if shape != (500, 500) else y
+    total = sg.shared(np.float64(1.0), "total")
+    whole = sg.shared(np.ones((500, 500)), "whole")
+    updates = {
+        "none": {},
+        "in place": {total: total + sg.sum(y)},
+        "another": {whole: y},
+        "both": {total: total + sg.sum(y), whole: sg.tanh(whole) + y},
+    }
+    f = sg.function([x], sg.sum(y) if kind != "another" else [], updates=updates[kind], backend="llvm")
+    return f, lambda: (float(total.value), whole.value.copy())
+
+
+@pytest.mark.parametrize("shape", [(500, 500), ("n", "n")], ids=["static", "symbolic"])
+@pytest.mark.parametrize("kind", ["none", "in place", "another", "both"])
+def test_native_code_stops_between_its_steps(shape: tuple[Any, Any], kind: str) -> None:
+    """Found in review: Ctrl-C came when all was done, the results lost and the states new."""
+    f, states = long_program(shape, kind)
+    x = np.random.default_rng(0).random((500, 500))
+    old = states()
+
+    def handler(*_: Any) -> None:
+        raise Interrupt
+
+    with alarm(handler):
+        for _ in range(3):
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
+            with pytest.raises(Interrupt):
+                f(x)
+            assert states()[0] == old[0]
+            np.testing.assert_array_equal(states()[1], old[1])
+    wanted = x
+    for _ in range(40):
+        wanted = wanted @ x * 0.01
+    got = f(x)
+    if kind != "another":
+        np.testing.assert_allclose(got, wanted.sum(), rtol=1e-9)
+    if kind in ("in place", "both"):
+        np.testing.assert_allclose(states()[0], 1 + wanted.sum(), rtol=1e-9)
+    if kind in ("another", "both"):
+        np.testing.assert_allclose(states()[1], wanted + (kind == "both") * np.tanh(1.0), rtol=1e-9)
+
+
+def test_handlers_that_raise_nothing_run_while_native_code_does() -> None:
+    f, _ = long_program((500, 500), "none")
+    x = np.random.default_rng(0).random((500, 500))
+    wanted = f(x)
+    times: list[float] = []
+    with alarm(lambda *_: times.append(time.perf_counter())):
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        got = f(x)
+        end = time.perf_counter()
+    assert got == wanted
+    assert sum(t < end for t in times) >= 2
+
+
+def test_stopped_calls_keep_no_results() -> None:
+    x = sg.matrix("x", shape=(500, 500))
+    y = x
+    for _ in range(20):
+        y = (y @ x) * 0.01
+    f = sg.function([x], [y, sg.exp(y)], backend="llvm")
+    given = np.ones((500, 500))
+
+    def handler(*_: Any) -> None:
+        raise Interrupt
+
+    with alarm(handler):
+        for _ in range(5):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            with pytest.raises(Interrupt):
+                f(given)
+        counted = [sys.getrefcount(given)]
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(10):
+                signal.setitimer(signal.ITIMER_REAL, 0.02)
+                with pytest.raises(Interrupt):
+                    f(given)
+            grown = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        counted.append(sys.getrefcount(given))
+    assert counted[0] == counted[1]
+    assert grown < 1_000_000

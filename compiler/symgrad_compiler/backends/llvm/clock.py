@@ -6,27 +6,12 @@ whose address is in the code, so such a program is not kept on disk. Threads may
 
 from __future__ import annotations
 
-import sys
-
 import numpy
 
 from symgrad.records import record
+from symgrad_compiler.backends.llvm.attention import NOW
 from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_compiler.plan.steps import Plan, RowLoop, RowStep, Step
-
-#: CLOCK_MONOTONIC.
-_MONOTONIC = 6 if sys.platform == "darwin" else 1
-_NOW = f"""define internal i64 @now() {{
-  %room = alloca [2 x i64], align 8
-  %status = call i32 @clock_gettime(i32 {_MONOTONIC}, ptr %room)
-  %seconds = load i64, ptr %room, align 8
-  %at = getelementptr i8, ptr %room, i64 8
-  %rest = load i64, ptr %at, align 8
-  %whole = mul i64 %seconds, 1000000000
-  %nanoseconds = add i64 %whole, %rest
-  ret i64 %nanoseconds
-}}
-"""
 
 
 @record
@@ -76,5 +61,4 @@ class Clocks:
 
     def text(self, module: Module) -> str:
         """The module with its clocks."""
-        module.declare("declare i32 @clock_gettime(i32, ptr)")
-        return "\n".join([module.text(), _NOW, *self._texts])
+        return "\n".join([module.text(), NOW, *self._texts])

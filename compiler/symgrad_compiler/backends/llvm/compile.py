@@ -54,7 +54,7 @@ from symgrad_compiler.plan.checks import NotNegative, Sign
 from symgrad_compiler.plan.steps import Callback, Check, MatMulStep, MatrixStep, Plan, RowLoop, SortStep
 from symgrad_runtime import buffers, cache, threads
 from symgrad_runtime.callable import Launcher, connect, native_type
-from symgrad_runtime.context import Context, Shape
+from symgrad_runtime.context import Context, Shape, api_table
 from symgrad_runtime.entry import Entry, Parameter
 from symgrad_runtime.native import RANKS, NativeProgram
 from symgrad_runtime.program import Program
@@ -427,7 +427,7 @@ def _entry() -> Engine:
     engine.keep()  # arrays may go back to the pool at the very end, and threads may be in it
     handler = [engine.address(f"buffer_{name}") for name in buffers.HANDLER]
     buffers.pool().begin(handler, *[engine.address(name) for name in (GIVE, TRIM, ARRAY)])
-    threads.pool().begin(engine.address(POOL_INIT))
+    threads.pool().begin(engine.address(POOL_INIT), int(api_table().ctypes.data))
     return engine
 
 

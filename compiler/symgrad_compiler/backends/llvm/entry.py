@@ -10,6 +10,7 @@ of `PyArrayObject` and `PyArray_Descr` are part of NumPy's ABI, the same in all 
 
 from __future__ import annotations
 
+from symgrad_compiler.backends.llvm.attention import DUE, PERIOD, STOPPED, emit_attend
 from symgrad_compiler.backends.llvm.buffers import emit_buffers
 from symgrad_compiler.backends.llvm.ir import Module, Value
 from symgrad_compiler.backends.llvm.names import ARRAY, CALL, GIVE, LAUNCH, TAKE
@@ -52,6 +53,7 @@ def emit_entry(triple: str) -> str:
     _Launch(module).emit()
     emit_buffers(module)
     emit_pool(module, triple)
+    emit_attend(module)
     return module.text()
 
 
@@ -128,7 +130,11 @@ class _Invoke(_Base):
         program = self.word(context, Word.PROGRAM, "ptr")
         long = self.test("sgt", work, self.number(RELEASE_FROM))
 
+        due = f.field(f.offset(frame, self.word(context, Word.ERROR_AT), "i64"), 8 * DUE)
+        f.store(zero, due)
+
         def released() -> Value:
+            f.store(self.binary("add", self.call("now", "i64"), self.number(PERIOD)), due)
             thread = self.python(context, "PyEval_SaveThread", "ptr")
             status = self.indirect(program, "i32", frame)
             self.python(context, "PyEval_RestoreThread", "void", thread)
@@ -261,6 +267,7 @@ class _Call(_Entry):
         f.store(self.number(0), made)
         self._allocate(made)
         status = self.invoke(bytes_, work)
+        self.require(self.test("ne", status, self.number(STOPPED, "i32")), "failed")
         self.require(self.test("eq", status, self.number(0, "i32")), "drop")
         self._answer()
         f.start("drop")
@@ -361,7 +368,7 @@ class _Call(_Entry):
         self.each(outputs, one)
         go_on = f.label()
         f.branch(go_on)
-        f.start("failed")  # without memory, with Python's exception set
+        f.start("failed")  # without memory, or stopped, with Python's exception set
         self._release(made)
         f.do("ret ptr null")
         f.start(go_on)
@@ -472,6 +479,12 @@ class _Launch(_Entry):
         self.python(context, "Py_IncRef", "void", none)
         f.do(f"ret ptr {none.text}")
         f.start(bad)
+        stopped, wrong = f.label(), f.label()
+        f.branch_if(self.test("eq", status, self.number(STOPPED, "i32")), stopped, wrong)
+        f.start(stopped)
+        self.python(context, "PyMem_RawFree", "void", self.frame)
+        f.do("ret ptr null")
+        f.start(wrong)
         no_memory = self.test("slt", status, self.number(0, "i32"))
 
         def say() -> None:

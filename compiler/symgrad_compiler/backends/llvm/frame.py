@@ -5,7 +5,7 @@ static     callback, products of float32 and float64, thread pool, table of LAPA
 objects    pointers to the data of inputs, outputs, states, spares
 sizes      the values of the symbolic sizes
 arena      pointer to the arena
-error      step, then three numbers, when the program fails
+error      step, then three numbers, when the program fails; behind them, when to look for signals next
 slots      pointers into the arena, computed by the program
 loop       of a loop over rows: the first row and the number of rows of a block, the number of a chunk
 """
@@ -69,7 +69,7 @@ class Frame:
             len(plan.spares),
             len(plan.size_names),
             1,
-            ERROR_WORDS,
+            ERROR_WORDS + 1,
             len(_with_words(plan)),
             len(LOOP),
         ]

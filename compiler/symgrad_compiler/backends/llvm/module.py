@@ -1,6 +1,7 @@
 """A plan as an LLVM module: a function for each step, and two that the runtime calls.
 
-i32  <name>(ptr frame)                  the program: 0, or 1 and an error record in the frame
+i32  <name>(ptr frame)                  the program: 0; 1 and an error record in the frame; or 2,
+                                        where the handler of a signal raised
 void <name>.layout(ptr sizes, ptr out)  bytes of the arena, work, then the dimensions of all outputs
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from symgrad.dims import Dim, product
 from symgrad.records import record
+from symgrad_compiler.backends.llvm.attention import APART, LOOK, UNKNOWN, Looks, emit_look
 from symgrad_compiler.backends.llvm.checks import emit_check
 from symgrad_compiler.backends.llvm.factors import emit_factor
 from symgrad_compiler.backends.llvm.frame import Frame, frame_word
@@ -40,6 +42,7 @@ from symgrad_compiler.backends.llvm.unrolled import emit_unrolled
 from symgrad_compiler.plan.arena import ALIGNMENT
 from symgrad_compiler.plan.describe import flops_of
 from symgrad_compiler.plan.steps import (
+    STATE,
     Callback,
     Check,
     ConvolutionStep,
@@ -190,7 +193,12 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
     matrices = _Matrices(module, frame, plan)
     calls: list[_Call] = [] if guard is None else [_Call(guard.leaves(), True)]
     callbacks = 0
+    looks = Looks(work(plan), bool(plan.spares))
+    if looks.some:
+        emit_look(module, frame)
     for number, step in enumerate(plan.steps):
+        if looks.before(_weight(step), any(a.storage.kind == STATE for a in step.writes())):
+            calls.append(_Call(LOOK, True))
         name = f"step{number}.{_title(step)}"
         check = None if guard is None else guard.behind(step, number)
         if isinstance(step, Kernel):
@@ -208,6 +216,8 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
         calls.append(_timed(clocks, call, number))
         if check:
             calls.append(_Call(check, True))
+    if looks.at_the_end():
+        calls.append(_Call(LOOK, True))
     _program(module, frame, plan, calls)
     _layout(module, plan)
     return module.text() if clocks is None else clocks.text(module)
@@ -371,6 +381,13 @@ def work(plan: Plan) -> Dim:
     for step in plan.steps:
         total = total + _work(step)
     return total
+
+
+def _weight(step: Step) -> int:
+    """The work of a step; where sizes are not known, as if those were large that make work grow faster."""
+    found = _work(step)
+    light = isinstance(step, (Kernel, FillStep, Check))
+    return found if isinstance(found, int) else UNKNOWN if light else APART
 
 
 def _work(step: Step) -> Dim:

@@ -74,7 +74,7 @@ declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @posix_memalign(ptr, i64, i64)
 declare void @free(ptr)
 
-define void @pool_init(ptr %pool) {
+define void @pool_init(ptr %pool, ptr %api) {
   %lock = getelementptr i8, ptr %pool, i64 $LOCK
   %wake = getelementptr i8, ptr %pool, i64 $WAKE
   %done = getelementptr i8, ptr %pool, i64 $DONE
@@ -83,6 +83,10 @@ define void @pool_init(ptr %pool) {
   %c = call i32 @pthread_cond_init(ptr %done, ptr null)
   %place = getelementptr i8, ptr %pool, i64 $PARALLEL
   store ptr @parallel, ptr %place, align 8
+  %attend = getelementptr i8, ptr %pool, i64 $ATTEND
+  store ptr @attend, ptr %attend, align 8
+  %table = getelementptr i8, ptr %pool, i64 $API
+  store ptr %api, ptr %table, align 8
   ret void
 }
 
