@@ -6,6 +6,8 @@ Bottom layer: imports nothing of the project. Every error that symgrad raises on
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -206,3 +208,15 @@ def matrix_error(is_singular: bool, place: tuple[int, ...], info: int, at: str |
 
 class NotSquareError(ShapeError, LinAlgError):
     """Matrices that are not square where square ones are needed."""
+
+
+#: Whose code stands between a warning and the user's line.
+_BETWEEN = frozenset({"symgrad", "symgrad_compiler", "symgrad_runtime", "functools", "contextlib"})
+
+
+def warn(text: object, category: type[Warning] = UserWarning) -> None:
+    """A warning at the user's line."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(str(text), category, stacklevel=level)

@@ -185,3 +185,10 @@ def test_wrong_usage(folder: Path, arguments: str) -> None:
     assert done.returncode == status
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"symgrad {sg.__version__}\n"

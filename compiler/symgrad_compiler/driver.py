@@ -11,13 +11,12 @@ import os
 import platform
 import sys
 import sysconfig
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
-from symgrad.errors import CompileError
+from symgrad.errors import CompileError, warn
 from symgrad.ir.collector import without_collections
 from symgrad.ir.graph import Graph
 from symgrad.lazy import cached_property
@@ -229,7 +228,7 @@ def default_backend() -> str:
     """ "llvm" where it runs, else "numpy", which is said once."""
     reason = why_not_native()
     if reason:
-        warnings.warn(f"symgrad compiles for NumPy: {reason}", RuntimeWarning, stacklevel=2)
+        warn(f"symgrad compiles for NumPy: {reason}", RuntimeWarning)
     return "numpy" if reason else "llvm"
 
 

@@ -15,13 +15,13 @@ import os
 import stat
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from symgrad.errors import warn
 from symgrad_runtime.cache_folder import TEMPORARY, announce, directory, limit, touch
 
 _MAGIC = b"symgrad cache 2\n"
@@ -127,9 +127,7 @@ def _parse(key: str, content: bytes) -> Entry:
 
 def refuse(key: str, why: str) -> None:
     """Warn that the entry of a key is not used."""
-    warnings.warn(
-        f"the cache entry {path_of(key)} is not used: {why}; it is made again", CacheWarning, stacklevel=4
-    )
+    warn(f"the cache entry {path_of(key)} is not used: {why}; it is made again", CacheWarning)
 
 
 def header_of(path: Path) -> Mapping[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from keyword import iskeyword
 from typing import Any, NoReturn
 
 import numpy
@@ -12,7 +13,7 @@ import numpy
 from symgrad.api.givens import substitute_tensors
 from symgrad.api.profile import Profile, check_repeat, profile_of
 from symgrad.dims import Size, lone_symbol, symbols
-from symgrad.errors import CompileError, GraphError, InputError, range_error
+from symgrad.errors import CompileError, GraphError, InputError, range_error, warn
 from symgrad.ir.choice import check_choice
 from symgrad.ir.graph import Graph, Outputs, Tensors, Updates, check_updates, named_tensors, size_attributes
 from symgrad.ir.tensor import Shared, Tensor, is_leaf
@@ -89,6 +90,16 @@ class Function:
     @property
     def __name__(self) -> str:
         return self.name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The inputs, for `inspect.signature` and for editors."""
+        names = self.graph.input_names
+        if not any(map(iskeyword, names)):
+            parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
+        else:
+            parameters = [inspect.Parameter("inputs", inspect.Parameter.VAR_POSITIONAL)]
+        return inspect.Signature(parameters)
 
     @property
     def _program(self) -> Program | NativeProgram:
@@ -292,6 +303,10 @@ def function(
         given = list(given)
     named_tensors(given, "input")
     _check_budget(memory_budget)
+    _check_flag("nan_guard", nan_guard)
+    _check_flag("cast", cast)
+    if validate is not None:
+        _check_flag("validate", validate)
     form = outputs
     if givens:
         outputs, updates = _with_givens(outputs, updates, givens)
@@ -306,6 +321,11 @@ def function(
         memory_budget=memory_budget,
     )
     return _make_function(graph, form, options)
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, (bool, numpy.bool_)):
+        raise CompileError(f"{name} is True or False", facts=[("got", repr(value)[:80])])
 
 
 def _check_budget(budget: Any) -> None:
@@ -349,7 +369,7 @@ def _check_unused(graph: Graph, action: str) -> None:
     )
     if action == "raise":
         raise error
-    warnings.warn(str(error), UserWarning, stacklevel=3)
+    warn(error)
 
 
 def _sizes_asked_for(graph: Graph, used: Sequence[Tensor]) -> set[str]:

@@ -5,11 +5,16 @@ Everything here returns tensors; nothing is computed.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from symgrad.errors import DisconnectedInputError, GradientError, GradientShapeError, GradientTypeError
+from symgrad.errors import (
+    DisconnectedInputError,
+    GradientError,
+    GradientShapeError,
+    GradientTypeError,
+    warn,
+)
 from symgrad.ir import origin
 from symgrad.ir.choice import check_choice
 from symgrad.ir.collector import without_collections
@@ -274,7 +279,7 @@ def _replacement(target: Tensor, outputs: Sequence[Tensor], disconnected: str) -
     if disconnected == "raise":
         raise disconnected_error(target, outputs)
     if disconnected == "warn":
-        warnings.warn(str(disconnected_error(target, outputs)), UserWarning, stacklevel=5)
+        warn(disconnected_error(target, outputs))
     return None if disconnected == "none" else zeros_like(target)
 
 

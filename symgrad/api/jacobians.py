@@ -7,7 +7,6 @@ in one direction does not make NaN of the others.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from symgrad.api.differentiate import (
     stabilized,
 )
 from symgrad.dims import Dim, Size, product
-from symgrad.errors import GradientError
+from symgrad.errors import GradientError, warn
 from symgrad.ir import origin
 from symgrad.ir.choice import check_choice
 from symgrad.ir.collector import without_collections
@@ -275,7 +274,7 @@ def _require_connected(
             error = disconnected_error(name, shown)
             if choice == "raise":
                 raise error
-            warnings.warn(str(error), UserWarning, stacklevel=4)
+            warn(error)
 
 
 @without_collections
@@ -300,7 +299,7 @@ def _jacobians(
             if entry is None and disconnected == "raise":
                 raise disconnected_error(x, [shown])
             if entry is None and disconnected == "warn":
-                warnings.warn(str(disconnected_error(x, [shown])), UserWarning, stacklevel=4)
+                warn(disconnected_error(x, [shown]))
         pairs = zip(xs, row, strict=True)
         filled: list[Tensor | None] = [_zeros(y, x) if e is None else e for x, e in pairs]
         rows.append(row if disconnected == "none" else filled)

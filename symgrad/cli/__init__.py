@@ -22,13 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status: 0, 1 for an error that is reported, 2 for wrong usage.
 
     >>> main([])
-    usage: symgrad [-h] command ...
+    usage: symgrad [-h] [--version] command ...
     ...
     0
     """
     parser = argparse.ArgumentParser(
         prog="symgrad", description="A symbol-to-symbol differentiation compiler."
     )
+    parser.add_argument("--version", action="version", version=f"symgrad {_version()}")
     commands = parser.add_subparsers(metavar="command")
     for command in COMMANDS:
         command.add(commands)
@@ -53,3 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _version() -> str:
+    """The package's own, which is above this module and loaded before it."""
+    return str(sys.modules["symgrad"].__version__)

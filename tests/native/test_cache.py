@@ -134,8 +134,9 @@ def test_a_damaged_entry_is_named_and_made_again(
     make()
     path = only_entry(folder)
     damage(path)
-    with pytest.warns(cache.CacheWarning, match=path.name):
+    with pytest.warns(cache.CacheWarning, match=path.name) as warned:
         f = make()
+    assert [w.filename for w in warned] == [__file__], "the user's line, not one of symgrad's"
     assert len(compiled) == 2
     np.testing.assert_allclose(f(A), expected(A), rtol=1e-12)
     make()

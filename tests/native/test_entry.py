@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import threading
 import weakref
@@ -33,6 +34,7 @@ def test_functions_are_native_and_still_objects() -> None:
     f.note = "mine"
     assert f.note == "mine"
     assert f.__name__ == "double"
+    assert str(inspect.signature(f)) == "(x)"
     assert weakref.ref(f)() is f
     assert "double(x: f64)" in repr(f)
     assert f(x=3.0) == 6.0
