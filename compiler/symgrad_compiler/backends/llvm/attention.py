@@ -15,7 +15,7 @@ import sys
 from string import Template
 
 from symgrad.dims import Dim
-from symgrad_compiler.backends.llvm.frame import ERROR_WORDS, POOL, Frame
+from symgrad_compiler.backends.llvm.frame import DUE, POOL
 from symgrad_compiler.backends.llvm.ir import Module
 from symgrad_runtime import threads
 from symgrad_runtime.context import API_FUNCTIONS
@@ -26,8 +26,6 @@ STOPPED = 2
 PERIOD = 10_000_000
 #: Simple operations, some hundred microseconds, between two places to look; those of a step of unknown size.
 APART, UNKNOWN = 1_000_000, 200_000
-#: The word of the frame, behind the error record's start.
-DUE = ERROR_WORDS
 #: The function of a program that looks.
 LOOK = "look"
 #: CLOCK_MONOTONIC.
@@ -95,11 +93,11 @@ def emit_attend(module: Module) -> None:
     module.add_text(NOW + text)
 
 
-def emit_look(module: Module, frame: Frame) -> None:
+def emit_look(module: Module) -> None:
     """Add to a program `i32 look(ptr frame)`: STOPPED if a handler raised, else 0."""
     module.add_text(f"""define internal i32 @{LOOK}(ptr %frame) {{
 entry:
-  %due = getelementptr i8, ptr %frame, i64 {8 * (frame.error + DUE)}
+  %due = getelementptr i8, ptr %frame, i64 {8 * DUE}
   %when = load i64, ptr %due, align 8
   %never = icmp eq i64 %when, 0
   br i1 %never, label %fine, label %ask

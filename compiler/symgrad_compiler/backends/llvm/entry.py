@@ -10,8 +10,9 @@ of `PyArrayObject` and `PyArray_Descr` are part of NumPy's ABI, the same in all 
 
 from __future__ import annotations
 
-from symgrad_compiler.backends.llvm.attention import DUE, PERIOD, STOPPED, emit_attend
+from symgrad_compiler.backends.llvm.attention import PERIOD, STOPPED, emit_attend
 from symgrad_compiler.backends.llvm.buffers import emit_buffers
+from symgrad_compiler.backends.llvm.frame import DUE
 from symgrad_compiler.backends.llvm.ir import Module, Value
 from symgrad_compiler.backends.llvm.names import ARRAY, CALL, GIVE, LAUNCH, TAKE
 from symgrad_compiler.backends.llvm.plain import NULL, Plain
@@ -130,11 +131,9 @@ class _Invoke(_Base):
         program = self.word(context, Word.PROGRAM, "ptr")
         long = self.test("sgt", work, self.number(RELEASE_FROM))
 
-        due = f.field(f.offset(frame, self.word(context, Word.ERROR_AT), "i64"), 8 * DUE)
-        f.store(zero, due)
-
         def released() -> Value:
-            f.store(self.binary("add", self.call("now", "i64"), self.number(PERIOD)), due)
+            first = self.binary("add", self.call("now", "i64"), self.number(PERIOD))
+            self.write(first, frame, 8 * DUE)
             thread = self.python(context, "PyEval_SaveThread", "ptr")
             status = self.indirect(program, "i32", frame)
             self.python(context, "PyEval_RestoreThread", "void", thread)

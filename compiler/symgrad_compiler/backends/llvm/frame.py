@@ -1,11 +1,11 @@
 """The frame of a call: one array of 8-byte words through which native code finds everything.
 
-static     callback, products of float32 and float64, thread pool, table of LAPACK, then a pointer to each
-           constant: the same in every call
+static     callback, products of float32 and float64, thread pool, table of LAPACK, when to look for signals
+           next, then a pointer to each constant: the same at the start of every call
 objects    pointers to the data of inputs, outputs, states, spares
 sizes      the values of the symbolic sizes
 arena      pointer to the arena
-error      step, then three numbers, when the program fails; behind them, when to look for signals next
+error      step, then three numbers, when the program fails
 slots      pointers into the arena, computed by the program
 loop       of a loop over rows: the first row and the number of rows of a block, the number of a chunk
 """
@@ -32,7 +32,7 @@ from symgrad_compiler.plan.steps import (
     Storage,
 )
 
-CALLBACK, POOL, LAPACK, FIXED = 0, 3, 4, 5
+CALLBACK, POOL, LAPACK, DUE, FIXED = 0, 3, 4, 5, 6
 #: The functions that multiply matrices, by the kind of their elements.
 PRODUCTS = {"f32": 1, "f64": 2}
 ERROR_WORDS = 4
@@ -69,7 +69,7 @@ class Frame:
             len(plan.spares),
             len(plan.size_names),
             1,
-            ERROR_WORDS + 1,
+            ERROR_WORDS,
             len(_with_words(plan)),
             len(LOOP),
         ]

@@ -195,7 +195,7 @@ def emit_module(plan: Plan, machine: Machine, clocks: Clocks | None = None) -> s
     callbacks = 0
     looks = Looks(work(plan), bool(plan.spares))
     if looks.some:
-        emit_look(module, frame)
+        emit_look(module)
     for number, step in enumerate(plan.steps):
         if looks.before(_weight(step), any(a.storage.kind == STATE for a in step.writes())):
             calls.append(_Call(LOOK, True))
@@ -386,7 +386,7 @@ def work(plan: Plan) -> Dim:
 def _weight(step: Step) -> int:
     """The work of a step; where sizes are not known, as if those were large that make work grow faster."""
     found = _work(step)
-    light = isinstance(step, (Kernel, FillStep, Check))
+    light = isinstance(step, (Kernel, FillStep, Check, ScanStep))
     return found if isinstance(found, int) else UNKNOWN if light else APART
 
 
