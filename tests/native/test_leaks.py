@@ -178,7 +178,10 @@ KINDS = {
 @pytest.mark.parametrize("share", [0.005, pytest.param(1.0, marks=pytest.mark.campaign)])
 def test_calls(kind: Callable[[], Call], share: float, report: Report) -> None:
     call, count = kind(), max(300, int(KINDS[kind] * share))
-    growth = grown(lambda _: call(), max(100, count // 10), count)
+    for _ in range(3):  # what is left behind, is so each time; what other tests have begun, once
+        growth = grown(lambda _: call(), max(100, count // 10), count)
+        if growth < MEGABYTE // 2:
+            break
     if share == 1.0:
         report(f"{count:,} calls, {kind.__name__}: resident memory {growth / MEGABYTE:+.2f} MB")
     assert growth < MEGABYTE // 2
