@@ -139,7 +139,6 @@ def is_of_matrices(node: Node) -> bool:
 
 
 @cache
-@cache
 def _modules(wanted: frozenset[str]) -> Mapping[str, Any]:
     found = dict(MODULES)
     if "special" in wanted:
