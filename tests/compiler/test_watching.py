@@ -151,11 +151,11 @@ def test_custom_derivatives_are_released_first() -> None:
 
 
 def test_ops_that_call_back_are_named() -> None:
-    a = sg.vector("a", size="n")
-    made = sg.searchsorted(sg.sort(a), a)
+    a = sg.matrix("a", shape=("n", "n"))
+    made = sg.linalg.svdvals(a)
     f = sg.function([a], made, backend="llvm")
     (note,) = [line for line in sg.explain(f).notes if "calls back" in line]
-    assert "made = searchsorted(...)" in note
+    assert "made = svdvals(...)" in note
     assert "test_watching.py" in note
     assert not any("calls back" in line for line in sg.explain(sg.function([a], sg.sin(a))).notes)
 

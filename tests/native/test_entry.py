@@ -14,9 +14,9 @@ import pytest
 
 import symgrad as sg
 from symgrad.ir.tensor import apply
-from symgrad.ops import numeric
 from symgrad.ops.statistics import ArgQuantile
 from symgrad_compiler import driver
+from symgrad_compiler.backends import matrices
 from symgrad_runtime.native import NativeProgram
 
 
@@ -391,17 +391,47 @@ def test_other_threads_run_meanwhile() -> None:
 
 
 def test_a_callback_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = sg.vector("x", size="n")
-    f = sg.function([x], sg.searchsorted([1.0, 2.0, 4.0], x).named("p"))
+    x = sg.matrix("x", shape=("n", "n"))
+    f = sg.function([x], sg.linalg.svdvals(x).named("p"))
     assert "call back" in f.plan()
-    assert f([2.5, 3.0, 0.0]).tolist() == [2, 2, 0]
+    np.testing.assert_allclose(f(np.diag([2.0, 3.0, 0.5])), [3, 2, 0.5])
 
     def fails(*_: Any) -> None:
         raise IndexError("nowhere to be found")
 
-    monkeypatch.setattr(numeric, "searchsorted", fails)
-    with pytest.raises(IndexError, match=r"nowhere(.|\n)*searchsorted"):
-        f([2.5])
+    monkeypatch.setattr(matrices, "svdvals", fails)
+    with pytest.raises(IndexError, match=r"nowhere(.|\n)*svdvals"):
+        f([[2.5]])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int8", "uint64", "bool"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_searches(dtype: str, side: str) -> None:
+    """As NumPy's: equal elements, NaN, infinities, strides, no elements."""
+    x, v = sg.vector("x", dtype=dtype), sg.matrix("v", dtype=dtype)
+    outputs = [
+        sg.searchsorted(x, v, side),
+        sg.searchsorted(x, v.T, side),
+        sg.searchsorted(x[::2], v[:, ::2], side),
+    ]
+    f = sg.function([x, v], [*outputs, sg.searchsorted(x, v[0, 0], side)])
+    assert "call back" not in f.plan()
+    rng = np.random.default_rng(1)
+    numbers = {
+        "f": [np.nan, -np.inf, np.inf, -0.0, 0.0, 1.0, 1.5],
+        "i": [-128, -1, 0, 5, 127],
+        "u": [0, 1, 2**63 - 1, 2**63, 2**64 - 1],
+        "b": [False, True],
+    }[np.dtype(dtype).kind]
+    for count in (0, 1, 2, 3, 7, 8, 19):
+        for shape in ((1, 1), (2, 3), (3, 4), (1, 9)):
+            a = np.sort(np.array(rng.choice(np.array(numbers, dtype), count)))
+            b = rng.choice(np.array(numbers, dtype), shape)
+            wanted = [np.searchsorted(a, b, side), np.searchsorted(a, b.T, side)]
+            wanted += [np.searchsorted(a[::2], b[:, ::2], side), np.searchsorted(a, b[0, 0], side)]
+            for found, expected in zip(f(a, b), wanted, strict=True):
+                np.testing.assert_array_equal(found, expected)
+                assert found.dtype == np.int64
 
 
 def test_ranks_out_of_range() -> None:

@@ -150,7 +150,7 @@ def fails() -> Call:
 
 def called_back() -> Call:
     v = sg.vector("v", size="n")
-    f = sg.function([v], sg.searchsorted([0.25, 0.5], v))
+    f = sg.function([v], sg.abs(sg.fft.fft(v)))
     return lambda: f(A)
 
 
@@ -204,7 +204,7 @@ def build(k: int) -> Callable[[], object]:
             h = sg.function([m], [sg.softmax(m, axis=1) * factor, sg.constant(np.arange(1000.0)) + factor])
             return lambda: h(b)
         case _:
-            p = sg.function([v], sg.searchsorted([0.25, 0.5], v * factor))
+            p = sg.function([v], sg.abs(sg.fft.fft(v * factor)))
             return lambda: p(a)
 
 

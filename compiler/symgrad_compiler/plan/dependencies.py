@@ -28,6 +28,7 @@ from symgrad_compiler.plan.steps import (
     MatrixStep,
     RowLoop,
     Scatter,
+    SortStep,
     Step,
     Storage,
 )
@@ -63,13 +64,19 @@ def dependencies(p: Planner, steps: Sequence[Step], commits: Collection[Step]) -
                         before.add(writer.get(source.storage, -1))
         if step in commits:
             before.add(last_fallible)
-        elif isinstance(step, (Check, Callback, MatrixStep)):
+        elif _may_fail(step):
             before.add(last_fallible)
             last_fallible = number
         if isinstance(step, Indices):
             checks[step.index.storage] = number
         found.append(sorted(before - {-1, number}))
     return found
+
+
+def _may_fail(step: Step) -> bool:
+    return isinstance(step, (Check, Callback, MatrixStep)) or (
+        isinstance(step, SortStep) and step.ranks is not None
+    )
 
 
 def _indices(step: Kernel) -> Iterator[Storage]:

@@ -28,6 +28,7 @@ from symgrad_compiler.plan.steps import (
     RowLoop,
     ScanStep,
     Scatter,
+    SearchStep,
     SizeNumber,
     SortStep,
     Source,
@@ -134,6 +135,8 @@ def _step(plan: Plan, step: Step) -> Iterator[str]:
         chosen = "" if step.ranks is None else f", at {_access(step.ranks)}"
         chosen = chosen if step.first is None else f", the first {step.first}"
         yield f"sort {_access(step.out)} <- {_access(step.keys)} along axis {step.axis}, {direction}{chosen}"
+    elif isinstance(step, SearchStep):
+        yield f"search {_access(step.out)} <- {_access(step.values)} in {_access(step.row)}, {step.side}"
     elif isinstance(step, RowLoop):
         yield (
             f"loop over {step.rows} rows, {step.block} at a time, {len(step.body)} steps: "

@@ -17,7 +17,7 @@ from symgrad.ops.scatter import Scatter as ScatterOp
 from symgrad.ops.scatter import known_indices
 from symgrad.ops.shape import Broadcast, PermuteDims, Reshape
 from symgrad.ops.slices import Slice
-from symgrad.ops.sort import ArgSort
+from symgrad.ops.sort import ArgSort, SearchSorted
 from symgrad.ops.statistics import ArgQuantile
 from symgrad.ops.strided import Strided
 from symgrad.types import DTYPES, INT64, DType
@@ -31,6 +31,7 @@ from symgrad_compiler.plan.steps import (
     Index,
     Kernel,
     Scatter,
+    SearchStep,
     SortStep,
     Source,
     Storage,
@@ -197,6 +198,14 @@ def argsort(p: Planner, node: Node) -> None:
     descending = isinstance(op, ArgSort) and op.descending
     four = (rows[0], rows[1], rows[2], rows[3])
     p.wrote(place.storage, p.open(SortStep(node, op.axis, descending, keys, place, four, ranks, first)))
+
+
+def searchsorted(p: Planner, node: Node) -> None:
+    op, (x, values) = node.op, node.inputs
+    assert isinstance(op, SearchSorted)
+    row, wanted = p.access(x), p.access(values)
+    place = p.place(node.outputs[0])
+    p.wrote(place.storage, p.open(SearchStep(node, op.side, row, wanted, place)))
 
 
 #: So few are found by insertion, which may take as many steps for each element.

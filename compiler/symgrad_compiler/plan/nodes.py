@@ -31,7 +31,7 @@ from symgrad.ops.scalar import FUNCTIONS, MOST_ORDER, OF_ORDER
 from symgrad.ops.scatter import Scatter
 from symgrad.ops.slices import SetSlice, Unslice
 from symgrad.ops.solve import Inverse, LUFactor, Solve
-from symgrad.ops.sort import ArgSort
+from symgrad.ops.sort import ArgSort, SearchSorted
 from symgrad.ops.statistics import ArgQuantile
 from symgrad.ops.strided import Strided
 from symgrad.ops.triangular import SolveTriangular
@@ -40,7 +40,7 @@ from symgrad_compiler.plan.checks import Elements, Exponents
 from symgrad_compiler.plan.convolutions import convolution
 from symgrad_compiler.plan.cost import COSTLY, functions_of, is_costly
 from symgrad_compiler.plan.factors import factor
-from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add
+from symgrad_compiler.plan.indices import argsort, gather, scatter, scatter_add, searchsorted
 from symgrad_compiler.plan.moves import concat, imag, interleave, pairs, real, set_slice, unslice, view
 from symgrad_compiler.plan.planner import Planner
 from symgrad_compiler.plan.product_sums import Term
@@ -278,6 +278,7 @@ HANDLERS: dict[type, Handler] = {
     Scatter: scatter,
     ArgSort: argsort,
     ArgQuantile: argsort,
+    SearchSorted: searchsorted,
     SetSlice: set_slice,
     Concat: concat,
     Interleave: interleave,

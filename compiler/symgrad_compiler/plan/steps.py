@@ -7,6 +7,7 @@
          | ScanStep                  a cumulative op: a loop along an axis that carries a value
          | BoundsCheck               an index tensor, or a slice, against the size of an axis
          | SortStep                  the indices that sort an axis
+         | SearchStep                where values belong in sorted rows
          | FillStep                  memory set to one number
          | MatrixStep                a factor of matrices, or a triangular system: LAPACK
          | Callback                  an op without native form: its NumPy form, called from native code
@@ -380,6 +381,25 @@ class SortStep:
 
 
 @dataclass(eq=False)
+class SearchStep:
+    """Where each of `values` belongs in a sorted row, before what equals it (`side` "left") or behind. The
+    axes of `row` but the last are the first ones of the others, too."""
+
+    node: Node
+    side: str
+    row: Access
+    values: Access
+    out: Access
+
+    def reads(self) -> Iterator[Access]:
+        yield self.row
+        yield self.values
+
+    def writes(self) -> Iterator[Access]:
+        yield self.out
+
+
+@dataclass(eq=False)
 class Callback:
     """A node without native form."""
 
@@ -442,6 +462,7 @@ Step: TypeAlias = (
     | ConvolutionStep
     | ScanStep
     | SortStep
+    | SearchStep
     | Check
     | FillStep
     | Callback

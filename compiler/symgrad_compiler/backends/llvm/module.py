@@ -27,6 +27,7 @@ from symgrad_compiler.backends.llvm.matmul import emit_matmul
 from symgrad_compiler.backends.llvm.names import LAYOUT, PROGRAM
 from symgrad_compiler.backends.llvm.scalars import Machine
 from symgrad_compiler.backends.llvm.scans import emit_scan
+from symgrad_compiler.backends.llvm.search import emit_search
 from symgrad_compiler.backends.llvm.sizes import RoughSizes, Sizes
 from symgrad_compiler.backends.llvm.sort import emit_sort
 from symgrad_compiler.backends.llvm.splitting import emit_rows, may_gain, step_work
@@ -53,6 +54,7 @@ from symgrad_compiler.plan.steps import (
     Plan,
     RowLoop,
     ScanStep,
+    SearchStep,
     SortStep,
     Step,
     Storage,
@@ -239,6 +241,8 @@ def _emit_alone(
         emitter.zeros(step)
     elif isinstance(step, SortStep):
         emit_sort(emitter, step)
+    elif isinstance(step, SearchStep):
+        emit_search(emitter, step)
     else:
         assert isinstance(step, Callback)
         emitter.callback(step, callback)
@@ -280,6 +284,7 @@ _TITLES: dict[type, str] = {
     ConvolutionStep: "convolution",
     FillStep: "zeros",
     SortStep: "sort",
+    SearchStep: "search",
     ScanStep: "scan",
     RowLoop: "rows",
     Callback: "callback",
@@ -410,4 +415,6 @@ def _work(step: Step) -> Dim:
         return 1000
     if isinstance(step, SortStep):
         return step.out.storage.size * 64
+    if isinstance(step, SearchStep):
+        return step.out.storage.size * 32
     return next((product(a.layout.shape) for a in step.reads()), 1)

@@ -45,7 +45,7 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
     ranks = step.ranks
     starts = [emitter.pointer(x) for x in (source, target, ranks) if x is not None]
     count = emitter.sizes.extent(target.layout.shape[step.axis])
-    count = count if first is None else _smaller(code, first, count)
+    count = count if first is None else smaller(code, first, count)
 
     def others(values: Sequence[Dim]) -> list[Dim]:
         return [v for i, v in enumerate(values) if i != step.axis]
@@ -57,22 +57,22 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
         )
         from_step, to_step = (emitter.sizes(a.layout.strides[step.axis]) for a in (source, target))
 
-        def sortable(i: Value) -> Value:
+        def key_of(i: Value) -> Value:
             value = f.load(f.offset(here, code.multiply(i, from_step), kind), kind)
-            return _sortable(code, value, step.descending)
+            return sortable(code, value, step.descending)
 
         def prepare(i: Value, _: list[Value]) -> list[Value]:
-            f.store(sortable(i), f.offset(rows[0], i, key))
+            f.store(key_of(i), f.offset(rows[0], i, key))
             f.store(i, f.offset(rows[2], i, "i64"))
             return []
 
         def select(i: Value, _: list[Value]) -> list[Value]:
             """Insert an element into those kept, if it comes before the last of them or these are not all."""
             assert first is not None
-            kept, value = _smaller(code, i, first), sortable(i)
+            kept, value = smaller(code, i, first), key_of(i)
             last = f.load(f.offset(rows[0], code.subtract(first, _ONE), key), key)
             comes = code.logical_or(code.less(i, first), code.less(value, last))
-            end = _smaller(code, kept, code.subtract(first, _ONE))
+            end = smaller(code, kept, code.subtract(first, _ONE))
             f.when(comes, lambda: _put(code, (rows[0], rows[2]), _ZERO, end, value, i))
             return []
 
@@ -105,7 +105,7 @@ def emit_sort(emitter: StepEmitter, step: SortStep) -> None:
     emitter.finish()
 
 
-def _sortable(code: Code, x: Value, descending: bool) -> Value:
+def sortable(code: Code, x: Value, descending: bool) -> Value:
     """x as an integer, in the order of the sort."""
     if x.kind not in FLOATS:
         return code.bits_xor(x, code.constant(-1, x)) if descending else x
@@ -141,7 +141,7 @@ def _sort(module: Module, kind: str) -> Function:
         insert, merge = _insert(module, kind), _merge(module, kind)
 
         def run(start: Value, _: list[Value]) -> list[Value]:
-            stop = _smaller(code, code.add(start, literal(RUN, "i64")), n)
+            stop = smaller(code, code.add(start, literal(RUN, "i64")), n)
             f.do(f"call void @{insert.name}(ptr {a.text}, ptr {p.text}, i64 {start.text}, i64 {stop.text})")
             return []
 
@@ -152,7 +152,7 @@ def _sort(module: Module, kind: str) -> Function:
             double = code.add(width, width)
 
             def pair(low: Value, _: list[Value]) -> list[Value]:
-                middle, high = (_smaller(code, code.add(low, w), n) for w in (width, double))
+                middle, high = (smaller(code, code.add(low, w), n) for w in (width, double))
                 pointers = ", ".join(f"ptr {v.text}" for v in (a, p, b, q))
                 f.do(
                     f"call void @{merge.name}({pointers}, i64 {low.text}, i64 {middle.text}, i64 {high.text})"
@@ -168,7 +168,7 @@ def _sort(module: Module, kind: str) -> Function:
     return _made(module, f"sort.{kind}", "ptr", "@a @b @p @q n", body)
 
 
-def _smaller(code: Code, x: Value, y: Value) -> Value:
+def smaller(code: Code, x: Value, y: Value) -> Value:
     return code.select(code.less(x, y), x, y)
 
 
